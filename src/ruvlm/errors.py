@@ -1,0 +1,27 @@
+"""Errors that are sentences for people: what was wrong, where, the value seen, what to do."""
+
+from __future__ import annotations
+
+
+class RuvlmError(Exception):
+    """Any error whose text is meant for the user. The CLI prints it without a traceback and exits with 2."""
+
+
+class ConfigError(RuvlmError):
+    """A run's settings: an unknown key, a value of a wrong type, an unreadable TOML file."""
+
+
+class DataError(RuvlmError):
+    """A data set, a predictions file or an image that cannot be used."""
+
+
+class ModelError(RuvlmError):
+    """A checkpoint that is missing, damaged, or of another model."""
+
+
+class OutputError(RuvlmError):
+    """A place to write to that is taken, full or read-only."""
+
+
+class DeviceError(RuvlmError):
+    """A device that was asked for and is not there."""

@@ -1,0 +1,295 @@
+"""Write a world: both benchmarks as parquet, in the hub's schemas and file layout.
+
+A world is a pure function of (level, seed, version, sizes). Work is cut into fixed chunks, each with a random
+generator of its own, so the bytes do not depend on how many processes made them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from ruvlm.errors import DataError, OutputError
+from ruvlm.world.balance import Balancer
+from ruvlm.world.choices import choice_entries, held_out_choice
+from ruvlm.world.forms.asker import Asker
+from ruvlm.world.questions import held_out_things
+from ruvlm.world.render import SIDE, png, render
+from ruvlm.world.rows import Row, gqa_rows, mmbench_rows, scene_graph_row
+from ruvlm.world.scene import SIGN_WORDS, SceneGraph, SceneSampler, Thing
+
+WORLD_VERSION = "1"
+CHUNK = 100
+SplitName = str
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """One split's size: images with GQA questions, and multiple-choice questions.
+
+    `shared` says that the choices ask about the GQA pictures (training packs both), else each has its own picture.
+    """
+
+    name: SplitName
+    code: int
+    images: int
+    questions: int
+    choices: int
+    rotations: bool = True
+    shared: bool = False
+    held_out: bool = False
+
+
+def plans(level: str, train_images: int | None = None, scale: float = 1.0) -> tuple[SplitPlan, ...]:
+    """The splits of a level; `scale` shrinks every split but train, for tests."""
+    train = train_images or (10_000 if level == "mini" else 8_000)
+
+    def size(count: int) -> int:
+        return max(4, round(count * scale))
+
+    return (
+        SplitPlan("train", 1, train, 24, 4, rotations=False, shared=True),
+        SplitPlan("val", 2, size(150), 20, size(150)),
+        SplitPlan("testdev", 3, size(398), 30, size(1109)),
+        SplitPlan("holdout", 4, size(398), 12, size(300), held_out=True),
+    )
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A slice of a split: what one process makes in one go."""
+
+    level: str
+    seed: int
+    plan: SplitPlan
+    kind: str
+    first: int
+    count: int
+
+    def rng(self) -> random.Random:
+        return random.Random(f"ruvlm {WORLD_VERSION} {self.level} {self.seed} {self.plan.name} {self.kind} {self.first}")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Rows of one chunk for each file it feeds."""
+
+    images: list[Row]
+    instructions: list[Row]
+    scenes: list[Row]
+    choices: list[Row]
+
+
+def make(chunk: Chunk) -> Tables:
+    """Sample, draw and ask about the scenes of one chunk."""
+    return _make_gqa(chunk) if chunk.kind == "gqa" else _make_choices(chunk)
+
+
+def _make_gqa(chunk: Chunk) -> Tables:
+    plan, rng = chunk.plan, chunk.rng()
+    sampler = SceneSampler(chunk.level, plan.held_out)
+    balancer = Balancer(chunk.level, rng)
+    tables = Tables([], [], [], [])
+    side = SIDE[chunk.level]
+    for number in range(chunk.first, chunk.first + chunk.count):
+        scene = sampler.sample(f"{plan.code}{number:06d}", rng)
+        picture = png(render(scene))
+        questions = balancer.ask(scene, plan.questions, plan.held_out)
+        tables.images.append({"id": scene.id, "image": {"bytes": picture, "path": f"{scene.id}.png"}})
+        tables.instructions.extend(gqa_rows(scene, questions, (plan.code * 1_000_000 + number) * 100))
+        tables.scenes.append(scene_graph_row(scene, side))
+        if plan.shared:
+            first = number * plan.choices
+            for offset, row in enumerate(_asked(scene, picture, plan, rng, first, chunk)):
+                tables.choices.append(row | {"index": first + offset})
+    return tables
+
+
+def _asked(
+    scene: SceneGraph, picture: bytes, plan: SplitPlan, rng: random.Random, first: int, chunk: Chunk
+) -> list[Row]:
+    """Up to plan.choices multiple-choice rows about a picture that has its GQA questions already."""
+    asker = Asker(scene, rng, plan.held_out)
+    entries = [entry for entry in choice_entries(chunk.level) if not entry.prepare]
+    rows: list[Row] = []
+    texts: set[str] = set()
+    for _ in range(plan.choices * 4):
+        entry = rng.choices(entries, [e.share for e in entries])[0]
+        choice = entry.ask(asker, rng.randrange(12))
+        if choice is None or choice.text in texts:
+            continue
+        texts.add(choice.text)
+        rows += mmbench_rows(choice, picture, first, plan.name, _source(chunk), rotations=False)
+        if len(rows) == plan.choices:
+            break
+    return rows
+
+
+def _source(chunk: Chunk) -> str:
+    return f"ruvlm-world-{chunk.level}-{WORLD_VERSION}-seed{chunk.seed}"
+
+
+def _make_choices(chunk: Chunk) -> Tables:
+    plan, rng = chunk.plan, chunk.rng()
+    sampler = SceneSampler(chunk.level, plan.held_out)
+    entries = choice_entries(chunk.level)
+    rows: list[Row] = []
+    made = dict.fromkeys(range(len(entries)), 0)
+    for number in range(chunk.first, chunk.first + chunk.count):
+        while True:
+            kind = min(made, key=lambda k: (made[k] + rng.random()) / entries[k].share)
+            made[kind] += 1  # counted when tried, so that a rare form cannot hold up the rest
+            entry = entries[kind]
+            choice = None
+            for _ in range(40):
+                scene = _prepared(sampler.sample(f"{plan.code}9{number:05d}", rng), entry.prepare, rng)
+                choice = entry.ask(Asker(scene, rng, plan.held_out), number)
+                if choice and plan.held_out and not held_out_choice(choice, scene.things, held_out_things(scene.things)):
+                    choice = None
+                if choice is not None:
+                    break
+            if choice is not None:
+                break
+        rows += mmbench_rows(choice, png(render(scene)), number, plan.name, _source(chunk), plan.rotations)
+    return Tables([], [], [], rows)
+
+
+_CHART_LABELS = ("яблоки", "груши", "книги", "чашки", "мячи", "кошки", "птицы", "рыбы", "дома", "лодки")
+
+
+def _prepared(scene: SceneGraph, how: str, rng: random.Random) -> SceneGraph:
+    """The scene a form needs: with a sign, as a chart, in another style or with a flaw."""
+    if how == "sign":
+        thing = rng.choice(scene.anchors)
+        x, y = thing.centre
+        x, y = min(max(x, 0.2), 0.8), min(max(y, 0.08), 0.92)
+        box = (round(x - 0.19, 4), round(y - 0.07, 4), round(x + 0.19, 4), round(y + 0.07, 4))
+        colour = rng.choice(("white", "yellow", "blue", "red", "green"))
+        sign = Thing(thing.id, "sign", box, colour, text=rng.choice(SIGN_WORDS))
+        others = [t for t in scene.things if t.id != thing.id and thing.id not in (t.worn_by, t.held_by)]
+        return replace(scene, things=tuple([*others, sign]))
+    if how == "chart":
+        count = rng.randint(3, 4)
+        values = rng.sample(range(1, 11), count)
+        colours = rng.sample(("red", "blue", "green", "yellow", "orange", "purple"), count)
+        return replace(scene, bars=tuple(zip(rng.sample(_CHART_LABELS, count), values, colours, strict=True)))
+    if how == "style":
+        return replace(scene, finish=rng.choice(("plain", "outline", "pixel", "greyscale")))
+    if how == "quality":
+        return replace(scene, finish=rng.choice(("plain", "blurred", "dark", "noisy")))
+    return scene
+
+
+def chunks_of(level: str, seed: int, plan: SplitPlan) -> list[Chunk]:
+    """Every chunk of a split, GQA first."""
+    found = [
+        Chunk(level, seed, plan, "gqa", first, min(CHUNK, plan.images - first)) for first in range(0, plan.images, CHUNK)
+    ]
+    if not plan.shared:
+        found += [
+            Chunk(level, seed, plan, "choices", first, min(CHUNK, plan.choices - first))
+            for first in range(0, plan.choices, CHUNK)
+        ]
+    return found
+
+
+def build(
+    level: str,
+    out: Path,
+    seed: int = 0,
+    workers: int = 1,
+    splits: tuple[SplitPlan, ...] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Write a world into `out` and return its manifest.
+
+    Everything is written beside `out` and renamed into place at the end, so a world is whole or absent.
+    Raises OutputError if `out` holds something else, DataError for an unknown level.
+    """
+    if level not in SIDE:
+        raise DataError(f"Уровень мира «{level}» не известен: есть mini и full.")
+    splits = splits or plans(level)
+    described = {
+        "level": level, "seed": seed, "version": WORLD_VERSION,
+        "splits": {p.name: {"images": p.images, "questions": p.questions, "choices": p.choices} for p in splits},
+    }  # fmt: skip
+    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+        known = read_manifest(out)
+        if known is not None and all(known.get(key) == value for key, value in described.items()):
+            return known
+        raise OutputError(
+            f"Папка {out} уже занята{' другим миром' if known else ''}: укажите другую --out или удалите её сами."
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        hashes = _write_all(level, seed, partial, workers, splits, progress)
+        manifest = described | {"source": f"world-{level}", "side": SIDE[level], "files": hashes}
+        manifest["fingerprint"] = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:16]
+        text = json.dumps(manifest, ensure_ascii=False, indent=1)
+        (partial / "world.json").write_text(text, encoding="utf-8")
+        partial.chmod(0o755)
+        if out.exists():
+            out.rmdir()
+        os.replace(partial, out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return manifest
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of the world in a folder, None if there is none."""
+    path = folder / "world.json"
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _write_all(
+    level: str,
+    seed: int,
+    folder: Path,
+    workers: int,
+    splits: tuple[SplitPlan, ...],
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, str]:
+    from ruvlm.world.tables import SplitWriter
+
+    todo = [chunk for plan in splits for chunk in chunks_of(level, seed, plan)]
+    total, done = sum(chunk.count for chunk in todo), 0
+    writers = {plan.name: SplitWriter(folder, plan.name) for plan in splits}
+    for chunk, tables in zip(todo, _made(todo, workers), strict=True):
+        writers[chunk.plan.name].add(tables.images, tables.instructions, tables.scenes, tables.choices)
+        done += chunk.count
+        if progress is not None:
+            progress(done, total)
+    for writer in writers.values():
+        writer.close()
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*.parquet"))
+    }
+
+
+def _made(todo: list[Chunk], workers: int) -> Iterator[Tables]:
+    if workers <= 1 or len(todo) == 1:
+        yield from map(make, todo)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from pool.map(make, todo)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise

@@ -1,0 +1,113 @@
+"""What every form works with: one scene, its names, its random generator and a few draws that forms share."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from ruvlm.world.kinds import CATEGORY_WORDS, KINDS, kinds_of
+from ruvlm.world.palette import COLOURS
+from ruvlm.world.questions import Draft, Fact, Form
+from ruvlm.world.refer import Namer, Reference
+from ruvlm.world.scene import SceneGraph, Thing, held_out_colour, related
+
+YES, NO = "да", "нет"
+
+
+class Asker:
+    """One scene being asked about. `want` is the answer a yes/no form should aim at."""
+
+    def __init__(self, scene: SceneGraph, rng: random.Random, held_out: bool) -> None:
+        self.scene = scene
+        self.rng = rng
+        self.namer = Namer(scene, rng)
+        self.held_out = held_out
+        self.want = True
+        self.coloured = tuple(t for t in scene.things if t.colour and t.text is None)
+        self.sized = tuple(t for t in scene.anchors if t.size)
+        self.categories = categories_of(scene.level)
+        self.absent_kinds = tuple(k.key for k in kinds_of(scene.level) if k.key not in self.namer.by_kind)
+
+    def pick(self, things: tuple[Thing, ...], avoid: str = "") -> tuple[Thing, Reference] | None:
+        """A random thing with a name of its own."""
+        if not things:
+            return None
+        thing = self.rng.choice(things)
+        reference = self.namer.name(thing, avoid)
+        return (thing, reference) if reference else None
+
+    def pair(self, things: tuple[Thing, ...], avoid: str = "") -> tuple[Thing, Reference, Thing, Reference] | None:
+        """Two different things, each with a name of its own."""
+        if len(things) < 2:
+            return None
+        a, b = self.rng.sample(things, 2)
+        name_a, name_b = self.namer.name(a, avoid), self.namer.name(b, avoid)
+        return (a, name_a, b, name_b) if name_a and name_b else None
+
+    def palette(self, kind: str) -> list[str]:
+        """The colours a question may name with this kind.
+
+        Outside the held-out world a held-out pair is not even named: it could only ever be a wrong answer there, and
+        a model would learn that.
+        """
+        spec = KINDS.get(kind)
+        allowed = spec.colours if spec is not None and len(spec.colours) > 1 else tuple(COLOURS)
+        banned = None if self.held_out else held_out_colour(kind)
+        return [key for key in allowed if key != banned]
+
+    def other_colour(self, thing: Thing) -> str:
+        """A colour that the thing does not have."""
+        return self.rng.choice([key for key in self.palette(thing.kind) if key != thing.colour])
+
+    def in_relation(self, relation: str, to: Thing) -> tuple[Thing, ...] | None:
+        """The anchors in a relation to `to`; None if for any of them it is not plain to see."""
+        found = []
+        for thing in self.scene.anchors:
+            if thing.id == to.id:
+                continue
+            holds = related(thing, relation, to)
+            if holds is None:
+                return None
+            if holds:
+                found.append(thing)
+        return tuple(found)
+
+    def companions(self, thing: Thing) -> bool:
+        """Does the thing carry something that «что» might also mean?"""
+        return KINDS[thing.kind].person and self.scene.held(thing) is not None
+
+
+@cache
+def categories_of(level: str) -> tuple[str, ...]:
+    """The categories with at least three kinds at a level: with fewer the question would give the answer away."""
+    sizes = Counter(kind.category for kind in kinds_of(level))
+    return tuple(category for category in CATEGORY_WORDS if sizes[category] >= 3)
+
+
+FormFunction = Callable[[Asker], Draft | None]
+
+
+@dataclass(frozen=True)
+class FormEntry:
+    """A form with its share of the questions, per cent."""
+
+    form: Form
+    share: float
+    ask: FormFunction
+
+
+def colour_fact(thing: Thing, colour: str | None = None, holds: bool = True) -> Fact:
+    return ("color", thing.id, colour or thing.colour, holds)
+
+
+def existence(kind: str, present: bool, colour: str | None = None) -> Fact:
+    return ("exists", kind, colour, present)
+
+
+def presence(thing: Thing) -> frozenset[Fact]:
+    """That a thing is there: what every question that names it states."""
+    facts: set[Fact] = {existence(thing.kind, True)}
+    return frozenset(facts)
