@@ -1,0 +1,176 @@
+"""What a score must beat: random answers, the majority answer, the same model on a grey picture, the question alone."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ruvlm.backends.base import Asked, Backend
+from ruvlm.schema import LETTERS, Example, ImageRef, Response
+
+
+class MajorityBackend(Backend):
+    """Always the most frequent answer of the training rows; for multiple choice the most frequent letter."""
+
+    scores_candidates = True
+    name = "majority"
+
+    def __init__(self, train: Sequence[Example]) -> None:
+        open_answers = Counter(example.answer for example in train if not example.options)
+        letters = Counter(example.answer for example in train if example.options)
+        self._answer = open_answers.most_common(1)[0][0] if open_answers else "да"
+        self._letter = letters.most_common(1)[0][0] if letters else "A"
+
+    @property
+    def fingerprint(self) -> str:
+        return f"majority {self._answer} {self._letter}"
+
+    def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
+        for item in asked:
+            if not item.example.options:
+                yield Response(self._answer)
+                continue
+            chosen = min(LETTERS.index(self._letter), len(item.example.options) - 1)
+            yield _chosen(item.example, chosen)
+
+
+def _chosen(example: Example, place: int) -> Response:
+    scores = tuple(0.0 if n == place else -1.0 for n in range(len(example.options)))
+    return Response(LETTERS[place], mean_logprobs=scores, sum_logprobs=scores)
+
+
+class RandomBackend(Backend):
+    """An answer drawn from the training answers, a letter drawn from the row's letters; seeded by the row's id."""
+
+    scores_candidates = True
+    name = "random"
+
+    def __init__(self, train: Sequence[Example], seed: int = 0) -> None:
+        self._answers = [example.answer for example in train if not example.options] or ["да", "нет"]
+        self._seed = seed
+
+    @property
+    def fingerprint(self) -> str:
+        return f"random {self._seed} {hashlib.sha256(''.join(self._answers).encode()).hexdigest()[:12]}"
+
+    def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
+        for item in asked:
+            rng = random.Random(f"{self._seed} {item.example.id} {item.prompt.protocol}")
+            if item.example.options:
+                yield _chosen(item.example, rng.randrange(len(item.example.options)))
+            else:
+                yield Response(rng.choice(self._answers))
+
+
+class BlindBackend(Backend):
+    """The same model, shown a grey picture: what it knows from the question alone."""
+
+    def __init__(self, inner: Backend) -> None:
+        self._inner = inner
+        self.scores_candidates = inner.scores_candidates
+        self._folder = tempfile.TemporaryDirectory(prefix="ruvlm-blind-")
+        path = Path(self._folder.name) / "grey.png"
+        Image.new("RGB", (128, 128), (128, 128, 128)).save(path)
+        self._grey = ImageRef(path)
+
+    @property
+    def name(self) -> str:
+        return f"blind:{self._inner.name}"
+
+    @property
+    def fingerprint(self) -> str:
+        return f"blind {self._inner.fingerprint}"
+
+    @property
+    def parameters(self) -> int | None:
+        return self._inner.parameters
+
+    def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
+        yield from self._inner.answer([replace(item, prompt=replace(item.prompt, image=self._grey)) for item in asked])
+
+
+class QuestionOnlyBackend(Backend):
+    """A classifier of the question's words, trained on the training rows: what the questions give away.
+
+    Naive Bayes over word n-grams with a back-off to the most frequent answer: it fits in a second and, unlike a
+    neural one, has nothing to tune. For multiple choice it knows the options' texts too.
+    """
+
+    scores_candidates = True
+    name = "question-only"
+
+    def __init__(self, train: Sequence[Example]) -> None:
+        self._counts: dict[str, Counter[str]] = defaultdict(Counter)
+        self._prior: Counter[str] = Counter()
+        for example in train:
+            answer = gold_text(example)
+            self._prior[answer] += 1
+            for feature in features(example.question):
+                self._counts[feature][answer] += 1
+        self._mark = hashlib.sha256(repr(sorted(self._prior.items())).encode()).hexdigest()[:12]
+
+    @property
+    def fingerprint(self) -> str:
+        return f"question-only {self._mark}"
+
+    def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
+        for item in asked:
+            scores = self.scores(item.example.question)
+            if not item.example.options:
+                yield Response(max(scores, key=lambda a: scores[a]) if scores else "да")
+                continue
+            floor = min(scores.values(), default=0.0) - 1
+            found = [scores.get(option, floor) for option in item.example.options]
+            yield _chosen(item.example, int(np.argmax(found)))
+
+    def scores(self, question: str) -> dict[str, float]:
+        """Answers seen with the most specific part of the question that is known, by smoothed share.
+
+        Parts are tried from the whole question to single words; an answer's score mixes the two most specific levels.
+        """
+        levels = [level for level in _levels(question) if any(part in self._counts for part in level)]
+        found: dict[str, float] = defaultdict(float)
+        weight = 1.0
+        for level in levels[:3]:
+            for part in level:
+                counts = self._counts.get(part)
+                if not counts:
+                    continue
+                total = counts.total()
+                for answer, count in counts.items():
+                    found[answer] += weight * count / total / len(level) * min(1.0, total / 4)
+            weight *= 0.25
+        if not found:
+            found.update({a: c / max(1, self._prior.total()) for a, c in self._prior.most_common(10)})
+        return dict(found)
+
+
+def gold_text(example: Example) -> str:
+    """The gold answer as text, for a multiple choice the option's."""
+    return example.options[LETTERS.index(example.answer)] if example.options else example.answer
+
+
+def _words(question: str) -> list[str]:
+    return "".join(c if c.isalnum() else " " for c in question.lower()).split()
+
+
+def _levels(question: str) -> list[list[str]]:
+    """Parts of a question, the most specific first: all its words, then its n-grams of falling length."""
+    words = _words(question)
+    levels = [["=" + " ".join(words)]]
+    for size in range(min(5, len(words)), 0, -1):
+        levels.append([" ".join(words[i : i + size]) for i in range(len(words) - size + 1)])
+    return levels
+
+
+def features(question: str) -> set[str]:
+    """Every part of every level."""
+    return {part for level in _levels(question) for part in level}

@@ -1,0 +1,47 @@
+"""Our own checkpoints as backends: they can also rank alternative answers and be saved."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ruvlm.backends.base import Asked, Backend
+from ruvlm.errors import ModelError
+from ruvlm.models.checkpoint import model_folder, read_model_type
+from ruvlm.registry import CHECKPOINTS, lookup
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A possible answer and its probability."""
+
+    text: str
+    probability: float
+
+
+class LocalBackend(Backend):
+    """A model of ours."""
+
+    @abstractmethod
+    def alternatives(self, asked: Asked, count: int = 5) -> list[Alternative]:
+        """The likeliest answers, best first; for a multiple choice its options with probabilities that add up to 1."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write a model folder's files."""
+
+
+def load_local(name: str, device: torch.device) -> LocalBackend:
+    """A run folder or a model folder → its backend. Raises ModelError."""
+    folder = model_folder(name)
+    kind = read_model_type(folder)
+    if kind not in CHECKPOINTS:
+        raise ModelError(f"Модель в {folder} вида «{kind}», а умеем {', '.join(CHECKPOINTS)}: укажите другую папку.")
+    shown = folder.parent.name if folder.name in ("best_model", "final_model") else folder.name
+    loaded: LocalBackend = lookup(CHECKPOINTS, kind, "Модель").load(folder, shown, device)
+    return loaded

@@ -1,0 +1,104 @@
+"""Answers of the CNN+LSTM baseline: one of its classes. A multiple choice is the likeliest option it has a class for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ruvlm.backends.base import Asked
+from ruvlm.backends.local import Alternative, LocalBackend
+from ruvlm.data.images import load_image
+from ruvlm.data.pixels import square
+from ruvlm.models.checkpoint import load_strictly, weights_fingerprint
+from ruvlm.models.cnn_lstm import CnnLstm, encode
+from ruvlm.schema import LETTERS, ImageRef, Response
+
+BATCH = 256
+UNKNOWN_LOGPROB = -100.0
+
+
+class CnnLstmBackend(LocalBackend):
+    """A cnn_lstm checkpoint, or a model in training. It reads the question, not the prompt's instructions."""
+
+    scores_candidates = True
+
+    def __init__(self, model: CnnLstm, name: str, fingerprint: str, device: torch.device) -> None:
+        self.model = model.to(device)
+        self.device = device
+        self._name, self._fingerprint = name, fingerprint
+        self._index = {word: number + 2 for number, word in enumerate(model.config.words)}
+        self._pixels: dict[ImageRef, np.ndarray] = {}
+
+    @classmethod
+    def load(cls, folder: Path, name: str, device: torch.device) -> CnnLstmBackend:
+        """From a model folder. Raises ModelError."""
+        return cls(load_strictly(CnnLstm, folder).eval(), name, weights_fingerprint(folder), device)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    @property
+    def parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
+        for start in range(0, len(asked), BATCH):
+            yield from self._batch(asked[start : start + BATCH])
+
+    def logprobs(self, refs: Sequence[ImageRef], questions: Sequence[str]) -> torch.Tensor:
+        """Log-probabilities of the classes. [N, C]."""
+        training = self.model.training
+        self.model.eval()
+        with torch.inference_mode():
+            words = torch.tensor([encode(question, self._index) for question in questions], device=self.device)
+            pixels = torch.from_numpy(np.stack([self._picture(ref) for ref in refs])).to(self.device)
+            found: torch.Tensor = self.model(pixels.float().div_(255).sub_(0.5).mul_(4), words).float().log_softmax(-1)
+        self.model.train(training)
+        return found.cpu()
+
+    def _batch(self, asked: Sequence[Asked]) -> list[Response]:
+        started = time.perf_counter()
+        scores = self.logprobs([a.prompt.image for a in asked], [a.example.question for a in asked])
+        seconds = round((time.perf_counter() - started) / len(asked), 6)
+        return [self._response(item, row, seconds) for item, row in zip(asked, scores, strict=True)]
+
+    def _response(self, asked: Asked, logprobs_C: torch.Tensor, seconds: float) -> Response:
+        answers = self.model.config.answers
+        if not asked.example.options:
+            best = int(logprobs_C.argmax())
+            return Response(answers[best], 1, seconds, probability=float(logprobs_C[best].exp()))
+        known = {answer.lower(): float(score) for answer, score in zip(answers, logprobs_C, strict=True)}
+        scores = tuple(known.get(option.lower(), UNKNOWN_LOGPROB) for option in asked.example.options)
+        letter = LETTERS[int(np.argmax(scores))]
+        return Response(letter, 1, seconds, mean_logprobs=scores, sum_logprobs=scores)
+
+    def alternatives(self, asked: Asked, count: int = 5) -> list[Alternative]:
+        """The likeliest classes; for a multiple choice the options, those without a class at zero."""
+        scores = self.logprobs([asked.prompt.image], [asked.example.question])[0]
+        if asked.example.options:
+            found = self._response(asked, scores, 0.0).mean_logprobs
+            shares = torch.tensor(found).softmax(0).tolist()
+            ranked = sorted(zip(asked.example.options, shares, strict=True), key=lambda item: -item[1])
+            return [Alternative(text, share) for text, share in ranked]
+        best, index = scores.exp().topk(min(count, len(scores)))
+        return [Alternative(self.model.config.answers[i], p) for i, p in zip(index.tolist(), best.tolist(), strict=True)]
+
+    def _picture(self, ref: ImageRef) -> np.ndarray:
+        if ref not in self._pixels:
+            if len(self._pixels) > 2 * BATCH:
+                self._pixels.clear()
+            self._pixels[ref] = square(load_image(ref), self.model.config.image_size)
+        return self._pixels[ref]
+
+    def save(self, folder: Path) -> None:
+        """Write a model folder's files."""
+        self.model.save_pretrained(folder)

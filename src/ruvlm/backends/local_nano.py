@@ -1,0 +1,250 @@
+"""Answers of our compact VLM: pictures are run once, all their questions decoded together after the shared prefix.
+
+Shapes: N prompts of a batch, B pictures, P visual tokens, T text tokens, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from ruvlm.backends.base import Asked
+from ruvlm.backends.local import Alternative, LocalBackend
+from ruvlm.data.images import load_image
+from ruvlm.data.pixels import square
+from ruvlm.errors import DataError
+from ruvlm.models.checkpoint import load_strictly, weights_fingerprint
+from ruvlm.models.nano import NanoForConditionalGeneration, parameter_count
+from ruvlm.models.text import EOS, load_tokenizer
+from ruvlm.schema import ImageRef, Prompt, Response
+
+BATCH = 256
+LONGEST_ANSWER = 24
+
+
+class NanoBackend(LocalBackend):
+    """A nano checkpoint, or a model in training."""
+
+    scores_candidates = True
+
+    def __init__(
+        self, model: NanoForConditionalGeneration, tokenizer: Tokenizer, name: str, fingerprint: str, device: torch.device
+    ) -> None:
+        self.model = model.to(device)
+        self.tokenizer = tokenizer
+        self.device = device
+        self._name, self._fingerprint = name, fingerprint
+        self._eos = tokenizer.token_to_id(EOS)
+        self._pixels: dict[ImageRef, np.ndarray] = {}
+
+    @classmethod
+    def load(cls, folder: Path, name: str, device: torch.device) -> NanoBackend:
+        """From a model folder. Raises ModelError."""
+        model = load_strictly(NanoForConditionalGeneration, folder)
+        tokenizer = load_tokenizer(folder / "tokenizer.json")
+        return cls(model.eval(), tokenizer, name, weights_fingerprint(folder), device)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    @property
+    def parameters(self) -> int:
+        return parameter_count(self.model)
+
+    def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
+        for start in range(0, len(asked), BATCH):
+            yield from self._batch([item.prompt for item in asked[start : start + BATCH]])
+
+    @torch.inference_mode()
+    def _batch(self, prompts: Sequence[Prompt]) -> list[Response]:
+        started = time.perf_counter()
+        training = self.model.training
+        self.model.eval()
+        try:
+            scored = [bool(prompt.candidates) for prompt in prompts]
+            found: list[Response] = [None] * len(prompts)  # type: ignore[list-item]
+            for kind, run in ((False, self._generate), (True, self._score)):
+                chosen = [n for n, flag in enumerate(scored) if flag is kind]
+                if chosen:
+                    for n, response in zip(chosen, run([prompts[n] for n in chosen]), strict=True):
+                        found[n] = response
+        finally:
+            self.model.train(training)
+        seconds = (time.perf_counter() - started) / len(prompts)
+        return [replace(response, seconds=round(seconds, 6)) for response in found]
+
+    def _seen(self, prompts: Sequence[Prompt]) -> tuple[Tensor, Tensor]:
+        """Pixels of the different pictures [B, 3, S, S] and which picture each prompt asks about [N]."""
+        places: dict[ImageRef, int] = {}
+        owners = [places.setdefault(prompt.image, len(places)) for prompt in prompts]
+        size = self.model.config.image_size
+        cached = {ref: self._pixels[ref] for ref in places if ref in self._pixels}
+        for ref in places:
+            if ref not in cached:
+                cached[ref] = square(load_image(ref), size)
+        self._pixels = cached if len(cached) <= 4 * BATCH else {}
+        pixels = torch.from_numpy(np.stack([cached[ref] for ref in places])).to(self.device)
+        return pixels.float().div_(255).sub_(0.5).mul_(4), torch.tensor(owners, device=self.device)
+
+    def _encoded(self, texts: Sequence[str]) -> list[list[int]]:
+        longest = self.model.config.max_text_positions - 4
+        found = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        for text, ids in zip(texts, found, strict=True):
+            if len(ids) > longest:
+                raise DataError(
+                    f"Вопрос длиной {len(text)} знаков занимает {len(ids)} токенов, модель читает не больше {longest}: "
+                    f"сократите его («{text[:60]}…»)."
+                )
+        return found
+
+    def _generate(self, prompts: Sequence[Prompt]) -> list[Response]:
+        pixels, owner = self._seen(prompts)
+        ids = self._encoded([prompt.text for prompt in prompts])
+        limit = min(LONGEST_ANSWER, max(prompt.generation.max_new_tokens for prompt in prompts))
+        tokens, logprobs = self._greedy(pixels, owner, ids, limit)
+        return [
+            Response(self._text(row), len(row), probability=float(np.exp(sum(scores))))
+            for row, scores in zip(tokens, logprobs, strict=True)
+        ]
+
+    def _text(self, tokens: list[int]) -> str:
+        return str(self.tokenizer.decode([t for t in tokens if t != self._eos])).strip()
+
+    def _greedy(
+        self, pixels: Tensor, owner: Tensor, ids: list[list[int]], limit: int
+    ) -> tuple[list[list[int]], list[list[float]]]:
+        """Greedy tokens (with the closing EOS) and their log-probabilities."""
+        cache = _TextCache(self.model, pixels, owner, ids)
+        hidden = cache.last
+        done = torch.zeros(len(ids), dtype=torch.bool, device=self.device)
+        tokens: list[list[int]] = [[] for _ in ids]
+        scores: list[list[float]] = [[] for _ in ids]
+        room = self.model.config.max_text_positions - max(map(len, ids))
+        for _ in range(min(limit, room)):
+            logprob, choice = self.model.logits(hidden).float().log_softmax(-1).max(-1)
+            for n in (~done).nonzero().flatten().tolist():
+                tokens[n].append(int(choice[n]))
+                scores[n].append(float(logprob[n]))
+            done |= choice == self._eos
+            if bool(done.all()):
+                break
+            hidden = cache.step(choice)
+        return tokens, scores
+
+    def _score(self, prompts: Sequence[Prompt]) -> list[Response]:
+        pixels, owner = self._seen(prompts)
+        ids = self._encoded([prompt.text for prompt in prompts])
+        flat = [(n, self._encoded([" " + text])[0]) for n, prompt in enumerate(prompts) for text in prompt.candidates]
+        rows = [ids[n] + option for n, option in flat]
+        which = torch.tensor([n for n, _ in flat], device=self.device)
+        sums = self._option_sums(pixels, owner[which], rows, [len(ids[n]) for n, _ in flat])
+        means = [total / max(1, len(option)) for total, (_, option) in zip(sums, flat, strict=True)]
+        responses = []
+        cursor = 0
+        for prompt in prompts:
+            end = cursor + len(prompt.candidates)
+            best = int(np.argmax(means[cursor:end]))
+            responses.append(
+                Response(prompt.candidates[best], mean_logprobs=tuple(means[cursor:end]), sum_logprobs=tuple(sums[cursor:end]))
+            )  # fmt: skip
+            cursor = end
+        return responses
+
+    def _option_sums(self, pixels: Tensor, owner: Tensor, rows: list[list[int]], starts: list[int]) -> list[float]:
+        """Sum of the log-probabilities of the tokens from `starts` on, a row each."""
+        cache = _TextCache(self.model, pixels, owner, rows)
+        sums = []
+        for n, (row, start) in enumerate(zip(rows, starts, strict=True)):
+            logits = self.model.logits(cache.hidden[n, start - 1 : len(row) - 1]).float().log_softmax(-1)
+            wanted = torch.tensor(row[start:], device=self.device)
+            sums.append(float(logits.gather(1, wanted[:, None]).sum()))
+        return sums
+
+    @torch.inference_mode()
+    def alternatives(self, asked: Asked, count: int = 5) -> list[Alternative]:
+        """The best first tokens, each continued greedily; for a multiple choice the letters' probabilities."""
+        self.model.eval()
+        prompt, options = asked.prompt, asked.example.options
+        if options:
+            letters = self._score([replace(prompt, candidates=tuple(asked.example.letters))])[0].sum_logprobs
+            shares = torch.tensor(letters).softmax(0).tolist()
+            ranked = sorted(zip(options, shares, strict=True), key=lambda item: -item[1])
+            return [Alternative(text, share) for text, share in ranked]
+        pixels, owner = self._seen([prompt])
+        ids = self._encoded([prompt.text])
+        first = self.model.logits(_TextCache(self.model, pixels, owner, ids).last).float().log_softmax(-1)
+        scores, tokens = first[0].topk(count)
+        rows = [ids[0] + [int(token)] for token in tokens]
+        rest, logprobs = self._greedy(pixels, owner.repeat(count), rows, LONGEST_ANSWER)
+        found: dict[str, float] = {}
+        for token, score, tail, tail_scores in zip(tokens.tolist(), scores.tolist(), rest, logprobs, strict=True):
+            if token != self._eos:
+                text = self._text([token, *tail])
+                found[text] = found.get(text, 0.0) + float(np.exp(score + sum(tail_scores)))
+        best = sorted(found.items(), key=lambda item: -item[1])
+        return [Alternative(text, probability) for text, probability in best]
+
+    def save(self, folder: Path) -> None:
+        """Write a model folder's files."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save(str(folder / "tokenizer.json"))
+
+
+class _TextCache:
+    """Keys and values of a batch of prompts after their pictures; grows by one token a step."""
+
+    def __init__(self, model: NanoForConditionalGeneration, pixels: Tensor, owner: Tensor, ids: list[list[int]]) -> None:
+        self.model, self.owner = model, owner
+        self.prefix = model.prefix(pixels)
+        device = pixels.device
+        longest = max(map(len, ids))
+        padded = torch.zeros(len(ids), longest, dtype=torch.long)
+        for n, row in enumerate(ids):
+            padded[n, : len(row)] = torch.tensor(row)
+        self.lengths = torch.tensor([len(row) for row in ids], device=device)
+        positions = torch.arange(longest, device=device).expand(len(ids), longest)
+        self.valid = positions < self.lengths[:, None]
+        images = model.config.num_image_tokens
+        own = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()[None] & self.valid[:, None]
+        own |= torch.eye(longest, dtype=torch.bool, device=device)
+        mask = torch.cat([own.new_ones(len(ids), longest, images), own], dim=2)[:, None]
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+        x = model.read(padded.to(device), positions)
+        for number, layer in enumerate(model.layers):
+            q, k, v = layer.project(x)
+            self.keys.append(torch.cat([self.prefix.keys[number][owner], k], dim=2))
+            self.values.append(torch.cat([self.prefix.values[number][owner], v], dim=2))
+            attended = torch.nn.functional.scaled_dot_product_attention(q, self.keys[-1], self.values[-1], attn_mask=mask)
+            x = layer.finish(x, attended)
+        self.hidden = x
+        self.last = x[torch.arange(len(ids), device=device), self.lengths - 1]
+        self.valid = torch.cat([self.valid.new_ones(len(ids), images), self.valid], dim=1)
+
+    def step(self, tokens_N: Tensor) -> Tensor:
+        """Feed one token a row; the hidden state that predicts the next. [N] → [N, D]."""
+        positions = self.lengths.clamp(max=self.model.config.max_text_positions - 1)
+        x = self.model.read(tokens_N[:, None], positions[:, None])
+        self.lengths = self.lengths + 1
+        self.valid = torch.cat([self.valid, self.valid.new_ones(len(tokens_N), 1)], dim=1)
+        for number, layer in enumerate(self.model.layers):
+            q, k, v = layer.project(x)
+            self.keys[number] = torch.cat([self.keys[number], k], dim=2)
+            self.values[number] = torch.cat([self.values[number], v], dim=2)
+            attended = torch.nn.functional.scaled_dot_product_attention(
+                q, self.keys[number], self.values[number], attn_mask=self.valid[:, None, None]
+            )
+            x = layer.finish(x, attended)
+        return x[:, 0]

@@ -1,0 +1,40 @@
+"""ruvlm ask: one question about one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ruvlm.cli.console import results, say, show_json
+
+
+def ask(
+    model: Annotated[str, typer.Argument(help="папка запуска или модели")],
+    image: Annotated[Path, typer.Argument(help="картинка: JPEG, PNG, WebP")],
+    question: Annotated[str, typer.Argument(help="вопрос по-русски")],
+    options: Annotated[str | None, typer.Option(help="варианты через «;»: выбрать один")] = None,
+    top: Annotated[int, typer.Option(help="сколько ответов показать", min=1, max=20)] = 5,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
+    json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
+) -> None:
+    """Спросить модель о картинке.
+
+    Пример: ruvlm ask results/nano_world photo.jpg «Кто в рубашке?»
+    """
+    from ruvlm.evaluation.single import ask_once
+
+    answer = ask_once(model, image, question, options, top, device)
+    if json_:
+        show_json(
+            {"question": question, "answer": answer.text, "probability": round(answer.probability, 4),
+             "alternatives": [{"text": a.text, "probability": round(a.probability, 4)} for a in answer.alternatives]}
+        )  # fmt: skip
+        return
+    results.print(f"{answer.text} ({100 * answer.probability:.0f} %)", markup=False)
+    if answer.alternatives:
+        others = ", ".join(f"{a.text} {100 * a.probability:.1f} %" for a in answer.alternatives)
+        results.print(f"  ещё: {others}", markup=False)
+    if answer.note:
+        say(answer.note)

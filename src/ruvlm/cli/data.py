@@ -1,0 +1,40 @@
+"""ruvlm data …: make data sets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ruvlm.cli.console import counting, say
+
+app = typer.Typer(help="Наборы данных: нарисовать мир.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def group() -> None:
+    """Наборы данных: нарисовать мир."""
+
+
+@app.command("world")
+def world(
+    level: Annotated[str, typer.Option(help="mini (128 точек, для процессора) или full (320 точек)")] = "mini",
+    out: Annotated[Path | None, typer.Option(help="куда писать; по умолчанию data/world-<level>")] = None,
+    seed: Annotated[int, typer.Option(help="зерно: тот же мир при том же зерне")] = 0,
+    train_images: Annotated[int | None, typer.Option(help="обучающих картинок", min=1)] = None,
+    scale: Annotated[float, typer.Option(help="доля размера остальных частей", min=0.001, max=1)] = 1.0,
+    workers: Annotated[int, typer.Option(help="процессов; 0 – по числу ядер", min=0)] = 0,
+) -> None:
+    """Нарисовать мир: сцены с русскими вопросами в форматах GQA-ru и MMBench-ru.
+
+    Пример: ruvlm data world --level mini --out data/world-mini --seed 0
+    """
+    from ruvlm.world.export import build, plans
+
+    folder = out or Path("data") / f"world-{level}"
+    with counting(f"рисую {folder}") as progress:
+        manifest = build(level, folder, seed, workers or os.cpu_count() or 1, plans(level, train_images, scale), progress)
+    parts = ", ".join(f"{name} {sizes['images']}" for name, sizes in manifest["splits"].items())
+    say(f"Мир {level} готов: {folder} (картинок: {parts}; отпечаток {manifest['fingerprint']}).")

@@ -1,0 +1,89 @@
+"""ruvlm eval and ruvlm score: figures with their certainty."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ruvlm.cli.console import counting, results, say, show_json
+
+if TYPE_CHECKING:
+    from ruvlm.evaluation.run import Evaluation
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="папка запуска, majority, random, question-only или blind:ПАПКА")],
+    data: Annotated[str, typer.Option(help="папка с gqa-ru/ и mmbench-ru/, или world")] = "world",
+    split: Annotated[str, typer.Option(help="test, val, holdout, train")] = "test",
+    protocol: Annotated[list[str] | None, typer.Option(help="протокол; по умолчанию все подходящие")] = None,
+    controls: Annotated[bool, typer.Option(help="рядом – случайный, самый частый, только вопрос, серая картинка")] = True,
+    out: Annotated[Path | None, typer.Option(help="куда писать; по умолчанию <запуск>/eval")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
+    json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
+) -> None:
+    """Проверить модель на наборе: баллы с интервалами, контроли, разбивки.
+
+    Пример: ruvlm eval results/nano_world --data world
+    """
+    from ruvlm.evaluation.plan import evaluate_model
+
+    with counting("спрашиваю") as progress:
+        done = evaluate_model(model, data, split, tuple(protocol or ()), controls, out, device, progress, say)
+    if json_:
+        from ruvlm.evaluation.run import score_dict
+
+        show_json(
+            [
+                {"model": e.model, "protocol": e.protocol, "source": e.dataset.source, "split": e.dataset.split,
+                 "n": e.result.n, "scores": {rule: score_dict(s) for rule, s in e.result.scores.items()}}
+                for e in done
+            ]
+        )  # fmt: skip
+        return
+    _table(done)
+
+
+def _table(done: list[Evaluation]) -> None:
+    from rich.table import Table
+
+    source, split = done[0].dataset.source, done[0].dataset.split
+    table = Table(title=f"Данные: {source}, часть {split}", title_justify="left")
+    for column in ("модель", "правило", "n", "верно, %", "95 % интервал", "не прочитано", "ошибок"):
+        table.add_column(column, justify="left" if column in ("модель", "правило") else "right")
+    for evaluation in done:
+        for rule, score in evaluation.result.scores.items():
+            interval = f"{score.low:.1f}–{score.high:.1f}" if score.low is not None else "нет"
+            table.add_row(
+                evaluation.model, rule, str(score.n), f"{score.value:.2f}", interval,
+                str(evaluation.result.unparsed), str(evaluation.result.errors),
+            )  # fmt: skip
+    results.print(table)
+    for evaluation in done:
+        if evaluation.folder is not None and evaluation.model == done[0].model:
+            say(f"Ответы и разбивки: {evaluation.folder}")
+    if done[0].dataset.source.startswith("world"):
+        say("Это встроенный мир: его цифры – не баллы GQA-ru и MMBench-ru.")
+
+
+def score(
+    file: Annotated[Path, typer.Argument(help="JSONL с полями prediction и gold (id, question, imageId – если есть)")],
+    json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
+) -> None:
+    """Посчитать баллы готовых ответов: точное совпадение, русское и по леммам.
+
+    Пример: ruvlm score answers.jsonl --json
+    """
+    from ruvlm.evaluation.run import score_dict
+    from ruvlm.evaluation.table import score_file
+
+    result = score_file(file)
+    if json_:
+        show_json({"n": result.n, "scores": {rule: score_dict(s) for rule, s in result.scores.items()}, "notes": list(result.notes)})
+        return
+    for rule, found in result.scores.items():
+        interval = f"интервал 95 %: {found.low:.2f}–{found.high:.2f}" if found.low is not None else "интервала нет"
+        results.print(f"{rule}: {found.correct} из {found.n} ({found.value:.2f} %), {interval}", markup=False)
+    for note in result.notes:
+        results.print(f"  {note}", markup=False)

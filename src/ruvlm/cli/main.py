@@ -1,0 +1,84 @@
+"""The app of all verbs, and the one place where errors become sentences and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from ruvlm.cli import ask, data, evaluate, train
+from ruvlm.cli.console import say
+from ruvlm.errors import RuvlmError
+
+app = typer.Typer(
+    name="ruvlm",
+    help="Обучает зрительно-языковые модели и честно проверяет, как они отвечают по-русски.\n\n"
+    "Пример: ruvlm ask results/nano photo.jpg «Кто в рубашке?»",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(data.app, name="data")
+app.command("train")(train.train)
+app.command("eval")(evaluate.evaluate)
+app.command("score")(evaluate.score)
+app.command("ask")(ask.ask)
+
+
+# typer carries its own copy of click, whose names are private: the public BadParameter leads to their base
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0 done, 2 bad input, 130 interrupted."""
+    try:
+        code = app(list(arguments) if arguments is not None else None, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except RuvlmError as error:
+        say(f"Ошибка: {error}")
+        return 2
+    except typer.Exit as error:
+        return int(error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        say("Прервано.")
+        return 130
+    except UsageError as error:
+        return _usage(error)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        say(f"Ошибка: на диске нет места ({error.filename or error.strerror}): освободите его.")
+        return 2
+
+
+def _usage(error: Any) -> int:
+    """Say in Russian what was wrong with the arguments; no arguments at all is a request for help."""
+    kind = type(error).__name__
+    text = error.format_message()
+    if kind == "NoArgsIsHelpError":
+        print(text)
+        return 0
+    parameter = getattr(getattr(error, "param", None), "name", None) or "?"
+    if kind == "NoSuchOption":
+        near = f" Может быть, {', '.join(error.possibilities)}?" if error.possibilities else ""
+        said = f"ключа {error.option_name} нет.{near}"
+    elif kind == "MissingParameter":
+        said = f"не хватает аргумента {parameter.upper()}."
+    elif kind == "BadParameter":
+        said = f"аргумент {parameter.upper()} не подходит ({error.message})."
+    elif text.startswith("No such command"):
+        said = f"команды {text.removeprefix('No such command ').rstrip('.')} нет."
+    elif "unexpected extra argument" in text:
+        said = f"лишний аргумент {text[text.rfind('(') + 1 : text.rfind(')')]}: возьмите фразу с пробелами в кавычки."
+    else:
+        said = text
+    say(f"Ошибка: {said} Справка: ruvlm --help")
+    return 2

@@ -1,0 +1,142 @@
+"""A run's settings: typed, read from TOML, overridden by --set a.b=c; an unknown key is an error with a suggestion."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ruvlm.errors import ConfigError
+
+
+class Section(BaseModel):
+    """Frozen, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSettings(Section):
+    """Which model, and its size. Fields that a model does not have are ignored by it."""
+
+    name: str = "nano"
+    image_size: int = Field(64, ge=16, le=1024)
+    hidden_size: int = Field(96, ge=16)
+    layers: int = Field(5, ge=1)
+    heads: int = Field(4, ge=1)
+    mlp_ratio: int = Field(2, ge=1)
+    stem_widths: tuple[int, int] = (32, 64)
+    stem_blocks: int = Field(1, ge=0)
+    vocab_size: int = Field(512, ge=256)
+    max_text_positions: int = Field(96, ge=16)
+    classes: int = Field(10, ge=2)
+
+
+class DataSettings(Section):
+    """What to train on: a folder with gqa-ru/ and mmbench-ru/ in the hub's layout."""
+
+    path: str = "data/world-mini"
+    train_split: str = "train"
+    val_split: str = "val"
+    limit_images: int | None = Field(None, ge=1)
+
+
+class TrainSettings(Section):
+    """How long and how fast. `max_minutes` and `epochs` both bound a run; whichever comes first ends it."""
+
+    max_minutes: float | None = Field(None, gt=0)
+    epochs: float = Field(10, gt=0)
+    max_steps: int | None = Field(None, ge=1)
+    images_per_step: int = Field(16, ge=1)
+    questions_per_image: int = Field(16, ge=1)
+    choices_per_image: int = Field(2, ge=0)
+    lr: float = Field(3e-3, gt=0)
+    matrix_lr: float = Field(0.02, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    warmup_steps: int = Field(50, ge=0)
+    clip: float = Field(1.0, gt=0)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    word_weight: float = Field(1.0, ge=0)
+    mention_weight: float = Field(0.3, ge=0)
+    point_weight: float = Field(0.3, ge=0)
+    describe_weight: float = Field(0.5, ge=0)
+    validations: int = Field(5, ge=0)
+    checkpoint_minutes: float = Field(5.0, gt=0)
+    seed: int = 0
+
+
+class RunConfig(Section):
+    """A complete run."""
+
+    name: str = Field("run", pattern=r"^[\w.\-]+$")
+    results: str = "results"
+    device: str = "auto"
+    model: ModelSettings = ModelSettings()
+    data: DataSettings = DataSettings()
+    train: TrainSettings = TrainSettings()
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.results) / self.name
+
+
+def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
+    """Read a TOML file and apply `key=value` overrides. Raises ConfigError naming file, key, value and what fits."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        near = ", ".join(sorted(str(p) for p in Path("configs").glob("*.toml")))
+        raise ConfigError(f"Файла настроек {path} нет.{f' Есть: {near}.' if near else ''}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: это не TOML ({error}): исправьте строку.") from error
+    except OSError as error:
+        raise ConfigError(f"{path} не удалось прочитать ({error.strerror}).") from error
+    for override in overrides or []:
+        _apply(values, override)
+    return validated(values, str(path))
+
+
+def validated(values: dict[str, Any], where: str) -> RunConfig:
+    """Settings from plain values. Raises ConfigError."""
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error, where)) from error
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, sign, text = override.partition("=")
+    if not sign or not key:
+        raise ConfigError(f"--set {override}: нужно вида раздел.ключ=значение, например train.lr=1e-3.")
+    *path, last = key.split(".")
+    target = values
+    for part in path:
+        target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            raise ConfigError(f"--set {override}: «{part}» не раздел.")
+    try:
+        target[last] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        target[last] = text
+
+
+def _sentence(error: ValidationError, where: str) -> str:
+    problem = error.errors()[0]
+    key = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        known = _keys(".".join(map(str, problem["loc"][:-1])))
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, 1)
+        hint = f"может быть, вы имели в виду «{near[0]}»?" if near else f"есть: {', '.join(known)}."
+        return f"{where}: ключа «{key}» нет: {hint}"
+    return f"{where}: «{key}» = {problem.get('input')!r}: не подходит ({problem['msg']})."
+
+
+def _keys(section: str) -> list[str]:
+    model: type[BaseModel] = RunConfig
+    for part in filter(None, section.split(".")):
+        annotation = model.model_fields[part].annotation
+        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,87 @@
+"""From what a user names (a folder, «world») to data sets: which benchmarks are there, which files a split needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from ruvlm.data import gqa_ru, mmbench_ru
+from ruvlm.errors import DataError
+from ruvlm.schema import Benchmark, Dataset
+
+ALIASES: MappingProxyType[str, str] = MappingProxyType({"world": "data/world-mini", "world-full": "data/world-full"})
+# a user's split name -> each benchmark's own
+SPLITS: MappingProxyType[str, dict[Benchmark, str]] = MappingProxyType(
+    {
+        "test": {"gqa-ru": "testdev", "mmbench-ru": "dev"},
+        "testdev": {"gqa-ru": "testdev", "mmbench-ru": "dev"},
+        "dev": {"gqa-ru": "testdev", "mmbench-ru": "dev"},
+        **{name: {"gqa-ru": name, "mmbench-ru": name} for name in ("train", "val", "holdout")},
+    }
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place with data: folders of the benchmarks it has, and what figures on it must be called."""
+
+    folder: Path
+    label: str
+    folders: dict[Benchmark, Path]
+
+    @property
+    def is_world(self) -> bool:
+        return self.label.startswith("world")
+
+    def load(self, benchmark: Benchmark, split: str, grounding: bool = False) -> Dataset:
+        """One split of one benchmark. Raises DataError if it is not here."""
+        if benchmark not in self.folders:
+            raise DataError(f"В {self.folder} нет набора {benchmark}: есть {', '.join(self.folders)}.")
+        own = SPLITS.get(split, {}).get(benchmark, split)
+        if benchmark == "gqa-ru":
+            return gqa_ru.load(self.folders[benchmark], own, self.label, grounding)
+        return mmbench_ru.load(self.folders[benchmark], own, self.label)
+
+
+def open_source(name: str) -> Source:
+    """Find the data sets that a user names. Raises DataError saying what to do when there are none."""
+    folder = Path(ALIASES.get(name, name))
+    if not folder.is_dir():
+        hint = "ruvlm data world --level mini --out " + str(folder)
+        raise DataError(f"Папки с данными {folder} нет: проверьте --data или нарисуйте мир командой «{hint}».")
+    checks: dict[Benchmark, Callable[[Path], bool]] = {"gqa-ru": _is_gqa, "mmbench-ru": _is_mmbench}
+    folders: dict[Benchmark, Path] = {}
+    for benchmark, check in checks.items():
+        for place in (folder / benchmark, folder):
+            if benchmark not in folders and place.is_dir() and check(place):
+                folders[benchmark] = place
+    if not folders:
+        raise DataError(
+            f"В папке {folder} нет ни gqa-ru (папки *_balanced_instructions), ни mmbench-ru (mmbench_ru_*.parquet): "
+            "проверьте --data."
+        )
+    return Source(folder, _label(folder, folder.parent), folders)
+
+
+def _is_gqa(folder: Path) -> bool:
+    return any(folder.glob("*_balanced_instructions"))
+
+
+def _is_mmbench(folder: Path) -> bool:
+    return any(folder.glob("mmbench_ru_*.parquet"))
+
+
+def _label(*places: Path) -> str:
+    """«world-mini v1 seed 0», or «local» and the folder's name: a world's figures are never called a GQA-ru score."""
+    for place in places:
+        manifest = place / "world.json"
+        if manifest.is_file():
+            try:
+                found = json.loads(manifest.read_text(encoding="utf-8"))
+                return f"world-{found['level']} v{found['version']} seed {found['seed']}"
+            except (ValueError, KeyError) as error:
+                raise DataError(f"Файл {manifest} повреждён ({error}): нарисуйте мир заново.") from error
+    return f"local {places[0].name}"

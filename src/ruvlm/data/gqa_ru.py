@@ -1,0 +1,129 @@
+"""deepvk/GQA-ru rows → Example: instructions joined to images, pictures decoded only when they are needed."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+from ruvlm.data.files import fingerprint, require_columns, split_files
+from ruvlm.data.images import open_parquet
+from ruvlm.errors import DataError
+from ruvlm.schema import Dataset, Example, ImageRef, Mention, Region
+
+REQUIRED = ("id", "imageId", "question", "answer")
+OPTIONAL = ("groups", "entailed", "types", "annotations", "semanticStr")
+
+
+def load(folder: Path, split: str, source: str, grounding: bool = False) -> Dataset:
+    """One split of a GQA-ru folder in the hub's layout.
+
+    With `grounding`, mentions and answers carry the boxes that scene graphs give, where the folder has any.
+    Raises DataError for a missing file or column, or a question whose image is not there.
+    """
+    image_files = split_files(folder, f"{split}_balanced_images", split)
+    row_files = split_files(folder, f"{split}_balanced_instructions", split)
+    images = _image_rows(image_files)
+    regions = _regions(folder, split) if grounding else {}
+    examples: list[Example] = []
+    notes: dict[str, int] = {}
+    seen: set[str] = set()
+    for path in row_files:
+        parquet = open_parquet(path)
+        names = require_columns(parquet, path, REQUIRED)
+        skipped = "entailed" if grounding else "annotations"  # training needs the one, evaluation the other
+        columns = [*REQUIRED, *(c for c in OPTIONAL if c in names and c != skipped)]
+        number = 0
+        for batch in parquet.iter_batches(batch_size=4096, columns=columns):
+            for row in batch.to_pylist():
+                example = _example(row, images, regions, f"{path}, строка {number}")
+                if example.id in seen:
+                    notes["повторный id"] = notes.get("повторный id", 0) + 1
+                seen.add(example.id)
+                examples.append(example)
+                number += 1
+    if not examples:
+        raise DataError(f"В {folder} нет ни одного вопроса части «{split}»: файл пуст, скачайте его заново.")
+    mark = fingerprint([*row_files, *image_files])
+    told = tuple(f"{what}: {count}" for what, count in notes.items())
+    return Dataset("gqa-ru", split, source, mark, tuple(examples), told)
+
+
+def _image_rows(files: list[Path]) -> dict[str, ImageRef]:
+    found: dict[str, ImageRef] = {}
+    for path in files:
+        parquet = open_parquet(path)
+        require_columns(parquet, path, ("id", "image"))
+        ids = parquet.read(columns=["id"]).column("id").to_pylist()
+        found.update((str(name), ImageRef(path, row)) for row, name in enumerate(ids))
+    return found
+
+
+def _example(row: dict[str, Any], images: dict[str, ImageRef], regions: dict[str, dict[str, Region]], where: str) -> Example:
+    for field in ("question", "answer", "imageId"):
+        if not str(row[field] or "").strip():
+            raise DataError(f"{where}: поле «{field}» пусто: исправьте строку или удалите её.")
+    image_id = str(row["imageId"])
+    if image_id not in images:
+        raise DataError(f"{where}: картинки «{image_id}» нет среди картинок этой части: скачайте её заново.")
+    types = row.get("types") or {}
+    question = str(row["question"])
+    objects = regions.get(image_id, {})
+    notes = row.get("annotations") or {}
+    return Example(
+        id=str(row["id"]),
+        benchmark="gqa-ru",
+        question=question,
+        answer=str(row["answer"]),
+        image=images[image_id],
+        image_id=image_id,
+        cluster=image_id,
+        structural=types.get("structural"),
+        semantic=types.get("semantic"),
+        detailed=types.get("detailed"),
+        group=(row.get("groups") or {}).get("global") or None,
+        program=row.get("semanticStr") or "",
+        entailed=_ids(row.get("entailed")),
+        mentions=_mentions(question, notes, objects) if objects else (),
+        answer_regions=tuple(
+            objects[note["objectId"]] for note in notes.get("answer") or () if note["objectId"] in objects
+        )
+        if objects
+        else (),
+    )
+
+
+def _ids(value: Any) -> tuple[str, ...]:
+    """`entailed` is a string of a list on the hub and a list in the original JSON."""
+    if isinstance(value, str):
+        if len(value) < 3:
+            return ()
+        try:
+            value = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            return ()
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
+
+
+_WORD = re.compile(r"\S+")
+
+
+def _mentions(question: str, notes: dict[str, Any], objects: dict[str, Region]) -> tuple[Mention, ...]:
+    noted = notes.get("question") or ()
+    if not noted:
+        return ()
+    words = [match.span() for match in _WORD.finditer(question)]
+    found = []
+    for note in noted:
+        first, _, end = note["value"].partition(":")
+        last = int(end) - 1 if end else int(first)
+        if note["objectId"] in objects and last < len(words):
+            found.append(Mention(words[int(first)][0], words[last][1], objects[note["objectId"]]))
+    return tuple(found)
+
+
+def _regions(folder: Path, split: str) -> dict[str, dict[str, Region]]:
+    from ruvlm.data.scene_graphs import read_scene_graphs
+
+    return {scene.image_id: dict(scene.objects) for scene in read_scene_graphs(folder, split)}

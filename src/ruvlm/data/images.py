@@ -1,0 +1,101 @@
+"""Read a picture's bytes and decode them safely: right side up, RGB, no bombs."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ruvlm.errors import DataError
+from ruvlm.schema import ImageRef
+
+MAX_PIXELS = 64_000_000
+MAX_BYTES = 100_000_000
+
+
+@lru_cache(maxsize=32)
+def _file(path: Path) -> tuple[pq.ParquetFile, tuple[int, ...]]:
+    parquet = open_parquet(path)
+    ends, total = [], 0
+    for number in range(parquet.num_row_groups):
+        total += parquet.metadata.row_group(number).num_rows
+        ends.append(total)
+    return parquet, tuple(ends)
+
+
+@lru_cache(maxsize=4)
+def _row_group(path: Path, number: int) -> pa.ChunkedArray:
+    return _file(path)[0].read_row_group(number, columns=["image"]).column("image")
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a parquet file. Raises DataError if it is missing or damaged."""
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError as error:
+        raise DataError(f"Файл {path} не найден: проверьте папку с данными.") from error
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"Файл {path} повреждён или это не parquet ({str(error)[:100]}): скачайте его заново.") from error
+
+
+def read_bytes(ref: ImageRef) -> bytes:
+    """The encoded picture. Raises DataError if the file or the row has none."""
+    if ref.row is None:
+        try:
+            if ref.path.stat().st_size > MAX_BYTES:
+                raise DataError(f"Картинка {ref.path} больше {MAX_BYTES // 1_000_000} МБ: уменьшите её.")
+            return ref.path.read_bytes()
+        except FileNotFoundError as error:
+            raise DataError(f"Картинка {ref.path} не найдена: проверьте путь.") from error
+        except OSError as error:
+            raise DataError(f"Картинку {ref.path} не удалось прочитать ({error.strerror}): проверьте путь.") from error
+    _, ends = _file(ref.path)
+    group = next(number for number, end in enumerate(ends) if ref.row < end)
+    start = ends[group - 1] if group else 0
+    value = _row_group(ref.path, group)[ref.row - start].as_py()
+    data = value.get("bytes") if isinstance(value, dict) else value
+    if not data:
+        raise DataError(f"В {ref} нет байтов картинки: файл неполон, скачайте его заново.")
+    return bytes(data)
+
+
+def decode(data: bytes, where: str) -> Image.Image:
+    """Bytes → right-side-up RGB picture. Raises DataError for what is no picture, is cut short or is a bomb."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data))
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise DataError(
+                    f"Картинка {where} заявляет {width}×{height} точек, это больше {MAX_PIXELS // 1_000_000} млн: "
+                    "уменьшите её."
+                )
+            image.load()
+            return _rgb(ImageOps.exif_transpose(image))
+    except Image.DecompressionBombError as error:
+        raise DataError(f"Картинка {where} заявляет слишком много точек: уменьшите её.") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"Файл {where} не похож на картинку: нужен JPEG, PNG или WebP.") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise DataError(f"Картинка {where} повреждена или обрезана ({str(error)[:80]}): возьмите целый файл.") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
+        image = image.convert("I").point(lambda v: v / 256).convert("L")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(ground, image)
+    return image.convert("RGB")
+
+
+def load_image(ref: ImageRef) -> Image.Image:
+    """Read and decode: RGB, right side up."""
+    return decode(read_bytes(ref), str(ref))

@@ -1,0 +1,77 @@
+"""deepvk/MMBench-ru rows → Example with options, hint, category and rotation group."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from ruvlm.data.files import fingerprint, require_columns
+from ruvlm.data.images import open_parquet
+from ruvlm.errors import DataError
+from ruvlm.schema import LETTERS, Dataset, Example, ImageRef
+
+ROTATION = 1_000_000
+REQUIRED = ("index", "question", "answer", "A", "B", "image")
+OPTIONAL = ("hint", "C", "D", "category", "l2-category")
+
+
+def load(folder: Path, split: str, source: str) -> Dataset:
+    """One split of an MMBench-ru folder: `mmbench_ru_dev.parquet` and, in a world, its train, val and holdout.
+
+    Raises DataError for a missing file or column and for a gold letter that is no option.
+    """
+    path = folder / f"mmbench_ru_{split}.parquet"
+    if not path.is_file():
+        known = sorted(p.stem.removeprefix("mmbench_ru_") for p in folder.glob("mmbench_ru_*.parquet"))
+        raise DataError(f"Файла {path} нет: проверьте --data и --split. Есть части: {', '.join(known) or 'никаких'}.")
+    parquet = open_parquet(path)
+    names = require_columns(parquet, path, REQUIRED)
+    columns = [c for c in REQUIRED if c != "image"] + [c for c in OPTIONAL if c in names]
+    examples = []
+    number = 0
+    for batch in parquet.iter_batches(batch_size=4096, columns=columns):
+        for row in batch.to_pylist():
+            examples.append(_example(row, ImageRef(path, number)))
+            number += 1
+    if not examples:
+        raise DataError(f"В файле {path} нет ни одной строки: скачайте его заново.")
+    return Dataset("mmbench-ru", split, source, fingerprint([path]), tuple(examples))
+
+
+def missing(value: Any) -> bool:
+    """None, NaN, '' and the string 'nan' all mean that there is no hint or option."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or str(value).strip() in ("", "nan")
+
+
+def _example(row: dict[str, Any], ref: ImageRef) -> Example:
+    options = []
+    for letter in "ABCD":
+        value = row.get(letter)
+        if missing(value):
+            break
+        options.append(str(value))
+    answer = str(row["answer"] or "").strip()
+    if len(answer) != 1 or answer not in LETTERS[: len(options)]:
+        raise DataError(
+            f"{ref}: верный ответ «{answer}» не входит в варианты {LETTERS[: len(options)]}: исправьте строку."
+        )
+    if missing(row["question"]):
+        raise DataError(f"{ref}: поле «question» пусто: исправьте строку или удалите её.")
+    index = int(row["index"])
+    base = index % ROTATION
+    hint = row.get("hint")
+    return Example(
+        id=str(index),
+        benchmark="mmbench-ru",
+        question=str(row["question"]),
+        answer=answer,
+        image=ref,
+        image_id=str(base),
+        cluster=str(base),
+        options=tuple(options),
+        hint=None if missing(hint) else str(hint),
+        rotation=index // ROTATION,
+        category=row.get("category"),
+        l2=row.get("l2-category"),
+    )

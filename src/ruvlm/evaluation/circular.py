@@ -1,0 +1,55 @@
+"""CircularEval: a multiple-choice question counts only if every rotation of its options is answered right."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ruvlm.schema import Example
+
+
+@dataclass(frozen=True)
+class Group:
+    """All rows of one base question. `complete` has every rotation, `based` has the copy with k = 0."""
+
+    base: str
+    right: bool
+    complete: bool
+    based: bool
+    category: str | None
+    l2: str | None
+
+
+def groups_of(examples: Sequence[Example], right: Sequence[bool]) -> list[Group]:
+    """Rows → groups, in order of first appearance. The category is that of the lowest rotation."""
+    members: dict[str, list[tuple[Example, bool]]] = defaultdict(list)
+    for example, verdict in zip(examples, right, strict=True):
+        members[example.cluster].append((example, verdict))
+    found = []
+    for base, rows in members.items():
+        rotations = {example.rotation for example, _ in rows}
+        first = min(rows, key=lambda row: row[0].rotation)[0]
+        complete = rotations == set(range(len(first.options) or len(rows)))
+        found.append(
+            Group(base, all(verdict for _, verdict in rows), complete, 0 in rotations, first.category, first.l2)
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class LetterUse:
+    """How often a letter was chosen, how often it was right to, and how often the model was right when it was."""
+
+    letter: str
+    chosen: int
+    gold: int
+    right: int
+
+
+def letter_use(examples: Sequence[Example], parsed: Sequence[str | None], right: Sequence[bool]) -> list[LetterUse]:
+    """Position bias: one entry a letter."""
+    chosen = Counter(letter for letter in parsed if letter)
+    gold = Counter(example.answer for example in examples)
+    hits = Counter(example.answer for example, verdict in zip(examples, right, strict=True) if verdict)
+    return [LetterUse(letter, chosen[letter], gold[letter], hits[letter]) for letter in sorted(set(chosen) | set(gold))]

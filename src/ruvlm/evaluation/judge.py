@@ -1,0 +1,153 @@
+"""Responses → verdicts → result: which rules apply to a protocol, and every figure and breakdown they give."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ruvlm.evaluation.circular import groups_of, letter_use
+from ruvlm.evaluation.match import MATCHERS, normalised
+from ruvlm.evaluation.parse import read_reference
+from ruvlm.evaluation.stats import score_columns
+from ruvlm.schema import LETTERS, Example, Response, Result, Score, Verdict
+
+SPATIAL = ("to the left of", "to the right of", ",above", ",below", ",near")
+
+
+def is_spatial(example: Example) -> bool:
+    """Does the program relate things in space?"""
+    return any(name in example.program for name in SPATIAL)
+
+
+def judge(protocol: str, example: Example, response: Response) -> Verdict:
+    """One response under every rule of its protocol."""
+    if response.error is not None:
+        return Verdict(example.id, None, f"ошибка: {response.error}", dict.fromkeys(rules_of(protocol), False))
+    if protocol.startswith("gqa-ru"):
+        correct = {rule: match(response.text, example.answer) for rule, match in MATCHERS.items()}
+        return Verdict(example.id, normalised(response.text), None, correct)
+    if protocol == "mmbench-ru/likelihood":
+        return _judge_likelihood(example, response)
+    reading = read_reference(response.text, example.options)
+    right = reading.letter == example.answer
+    return Verdict(example.id, reading.letter, reading.reason, {"mmbench-ru/lmms": right})
+
+
+def _judge_likelihood(example: Example, response: Response) -> Verdict:
+    best = LETTERS[int(np.argmax(response.mean_logprobs))] if response.mean_logprobs else None
+    by_sum = LETTERS[int(np.argmax(response.sum_logprobs))] if response.sum_logprobs else None
+    correct = {"mmbench-ru/likelihood": best == example.answer, "mmbench-ru/likelihood-sum": by_sum == example.answer}
+    return Verdict(example.id, best, None if best else "модель не умеет оценивать варианты", correct)
+
+
+def rules_of(protocol: str) -> tuple[str, ...]:
+    """The rules a protocol is judged by, the headline first."""
+    if protocol.startswith("gqa-ru"):
+        return tuple(MATCHERS)
+    if protocol == "mmbench-ru/likelihood":
+        return ("mmbench-ru/likelihood", "mmbench-ru/likelihood-sum")
+    return ("mmbench-ru/lmms",)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A way to break a figure down: the value of a row on it, None where it has none."""
+
+    name: str
+    value: Callable[[Example], str | None]
+
+
+GQA_AXES = (
+    Axis("structural", lambda e: e.structural),
+    Axis("semantic", lambda e: e.semantic),
+    Axis("detailed", lambda e: e.detailed),
+    Axis("spatial", lambda e: "пространственные" if is_spatial(e) else None),
+    Axis("steps", lambda e: str(min(9, e.program.count("->") + 1)) if e.program else None),
+    Axis("answer", lambda e: "да/нет" if e.answer.strip().lower() in ("да", "нет") else "открытый"),
+)
+MMBENCH_AXES = (
+    Axis("category", lambda e: e.category),
+    Axis("l2-category", lambda e: e.l2),
+    Axis("letter", lambda e: e.answer),
+)
+
+
+def score_gqa(examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Result:
+    """Three rules side by side with image-clustered intervals, and the reference rule by type."""
+    clusters = [example.cluster for example in examples]
+    rules = rules_of("gqa-ru")
+    right = np.array([[verdict.correct[rule] for rule in rules] for verdict in verdicts])
+    scores = dict(zip(rules, score_columns(clusters, right, np.ones_like(right)), strict=True))
+    notes = tuple(
+        f"{a} и {b} расходятся в {int((right[:, i] != right[:, i + 1]).sum())} строках"
+        for i, (a, b) in enumerate(zip(rules, rules[1:], strict=False))
+    )
+    breakdowns = _breakdowns(GQA_AXES, examples, clusters, right[:, 0])
+    return Result(len(examples), scores, breakdowns, _unparsed(verdicts), _errors(verdicts), notes)
+
+
+def score_mmbench(protocol: str, examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Result:
+    """Circular accuracy over all, based and complete groups, vanilla over rows and base rows, and breakdowns."""
+    rule = rules_of(protocol)[0]
+    right = [verdict.correct[rule] for verdict in verdicts]
+    groups = groups_of(examples, right)
+    circular = np.array([group.right for group in groups])
+    counted = np.array([[True, group.based, group.complete] for group in groups])
+    names = (f"{rule}/circular", f"{rule}/circular-reference", f"{rule}/circular-complete")
+    group_scores = score_columns([g.base for g in groups], np.repeat(circular[:, None], 3, 1), counted)
+    rows = np.array(right)
+    base = np.array([example.rotation == 0 for example in examples])
+    clusters = [example.cluster for example in examples]
+    row_scores = score_columns(clusters, np.stack([rows, rows], 1), np.stack([np.ones_like(rows), base], 1))
+    scores = dict(zip(names, group_scores, strict=True))
+    scores |= dict(zip((f"{rule}/vanilla", f"{rule}/vanilla-base"), row_scores, strict=True))
+    for extra in rules_of(protocol)[1:]:
+        extra_groups = groups_of(examples, [v.correct[extra] for v in verdicts])
+        column = np.array([[g.right] for g in extra_groups])
+        scores[f"{extra}/circular"] = score_columns([g.base for g in extra_groups], column, np.ones_like(column))[0]
+    breakdowns = _breakdowns(MMBENCH_AXES, examples, clusters, rows)
+    for axis in ("category", "l2"):
+        breakdowns |= {
+            f"circular {axis}": _by_value(
+                [getattr(g, axis) for g in groups], [g.base for g in groups], circular
+            )
+        }
+    used = letter_use(examples, [v.parsed for v in verdicts], right)
+    notes = tuple(f"буква {u.letter}: выбрана {u.chosen}, верна {u.gold}, угадана {u.right}" for u in used)
+    incomplete = sum(not group.complete for group in groups)
+    if incomplete:
+        notes += (f"неполных групп: {incomplete}",)
+    return Result(len(examples), scores, breakdowns, _unparsed(verdicts), _errors(verdicts), notes)
+
+
+def _breakdowns(
+    axes: Iterable[Axis], examples: Sequence[Example], clusters: Sequence[str], right_N: np.ndarray
+) -> dict[str, dict[str, Score]]:
+    found = {}
+    for axis in axes:
+        scores = _by_value([axis.value(example) for example in examples], clusters, right_N)
+        if scores:
+            found[axis.name] = scores
+    return found
+
+
+def _by_value(values: Sequence[str | None], clusters: Sequence[str], right_N: np.ndarray) -> dict[str, Score]:
+    counts = Counter(value for value in values if value is not None)
+    names = [value for value, _ in counts.most_common()]
+    if not names:
+        return {}
+    column = np.array(values, dtype=object)
+    counted = np.stack([column == name for name in names], axis=1)
+    right = np.repeat(np.asarray(right_N)[:, None], len(names), axis=1)
+    return dict(zip(names, score_columns(clusters, right, counted, resamples=2000), strict=True))
+
+
+def _unparsed(verdicts: Sequence[Verdict]) -> int:
+    return sum(v.parsed is None and not (v.reason or "").startswith("ошибка") for v in verdicts)
+
+
+def _errors(verdicts: Sequence[Verdict]) -> int:
+    return sum((v.reason or "").startswith("ошибка") for v in verdicts)

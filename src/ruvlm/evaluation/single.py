@@ -1,0 +1,54 @@
+"""One question about one picture, as `ruvlm ask` puts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruvlm.backends.base import Asked
+from ruvlm.backends.local import Alternative, load_local
+from ruvlm.data.images import load_image
+from ruvlm.errors import ConfigError, DataError
+from ruvlm.evaluation.prompts import prompt_for, protocol_named
+from ruvlm.runtime import pick_device
+from ruvlm.schema import LETTERS, Example, ImageRef
+
+LONGEST_QUESTION = 1000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says, how sure it is, and what else it might have said."""
+
+    text: str
+    probability: float
+    alternatives: tuple[Alternative, ...]
+    note: str
+
+
+def ask_once(model: str, image: Path, question: str, options: str | None, top: int, device: str) -> Answer:
+    """Ask a local model. Raises RuvlmError for a bad picture, question, option list or model."""
+    asked = question_asked(image, question, options)
+    load_image(asked.prompt.image)
+    backend = load_local(model, pick_device(device))
+    ranked = backend.alternatives(asked, top)
+    if not ranked:
+        raise DataError("Модель не дала ответа: обучите её дольше.")
+    note = "Модель обучена на нарисованных сценах: на фотографиях она гадает."
+    return Answer(ranked[0].text, ranked[0].probability, tuple(ranked[1:top]), note)
+
+
+def question_asked(image: Path, question: str, options: str | None) -> Asked:
+    """Check what was typed and word it. Raises DataError or ConfigError."""
+    text = " ".join(question.split())
+    if not text:
+        raise DataError("Вопрос пуст: напишите, о чём спросить, например «Кто в рубашке?».")
+    if len(text) > LONGEST_QUESTION:
+        raise DataError(f"Вопрос в {len(text)} знаков слишком длинный (можно {LONGEST_QUESTION}): сократите его.")
+    choices = tuple(part.strip() for part in (options or "").split(";") if part.strip())
+    if options is not None and not 2 <= len(choices) <= len(LETTERS):
+        raise ConfigError(f"--options «{options}»: нужно от 2 до {len(LETTERS)} вариантов через «;».")
+    benchmark = "mmbench-ru" if choices else "gqa-ru"
+    protocol = protocol_named("mmbench-ru/lmms" if choices else "gqa-ru/lmms")
+    example = Example("ask", benchmark, text, "", ImageRef(image), "ask", "ask", choices)  # type: ignore[arg-type]
+    return Asked(prompt_for(protocol, example), example)

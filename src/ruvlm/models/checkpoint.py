@@ -1,0 +1,98 @@
+"""Model folders: config.json + model.safetensors + tokenizer.json, written whole or not at all; never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ruvlm.errors import ModelError, OutputError
+
+
+def model_folder(name: str) -> Path:
+    """A run folder or a model folder → the model folder. Raises ModelError saying what was looked for."""
+    folder = Path(name)
+    if not folder.exists():
+        raise ModelError(f"Модели {name} нет: укажите папку запуска (results/…) или папку с config.json.")
+    for place in (folder / "best_model", folder / "final_model", folder):
+        if (place / "config.json").is_file():
+            return place
+    raise ModelError(f"В папке {folder} нет модели (best_model, final_model или config.json): обучите её заново.")
+
+
+def read_model_type(folder: Path) -> str:
+    """`model_type` of config.json. Raises ModelError if it is damaged or weights are missing."""
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"Файл {folder / 'config.json'} не читается ({error}): сохраните модель заново.") from error
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(f"В папке {folder} нет весов model.safetensors: сохраните модель заново.")
+    return str(config.get("model_type", ""))
+
+
+def weights_fingerprint(folder: Path) -> str:
+    """A short hash of everything in a model folder that decides its answers."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".safetensors", ".json"):
+            digest.update(path.name.encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def load_strictly(model_class: Any, folder: Path) -> Any:
+    """transformers' from_pretrained, with missing, unknown or misshapen weights an error that names them."""
+    import logging
+
+    noisy = logging.getLogger("transformers.modeling_utils")
+    level = noisy.level
+    noisy.setLevel(logging.ERROR)
+    try:
+        model, info = model_class.from_pretrained(folder, output_loading_info=True, local_files_only=True)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        first = str(error).strip().splitlines()[0][:200]
+        raise ModelError(f"Веса в {folder} не подходят к модели ({first}): это другой или повреждённый файл.") from error
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise ModelError(f"Файл весов в {folder} повреждён ({error}): сохраните модель заново.") from error
+    finally:
+        noisy.setLevel(level)
+    problems = [f"{what}: {', '.join(map(str, list(info[what])[:3]))}" for what in
+                ("missing_keys", "unexpected_keys", "mismatched_keys") if info.get(what)]  # fmt: skip
+    if problems:
+        raise ModelError(f"Веса в {folder} не от этой модели ({'; '.join(problems)}).")
+    return model
+
+
+def save_folder(target: Path, write: Any) -> None:
+    """Call `write(folder)` on a fresh folder beside `target`, then put it in `target`'s place.
+
+    Raises OutputError if it cannot be written; what was there before then stays.
+    """
+    name = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        name = tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent)
+        fresh = Path(name)
+        write(fresh)
+        fresh.chmod(0o755)
+        old = target.with_name(f".{target.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            os.replace(target, old)
+        os.replace(fresh, target)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        if name is not None:
+            shutil.rmtree(name, ignore_errors=True)
+        raise OutputError(f"Не удалось сохранить {target} ({error.strerror or error}): освободите место.") from error
+    except BaseException:
+        if name is not None:
+            shutil.rmtree(name, ignore_errors=True)
+        raise

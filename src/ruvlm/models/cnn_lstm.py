@@ -1,0 +1,83 @@
+"""The baseline: a CNN for the picture, an LSTM for the question, ten answers to choose from. 649,610 parameters.
+
+Shapes: B pictures with a question each, W words of a question, C classes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+IMAGE_SIZE = 128
+WORDS = 8
+VOCABULARY = 500
+PAD, UNKNOWN = 0, 1
+
+
+class CnnLstmConfig(PreTrainedConfig):
+    """`words` is the vocabulary in index order (from 2), `answers` the classes in order."""
+
+    model_type = "ruvlm_cnn_lstm"
+
+    def __init__(
+        self, classes: int = 10, words: list[str] | None = None, answers: list[str] | None = None, **kwargs: Any
+    ) -> None:
+        self.classes = classes
+        self.words = words or []
+        self.answers = answers or []
+        self.image_size = IMAGE_SIZE
+        super().__init__(**kwargs)
+
+
+def _block(inside: int, outside: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inside, outside, 3, padding=1), nn.BatchNorm2d(outside), nn.ReLU(), nn.MaxPool2d(2))
+
+
+class CnnLstm(PreTrainedModel):
+    """Three convolution blocks and a bidirectional LSTM, joined by a two-layer head."""
+
+    config_class = CnnLstmConfig
+    base_model_prefix = "cnn_lstm"
+
+    def __init__(self, config: CnnLstmConfig) -> None:
+        super().__init__(config)
+        self.cnn = nn.Sequential(_block(3, 16), _block(16, 32), _block(32, 64), nn.AdaptiveAvgPool2d(4))
+        self.picture = nn.Linear(64 * 16, 256)
+        self.embed = nn.Embedding(VOCABULARY, 64, padding_idx=PAD)
+        self.lstm = nn.LSTM(64, 128, batch_first=True, bidirectional=True)
+        self.question = nn.Linear(256, 256)
+        self.head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(), nn.Linear(128, config.classes))
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """PyTorch's own initialisation stays."""
+
+    def forward(self, pixels_BCSS: Tensor, words_BW: Tensor) -> Tensor:
+        """Scores of the classes. [B, 3, 128, 128], [B, 8] → [B, C]."""
+        seen = torch.relu(self.picture(self.cnn(pixels_BCSS).flatten(1)))
+        _, (last, _) = self.lstm(self.embed(words_BW))
+        asked = torch.relu(self.question(torch.cat([last[0], last[1]], dim=1)))
+        scores: Tensor = self.head(torch.cat([seen, asked], dim=1))
+        return scores
+
+
+def split_words(question: str) -> list[str]:
+    """Lower-case words without punctuation."""
+    return "".join(c if c.isalnum() else " " for c in question.lower()).split()
+
+
+def vocabulary(questions: Iterable[str]) -> list[str]:
+    """The most frequent words that fit beside padding and unknown."""
+    counts = Counter(word for question in questions for word in split_words(question))
+    return [word for word, _ in counts.most_common(VOCABULARY - 2)]
+
+
+def encode(question: str, index: dict[str, int]) -> list[int]:
+    """The first eight words as indices, padded. An empty question is one unknown word."""
+    ids = [index.get(word, UNKNOWN) for word in split_words(question)[:WORDS]] or [UNKNOWN]
+    return ids + [PAD] * (WORDS - len(ids))

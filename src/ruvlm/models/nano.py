@@ -1,0 +1,298 @@
+"""The compact VLM: convolutional stem → visual tokens → causal decoder that writes the answer.
+
+Shapes: B pictures, P visual tokens, R rows of text, T tokens of a row, D width, H heads, V vocabulary, S cached
+length. A row holds one or more questions about one picture; all rows of a picture share its visual tokens' keys.
+
+Three things make so small a model learn (docs/decisions/0003-nano.md): visual tokens are aligned with the word
+embeddings at the stem's output, positions in picture and sentence are as strong as the content, and every mention is
+taught to point at the thing it names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import Cache, DynamicCache, GenerationMixin, PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from ruvlm.models.nano_config import NanoConfig
+
+EMBEDDING_STD = 0.4
+
+
+class Stem(nn.Module):
+    """Picture → visual tokens: three stride-2 convolutions and residual blocks. [B, 3, S, S] → [B, P, D]."""
+
+    def __init__(self, config: NanoConfig) -> None:
+        super().__init__()
+        widths = (3, *config.stem_widths, config.hidden_size)
+        self.down = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(b))
+            for a, b in zip(widths, widths[1:], strict=False)
+        )
+        width = config.hidden_size
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
+            for _ in range(config.stem_blocks)
+        )
+
+    def forward(self, pixels_BCSS: Tensor) -> Tensor:
+        x = pixels_BCSS
+        for layer in self.down:
+            x = F.relu(layer(x))
+        for block in self.blocks:
+            x = x + F.relu(block(x))
+        return x.flatten(2).transpose(1, 2)
+
+
+class Layer(nn.Module):
+    """A pre-norm decoder layer with normalised queries and keys and a squared-ReLU MLP."""
+
+    def __init__(self, config: NanoConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.heads = config.num_attention_heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        self.up = nn.Linear(width, config.mlp_ratio * width, bias=False)
+        self.down = nn.Linear(config.mlp_ratio * width, width, bias=False)
+        self.norms = nn.Parameter(torch.ones(2, width))
+        # normalised queries and keys bound a score by √d: without a scale no head could look at one token alone
+        self.sharpness = nn.Parameter(torch.full((self.heads, 1, 1), 2.5))
+
+    def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each [B, H, T, D / H]."""
+        batch, length, width = x_BTD.shape
+        normed = F.layer_norm(x_BTD, (width,), self.norms[0])
+        q, k, v = self.qkv(normed).view(batch, length, 3, self.heads, width // self.heads).unbind(2)
+        size = (width // self.heads,)
+        q, k = F.layer_norm(q, size), F.layer_norm(k, size)
+        return q.transpose(1, 2) * self.sharpness, k.transpose(1, 2), v.transpose(1, 2)
+
+    def finish(self, x_BTD: Tensor, attended_BHTd: Tensor) -> Tensor:
+        """The rest of the layer after attention."""
+        x = x_BTD + self.out(attended_BHTd.transpose(1, 2).flatten(2))
+        normed = F.layer_norm(x, (x.shape[-1],), self.norms[1])
+        return x + self.down(F.relu(self.up(normed)).square())
+
+    def forward(self, x_BTD: Tensor, mask: Tensor | None, cache: Cache | None = None, index: int = 0) -> Tensor:
+        q, k, v = self.project(x_BTD)
+        if cache is not None:
+            k, v = cache.update(k, v, index)
+        return self.finish(x_BTD, F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
+
+    def forward_prefix(self, x_BPD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Visual tokens attend to one another; returns them with their keys and values."""
+        q, k, v = self.project(x_BPD)
+        return self.finish(x_BPD, F.scaled_dot_product_attention(q, k, v)), k, v
+
+    def forward_rows(
+        self, x_RTD: Tensor, keys: Tensor, values: Tensor, owner_R: Tensor, mask: Tensor, look: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Rows of text attend to their picture's keys and values [B, H, P, d] and, under `mask`, to themselves.
+
+        With `look`, also the log-attention of head 0, which training teaches where to look. [R, T, P + T].
+        """
+        q, k, v = self.project(x_RTD)
+        k = torch.cat([keys[owner_R], k], dim=2)
+        v = torch.cat([values[owner_R], v], dim=2)
+        out = self.finish(x_RTD, F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
+        if not look:
+            return out, None
+        scores = torch.bmm(q[:, 0], k[:, 0].transpose(1, 2)) * q.shape[-1] ** -0.5
+        return out, scores.masked_fill(~mask[:, 0], -1e4).float().log_softmax(-1)
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Pictures as the decoder sees them: stem output, and every layer's keys and values."""
+
+    seen_BPD: Tensor
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What training looks at: the rows' last hidden states, and where head 0 of two layers looks (log-attention).
+
+    `mentions` is an early layer, where a word finds the thing it names; `answers` a late one, where the end of the
+    prompt finds the thing that the answer is about. `mentioned` and `pointed` are the hidden states after them.
+    """
+
+    last_RTD: Tensor
+    mentions_RTS: Tensor
+    answers_RTS: Tensor
+    mentioned_RTD: Tensor
+    pointed_RTD: Tensor
+
+
+class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
+    """Compact VLM with transformers' interface: `input_ids` hold `num_image_tokens` image tokens, then the text."""
+
+    config_class = NanoConfig
+    base_model_prefix = "model"
+    main_input_name = "input_ids"
+    input_modalities = ("image", "text")
+    _supports_sdpa = True
+    _no_split_modules = ("Layer",)
+
+    def __init__(self, config: NanoConfig) -> None:
+        super().__init__(config)
+        width = config.hidden_size
+        self.stem = Stem(config)
+        self.see_norm = nn.Parameter(torch.full((width,), EMBEDDING_STD))
+        self.embed = nn.Embedding(config.vocab_size, width)
+        self.text_position = nn.Embedding(config.max_text_positions, width)
+        self.row = nn.Embedding(config.grid, width)
+        self.column = nn.Embedding(config.grid, width)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        self.last_norm = nn.Parameter(torch.ones(width))
+        self.describe = nn.Linear(width, width, bias=False)
+        self.logit_scale = nn.Parameter(torch.tensor(1.0))
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=EMBEDDING_STD)
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embed
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.embed = value  # type: ignore[assignment]
+
+    def see(self, pixels_BCSS: Tensor) -> Tensor:
+        """Visual tokens in the space of the word embeddings, without their positions. [B, P, D]."""
+        seen = self.stem(pixels_BCSS)
+        return F.layer_norm(seen, (seen.shape[-1],), self.see_norm)
+
+    def placed(self, seen_BPD: Tensor) -> Tensor:
+        """Add row and column embeddings."""
+        grid = self.config.grid
+        place = (self.row.weight[:, None] + self.column.weight[None]).reshape(grid * grid, -1)
+        return seen_BPD + place
+
+    def read(self, ids_BT: Tensor, positions_BT: Tensor) -> Tensor:
+        """Text embeddings with their positions. [B, T, D]."""
+        return self.embed(ids_BT) + self.text_position(positions_BT)
+
+    def logits(self, hidden_ND: Tensor) -> Tensor:
+        """Scores over the vocabulary, tied to the word embeddings. [..., D] → [..., V]."""
+        normed = F.layer_norm(hidden_ND, (hidden_ND.shape[-1],), self.last_norm)
+        return F.linear(normed, self.embed.weight) * self.logit_scale
+
+    def prefix(self, pixels_BCSS: Tensor) -> Prefix:
+        """Run the pictures once; any number of questions about them may follow."""
+        seen = self.see(pixels_BCSS)
+        x = self.placed(seen)
+        keys, values = [], []
+        for layer in self.layers:
+            x, k, v = layer.forward_prefix(x)
+            keys.append(k)
+            values.append(v)
+        return Prefix(seen, tuple(keys), tuple(values))
+
+    def rows(self, prefix: Prefix, ids_RT: Tensor, positions_RT: Tensor, owner_R: Tensor, mask: Tensor) -> Traces:
+        """Run rows of text after their pictures. `mask` [R, 1, T, P + T], True = may look."""
+        x = self.read(ids_RT, positions_RT)
+        looks, states = {}, {}
+        for number, layer in enumerate(self.layers):
+            look = number in (self.mention_layer, self.answer_layer)
+            x, looks[number] = layer.forward_rows(x, prefix.keys[number], prefix.values[number], owner_R, mask, look)
+            states[number] = x
+        early, late = self.mention_layer, self.answer_layer
+        return Traces(x, looks[early], looks[late], states[early], states[late])
+
+    def described(self, hidden_ND: Tensor) -> Tensor:
+        """What a hidden state has seen, as scores over the words. [N, D] → [N, V]."""
+        normed = F.layer_norm(self.describe(hidden_ND), (hidden_ND.shape[-1],), self.see_norm)
+        return F.linear(normed, self.embed.weight)
+
+    @property
+    def mention_layer(self) -> int:
+        return min(1, len(self.layers) - 1)
+
+    @property
+    def answer_layer(self) -> int:
+        return max(0, len(self.layers) - 2)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int = 0,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast:
+        """transformers' forward. `input_ids` [B, T], `pixel_values` [B, 3, S, S], `attention_mask` [B, past + T]."""
+        assert input_ids is not None
+        batch, length = input_ids.shape
+        past = past_key_values.get_seq_length() if past_key_values is not None else 0
+        if use_cache and past_key_values is None:
+            past_key_values = DynamicCache()
+        if attention_mask is None:
+            attention_mask = input_ids.new_ones(batch, past + length)
+        is_image = input_ids == self.config.image_token_id
+        x, positions = self._embedded(input_ids, is_image, pixel_values, attention_mask, past)
+        mask = self._mask(is_image, attention_mask, past)
+        for number, layer in enumerate(self.layers):
+            x = layer(x, mask, past_key_values, number)
+        kept = x[:, -logits_to_keep:] if logits_to_keep else x
+        logits = self.logits(kept)
+        loss = None
+        if labels is not None:
+            loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)  # type: ignore[arg-type]
+
+    def _embedded(
+        self, ids_BT: Tensor, is_image_BT: Tensor, pixels: Tensor | None, attention_BS: Tensor, past: int
+    ) -> tuple[Tensor, Tensor]:
+        images = self.config.num_image_tokens
+        prefix = images if past or bool(is_image_BT.any()) else 0
+        positions = (attention_BS.cumsum(1) - 1 - prefix).clamp(0, self.config.max_text_positions - 1)
+        positions = positions[:, past:].long()
+        x = self.read(ids_BT, positions)
+        if bool(is_image_BT.any()):
+            if pixels is None:
+                raise ValueError("input_ids hold image tokens but pixel_values is None")
+            counts = is_image_BT.sum(1)
+            if not bool((counts == images).all()):
+                raise ValueError(f"each row needs {images} image tokens, got {counts.tolist()}")
+            x = x.masked_scatter(is_image_BT[..., None], self.placed(self.see(pixels)).to(x.dtype))
+        return x, positions
+
+    @staticmethod
+    def _mask(is_image_BT: Tensor, attention_BS: Tensor, past: int) -> Tensor:
+        """Causal, but visual tokens see one another; padding is seen by nobody. [B, 1, T, S], True = may look."""
+        length, total = is_image_BT.shape[1], attention_BS.shape[1]
+        rows = torch.arange(past, total, device=attention_BS.device)[:, None]
+        columns = torch.arange(total, device=attention_BS.device)[None]
+        allowed = (columns <= rows)[None]
+        if past == 0:
+            allowed = allowed | (is_image_BT[:, :, None] & is_image_BT[:, None, :])
+        allowed = allowed & attention_BS[:, None, :].bool()
+        # a padding row would see nothing and become NaN: let it see itself
+        own = (columns == rows)[None]
+        return (allowed | own).view(-1, 1, length, total)
+
+    def prepare_inputs_for_generation(self, input_ids: Tensor, **kwargs: Any) -> dict[str, Any]:
+        inputs: dict[str, Any] = super().prepare_inputs_for_generation(input_ids, **kwargs)
+        past = inputs.get("past_key_values")
+        if past is not None and past.get_seq_length() > 0:
+            inputs["pixel_values"] = None
+        return inputs
+
+
+def parameter_count(model: nn.Module) -> int:
+    """All parameters, each counted once."""
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,43 @@
+"""nano's own BPE tokenizer: trained on a data set's texts, with each prompt instruction as one token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
+
+PAD, BOS, EOS, IMAGE, UNK = "<pad>", "<s>", "</s>", "<image>", "<unk>"
+SPECIAL = (PAD, BOS, EOS, IMAGE, UNK)
+_ALPHABET = "абвгдеёжзийклмнопрстуфхцчшщъыьэюя"
+_WORDS = Regex(r"\n?[A-E]\.(?=\s)| ?[\w]+|[^\w\s]|\s")
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int, instructions: tuple[str, ...]) -> Tokenizer:
+    """Byte-pair encoding over words; «\\nA.» is one piece, so are the fixed instructions of the prompts.
+
+    The Cyrillic and Latin alphabets and digits are always in the vocabulary, so that any Russian word can be read;
+    other characters become <unk>.
+    """
+    tokenizer = Tokenizer(BPE(unk_token=UNK, fuse_unk=True))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(_WORDS, "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    alphabet = [*_ALPHABET, *_ALPHABET.upper(), *"ABCDEabcdefghijklmnopqrstuvwxyz0123456789 .,:;?!-–«»()\n"]
+    trainer = BpeTrainer(
+        vocab_size=vocab_size - len(instructions) - 5,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_tokens([AddedToken(text, normalized=False, single_word=False) for text in instructions])
+    tokenizer.add_tokens([AddedToken(f" {letter}", normalized=False, single_word=True) for letter in "ABCDE"])
+    return tokenizer
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Read tokenizer.json."""
+    return Tokenizer.from_file(str(path))

@@ -1,0 +1,158 @@
+"""The nouns that flow through the house: Example → Prompt → Response → Verdict → Result. All frozen, no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Benchmark = Literal["gqa-ru", "mmbench-ru"]
+LETTERS = "ABCDE"
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """Where a picture is: row `row` of column `image` in parquet file `path`, or the image file `path` itself."""
+
+    path: Path
+    row: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}" if self.row is None else f"{self.path}, строка {self.row}"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of a picture (fractions of its sides) and the words that describe it: «мяч», «красный»."""
+
+    box: Box
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """Characters [start, end) of the question that name the thing in `region`."""
+
+    start: int
+    end: int
+    region: Region
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One question about one picture.
+
+    `answer` is the gold answer, for multiple choice the gold letter. `cluster` is the resampling unit of the
+    statistics: the image for GQA-ru, the base question for MMBench-ru.
+    """
+
+    id: str
+    benchmark: Benchmark
+    question: str
+    answer: str
+    image: ImageRef
+    image_id: str
+    cluster: str
+    options: tuple[str, ...] = ()
+    hint: str | None = None
+    rotation: int = 0
+    category: str | None = None
+    l2: str | None = None
+    structural: str | None = None
+    semantic: str | None = None
+    detailed: str | None = None
+    group: str | None = None
+    program: str = ""
+    entailed: tuple[str, ...] = ()
+    mentions: tuple[Mention, ...] = ()
+    answer_regions: tuple[Region, ...] = ()
+
+    @property
+    def letters(self) -> str:
+        return LETTERS[: len(self.options)]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Examples of one split of one benchmark, with where they came from.
+
+    `source` is «world-mini», «deepvk/GQA-ru@revision» or «local»; figures on a world are never called a score on the
+    real benchmark.
+    """
+
+    name: Benchmark
+    split: str
+    source: str
+    fingerprint: str
+    examples: tuple[Example, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """How an answer is generated: greedy, at most `max_new_tokens`, stopped at any of `stop`."""
+
+    max_new_tokens: int
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is given. With `candidates` it scores these texts instead of writing one."""
+
+    protocol: str
+    text: str
+    image: ImageRef
+    generation: Generation
+    candidates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a model gave back: text, or log-probabilities of the candidates (mean per token, and sum)."""
+
+    text: str
+    tokens: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+    probability: float | None = None
+    mean_logprobs: tuple[float, ...] = ()
+    sum_logprobs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an answer was read and judged. `parsed` is None when it could not be read, `reason` says why.
+
+    `correct` has one entry a rule.
+    """
+
+    id: str
+    parsed: str | None
+    reason: str | None
+    correct: dict[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A figure with its certainty, in per cent: `low` and `high` bound the 95 % interval, None below two clusters."""
+
+    n: int
+    correct: int
+    value: float
+    low: float | None = None
+    high: float | None = None
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """All figures of one evaluation: scores by rule, and breakdowns by (rule, axis, value)."""
+
+    n: int
+    scores: dict[str, Score]
+    breakdowns: dict[str, dict[str, Score]] = field(default_factory=dict)
+    unparsed: int = 0
+    errors: int = 0
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,101 @@
+"""Training of the CNN+LSTM baseline: a classifier over the most frequent training answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ruvlm.backends.local_cnn_lstm import CnnLstmBackend
+from ruvlm.config import RunConfig
+from ruvlm.data.pixels import PixelStore
+from ruvlm.errors import DataError
+from ruvlm.models.cnn_lstm import IMAGE_SIZE, VOCABULARY, CnnLstm, CnnLstmConfig, encode, vocabulary
+from ruvlm.schema import Example
+from ruvlm.training.grouping import Pictures, pictures_of_step, training_pictures
+from ruvlm.training.task import Losses, Report, Stage, Task
+
+QUESTIONS_PER_STEP = 256
+
+
+class CnnLstmTask(Task):
+    """The baseline on a folder of data: open questions whose answer is among its classes."""
+
+    def __init__(self, config: RunConfig, pictures: Pictures, device: torch.device) -> None:
+        self.config, self.pictures, self.device = config, pictures, device
+        examples = [example for group in pictures.questions for example in group]
+        counts = Counter(example.answer for example in examples)
+        answers = [answer for answer, _ in counts.most_common(config.model.classes)]
+        if len(answers) < config.model.classes:
+            raise DataError(f"В обучающих строках только {len(answers)} разных ответов: уменьшите model.classes.")
+        words = vocabulary(example.question for example in examples)
+        torch.manual_seed(config.train.seed)
+        self.model = CnnLstm(CnnLstmConfig(classes=len(answers), words=words, answers=answers)).to(device)
+        index = {word: number + 2 for number, word in enumerate(words)}
+        label = {answer: number for number, answer in enumerate(answers)}
+        kept = [
+            (row, encode(e.question, index), label[e.answer])
+            for row, group in enumerate(pictures.questions)
+            for e in group
+            if e.answer in label
+        ]
+        self.rows = np.array([row for row, _, _ in kept])
+        self.encoded = torch.tensor([ids for _, ids, _ in kept])
+        self.labels = torch.tensor([answer for _, _, answer in kept])
+        self.index, self.label = index, label
+        self.steps_per_epoch = max(1, len(kept) // QUESTIONS_PER_STEP)
+        covered = 100 * len(kept) / max(1, len(examples))
+        self.notes = (
+            f"классы: {', '.join(answers)}",
+            f"классы покрывают {covered:.1f} % обучающих ответов; слов в словаре: {min(len(words) + 2, VOCABULARY)}",
+        )
+
+    @classmethod
+    def build(cls, config: RunConfig, device: torch.device, report: Report) -> CnnLstmTask:
+        return cls(config, training_pictures(config, IMAGE_SIZE, report, grounding=False), device)
+
+    def stages(self) -> tuple[Stage, ...]:
+        train = self.config.train
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=train.lr, weight_decay=train.weight_decay)
+        steps = train.max_steps or round(train.epochs * self.steps_per_epoch)
+        return (Stage("answers", 1.0, steps, (optimizer,), self.batch, self.loss),)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Pictures, words and classes of one step. [B, 3, S, S], [B, W], [B]."""
+        chosen, _ = pictures_of_step(self.config.train.seed, step, QUESTIONS_PER_STEP, len(self.rows))
+        pixels = torch.from_numpy(np.ascontiguousarray(self.pictures.pixels[self.rows[chosen]])).to(self.device)
+        index = torch.from_numpy(chosen)
+        scaled = pixels.float().div_(255).sub_(0.5).mul_(4)
+        return scaled, self.encoded[index].to(self.device), self.labels[index].to(self.device)
+
+    def loss(self, batch: Any) -> Losses:
+        pixels, words, labels = batch
+        loss = F.cross_entropy(self.model(pixels, words).float(), labels)
+        return Losses(loss, {"answers": loss.detach()}, len(labels))
+
+    def validation_loss(self, examples: Sequence[Example]) -> float | None:
+        known = [example for example in examples if example.answer in self.label]
+        if not known:
+            return None
+        store = PixelStore.build([e.image for e in known], IMAGE_SIZE, None)
+        training = self.model.training
+        self.model.eval()
+        losses = []
+        with torch.no_grad():
+            for start in range(0, len(known), QUESTIONS_PER_STEP):
+                part = known[start : start + QUESTIONS_PER_STEP]
+                pixels = torch.from_numpy(store.pixels[[store.index[e.image] for e in part]]).to(self.device)
+                words = torch.tensor([encode(e.question, self.index) for e in part], device=self.device)
+                labels = torch.tensor([self.label[e.answer] for e in part], device=self.device)
+                batch = (pixels.float().div_(255).sub_(0.5).mul_(4), words, labels)
+                losses.append((float(self.loss(batch).total), len(part)))
+        self.model.train(training)
+        return sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
+
+    def backend(self) -> CnnLstmBackend:
+        return CnnLstmBackend(self.model, self.config.name, "in training", self.device)

@@ -1,0 +1,86 @@
+"""What happened in training: metrics.jsonl, one line a record, and the picture of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ruvlm.errors import OutputError
+
+
+class History:
+    """Appends records to metrics.jsonl; on resume the records after the checkpoint are dropped."""
+
+    def __init__(self, folder: Path, resume_at: int | None = None) -> None:
+        self.path = folder / "metrics.jsonl"
+        self.records: list[dict[str, Any]] = []
+        if resume_at is not None and self.path.is_file():
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    continue  # a line torn by a kill
+                if record["step"] <= resume_at:
+                    self.records.append(record)
+        self._rewrite()
+
+    def _rewrite(self) -> None:
+        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in self.records)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"Не удалось записать {self.path} ({error.strerror}).") from error
+
+    def add(self, **record: Any) -> None:
+        """Append one record; numbers are kept to six significant digits."""
+        kept = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in record.items()}
+        self.records.append(kept)
+        try:
+            with self.path.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(kept, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise OutputError(f"Не удалось записать {self.path} ({error.strerror}): освободите место.") from error
+
+
+def plot_history(records: Sequence[dict[str, Any]], baselines: dict[str, float], title: str, path: Path) -> None:
+    """Loss, validation accuracy against its baselines, and learning rate, over minutes of training. PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    steps = [r for r in records if r["kind"] == "train"]
+    checks = [r for r in records if r["kind"] == "validation"]
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(15, 4.4), layout="constrained")
+    minutes = [r["seconds"] / 60 for r in steps]
+    left.plot(minutes, [r["loss"] for r in steps], color="#9bb8d9", label="обучение, всего")
+    answers = [(r["seconds"] / 60, r["answers"]) for r in steps if "answers" in r]
+    if answers:
+        left.plot(*zip(*answers, strict=True), color="#1f5fa8", label="обучение, ответы")
+    losses = [(r["seconds"] / 60, r["loss"]) for r in checks if r.get("loss") is not None]
+    if losses:
+        left.plot(*zip(*losses, strict=True), "o-", color="#c2410c", label="проверка, ответы")
+    left.set(title="Потери", xlabel="минуты", yscale="log")
+    left.legend()
+    for key, label, colour in (("gqa", "GQA, точное совпадение", "#1f5fa8"), ("mmbench", "MMBench, circular", "#15803d")):
+        points = [(r["seconds"] / 60, r[key]) for r in checks if r.get(key) is not None]
+        if points:
+            middle.plot(*zip(*points, strict=True), "o-", color=colour, label=label)
+    for (name, value), style in zip(baselines.items(), ("--", ":", "-."), strict=False):
+        middle.axhline(value, linestyle=style, color="#6b7280", label=f"{name}: {value:.1f} %")
+    middle.set(title="Верных ответов на проверке, %", xlabel="минуты", ylim=(0, 100))
+    middle.legend(fontsize=8)
+    right.plot(minutes, [r["lr"] for r in steps], color="#6d28d9")
+    right.set(title="Скорость обучения (множитель)", xlabel="минуты", ylim=(0, None))
+    for axis in (left, middle, right):
+        axis.grid(alpha=0.25)
+    figure.suptitle(title)
+    try:
+        figure.savefig(path, dpi=110)
+    except OSError as error:
+        raise OutputError(f"Не удалось записать {path} ({error.strerror}).") from error
+    finally:
+        plt.close(figure)

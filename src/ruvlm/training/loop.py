@@ -1,0 +1,263 @@
+"""The training loop: one for all models. A run is a pure function of its settings but for the time budget."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from ruvlm.config import RunConfig
+from ruvlm.errors import ConfigError, ModelError, OutputError, RuvlmError
+from ruvlm.evaluation.store import write_json, write_text
+from ruvlm.models.checkpoint import save_folder
+from ruvlm.registry import MODELS, lookup
+from ruvlm.runtime import code_fingerprint, keep_freed_memory, machine, pick_device, seed_everything
+from ruvlm.training.history import History, plot_history
+from ruvlm.training.state import Progress, read_progress, restore, save_checkpoint
+from ruvlm.training.task import Losses, Stage, Task
+from ruvlm.training.validation import Validator
+
+REPORT_EVERY = 20
+FLOOR = 0.02
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What a progress display is told."""
+
+    stage: str
+    step: int
+    seconds: float
+    share: float
+    loss: float
+    answers_per_second: float
+    score: float | None
+
+
+Display = Callable[[Tick], None]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a run ended."""
+
+    folder: Path
+    steps: int
+    seconds: float
+    best: float
+    interrupted: bool
+
+
+class Run:
+    """One training run and its folder."""
+
+    def __init__(self, config: RunConfig, task: Task, validator: Validator, display: Display, resume: bool) -> None:
+        self.config, self.task, self.validator, self.display = config, task, validator, display
+        self.folder = config.folder
+        self.stages = task.stages()
+        device = pick_device(config.device)
+        self.accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision(config, device))
+        self.progress = Progress()
+        self.text = config.model_dump_json()
+        self.checkpoint = self.folder / "checkpoints" / "last"
+        self._last_saved = 0.0
+        if resume:
+            self.progress, tensors, scalars = read_progress(self.checkpoint, self.text)
+            stage = self.stages[min(self.progress.stage, len(self.stages) - 1)]
+            restore(task.model, stage.optimizers, tensors, scalars)
+            self._last_saved = self.progress.seconds
+        self.history = History(self.folder, self.progress.step if resume else None)
+
+    def train(self) -> Finished:
+        """Run to the end, or to Ctrl-C, which saves and returns."""
+        interrupted = False
+        try:
+            while self.progress.stage < len(self.stages):
+                self._stage(self.stages[self.progress.stage])
+                self.progress.stage += 1
+                self.progress.stage_step, self.progress.stage_seconds = 0, 0.0
+            self._validate()
+            self.save("final_model")
+        except KeyboardInterrupt:
+            interrupted = True
+            self._save_checkpoint()
+        self._plot()
+        return Finished(self.folder, self.progress.step, self.progress.seconds, self.progress.best, interrupted)
+
+    def _stage(self, stage: Stage) -> None:
+        rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in stage.optimizers]
+        if self.progress.stage_step:
+            rates = [[group["initial_lr"] for group in o.param_groups] for o in stage.optimizers]
+        for optimizer, base in zip(stage.optimizers, rates, strict=True):
+            for group, rate in zip(optimizer.param_groups, base, strict=True):
+                group["initial_lr"] = rate
+        self.task.model.train()
+        while (share := self._share(stage)) < 1:
+            started = time.perf_counter()
+            losses, factor = self._step(stage, share)
+            self._count(losses, time.perf_counter() - started)
+            if self.progress.step % REPORT_EVERY == 0 or self.progress.step == 1:
+                self._record(stage, losses, factor)
+            if stage is self.stages[-1]:
+                self._between_steps(share)
+
+    def _share(self, stage: Stage) -> float:
+        """How much of the stage is done, by steps or by time, whichever is further."""
+        done = self.progress.stage_step / stage.max_steps
+        if self.config.train.max_minutes:
+            done = max(done, self.progress.stage_seconds / (self.config.train.max_minutes * 60 * stage.share))
+        return done
+
+    def _step(self, stage: Stage, share: float) -> tuple[Losses, float]:
+        train = self.config.train
+        warm = min(1.0, (self.progress.stage_step + 1) / max(1, train.warmup_steps))
+        factor = warm * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+        batch = stage.batch(self.progress.stage_step)
+        with self.accelerator.autocast():
+            losses = stage.loss(batch)
+        if not bool(torch.isfinite(losses.total)):
+            raise RuvlmError(
+                f"Потери на шаге {self.progress.step} не число: уменьшите train.lr и train.matrix_lr; "
+                f"прошлая точка цела в {self.checkpoint}."
+            )
+        self.accelerator.backward(losses.total)
+        self.accelerator.clip_grad_norm_(self.task.model.parameters(), train.clip)
+        for optimizer in stage.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+            optimizer.step()
+        self.task.model.zero_grad(set_to_none=True)
+        return losses, factor
+
+    def _count(self, losses: Losses, seconds: float) -> None:
+        self.progress.step += 1
+        self.progress.stage_step += 1
+        self.progress.answers += losses.answers
+        self.progress.seconds += seconds
+        self.progress.stage_seconds += seconds
+
+    def _record(self, stage: Stage, losses: Losses, factor: float) -> None:
+        parts = {name: float(value) for name, value in losses.parts.items()}
+        self.history.add(
+            kind="train", step=self.progress.step, stage=stage.name, seconds=self.progress.seconds,
+            loss=float(losses.total), lr=factor, **parts,
+        )  # fmt: skip
+        checks = [r["gqa"] for r in self.history.records if r["kind"] == "validation" and r.get("gqa") is not None]
+        rate = self.progress.answers / max(1e-9, self.progress.seconds)
+        share = self._share(stage)
+        self.display(
+            Tick(stage.name, self.progress.step, self.progress.seconds, share, float(losses.total), rate, checks[-1] if checks else None)
+        )  # fmt: skip
+
+    def _between_steps(self, share: float) -> None:
+        planned = self.config.train.validations
+        if planned and share < 1 and share >= (self.progress.validations + 1) / planned:
+            self._validate()
+        if self.progress.seconds - self._last_saved > 60 * self.config.train.checkpoint_minutes:
+            self._save_checkpoint()
+
+    def _validate(self) -> None:
+        check = self.validator.check(self.task)
+        self.progress.validations += 1
+        if check is None:
+            return
+        self.history.add(
+            kind="validation", step=self.progress.step, seconds=self.progress.seconds, gqa=check.gqa,
+            mmbench=check.mmbench, loss=check.loss,
+        )  # fmt: skip
+        if check.score > self.progress.best:
+            self.progress.best = check.score
+            self.save("best_model")
+        self._plot()
+
+    def _save_checkpoint(self) -> None:
+        stage = self.stages[min(self.progress.stage, len(self.stages) - 1)]
+        save_checkpoint(self.checkpoint, self.task.model, stage.optimizers, self.progress, self.text)
+        self._last_saved = self.progress.seconds
+
+    def _plot(self) -> None:
+        title = f"{self.config.name}: {self.validator.source}"
+        plot_history(self.history.records, self.validator.baselines, title, self.folder / "training_history.png")
+
+    def save(self, name: str) -> None:
+        """Write a model folder into the run folder."""
+        backend: Any = self.task.backend()
+        save_folder(self.folder / name, backend.save)
+
+
+def precision(config: RunConfig, device: torch.device) -> str:
+    """accelerate's name of the run's dtype: «auto» is bf16 where a GPU has it, else fp32. Raises ConfigError."""
+    wanted = config.train.precision
+    if wanted == "auto":
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "no"
+    if wanted == "fp16" and device.type == "cpu":
+        raise ConfigError("train.precision = fp16: на процессоре этого нет, возьмите fp32 или bf16.")
+    return "no" if wanted == "fp32" else wanted
+
+
+def train(config: RunConfig, resume: bool, display: Display, report: Callable[[str], None]) -> Finished:
+    """Train what a config describes. Raises RuvlmError."""
+    keep_freed_memory()
+    device = pick_device(config.device)
+    _claim(config, resume)
+    seed_everything(config.train.seed)
+    task_class = lookup(MODELS, config.model.name, "Модель")
+    task: Task = task_class.build(config, device, report)
+    for note in task.notes:
+        report(note)
+    report("считаю точки отсчёта")
+    validator = Validator.build(config, task)
+    run = Run(config, task, validator, display, resume)
+    if not resume:
+        _describe(config, task, validator)
+    return run.train()
+
+
+def _claim(config: RunConfig, resume: bool) -> None:
+    folder = config.folder
+    if resume:
+        if not (folder / "checkpoints" / "last").is_dir():
+            raise ModelError(f"В {folder} нет точки, с которой продолжать: запустите обучение без --resume.")
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(
+            f"Папка {folder} занята другим запуском: продолжите его с --resume или смените имя (--set name=…)."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Папку {folder} не создать ({error.strerror}).") from error
+
+
+def _describe(config: RunConfig, task: Task, validator: Validator) -> None:
+    """run.toml: the resolved settings; run.json: what code, data and machine the run had."""
+    write_text(config.folder / "run.toml", to_toml(config))
+    facts = {
+        "code": code_fingerprint(),
+        "data": validator.fingerprints,
+        "source": validator.source,
+        "machine": machine(),
+        "parameters": sum(p.numel() for p in task.model.parameters()),
+        "baselines": validator.baselines,
+        "notes": list(task.notes),
+    }
+    write_json(config.folder / "run.json", facts)
+
+
+def to_toml(config: RunConfig) -> str:
+    """Settings as TOML that load_config reads back."""
+    import json
+
+    values = config.model_dump(exclude_none=True)
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items() if not isinstance(value, dict)]
+    for section, fields in values.items():
+        if isinstance(fields, dict):
+            lines += ["", f"[{section}]"]
+            lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,255 @@
+"""Training of the compact VLM: first align vision with words, then learn to answer, in packed batches.
+
+Shapes: B pictures, P visual tokens, V vocabulary, W words of a cell.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from ruvlm.backends.local_nano import NanoBackend
+from ruvlm.config import RunConfig
+from ruvlm.data.pixels import PixelStore
+from ruvlm.data.scene_graphs import ImageGraph, read_scene_graphs
+from ruvlm.errors import ConfigError
+from ruvlm.evaluation.prompts import (
+    GQA_INSTRUCTION,
+    LETTER_INSTRUCTION,
+    LIKELIHOOD_INSTRUCTION,
+    OPTIONS_LINE,
+    PROTOCOLS,
+    question_text,
+)
+from ruvlm.models.nano import NanoForConditionalGeneration, parameter_count
+from ruvlm.models.nano_config import NanoConfig
+from ruvlm.models.text import BOS, EOS, IMAGE, PAD, train_tokenizer
+from ruvlm.schema import Example
+from ruvlm.training.grouping import Pictures, pictures_of_step, training_pictures
+from ruvlm.training.optim import Muon, split_parameters
+from ruvlm.training.packing import CELL_WORDS, IGNORED, PackedBatch, Packer, training_text, word_targets
+from ruvlm.training.task import Losses, Report, Stage, Task
+
+INSTRUCTIONS = (GQA_INSTRUCTION, LETTER_INSTRUCTION, f" {OPTIONS_LINE}", LIKELIHOOD_INSTRUCTION)
+ALIGN_SHARE = 0.08
+ALIGN_IMAGES = 32
+EMPTY_CELL_WEIGHT = 0.1
+MAX_UNCOVERED_TOKENIZER_TEXTS = 60_000
+
+
+class NanoTask(Task):
+    """nano on a folder of data. Scene graphs, where there are any, align vision with words and ground mentions."""
+
+    def __init__(self, config: RunConfig, pictures: Pictures, tokenizer: Tokenizer, device: torch.device) -> None:
+        settings = config.model
+        self.config, self.pictures, self.tokenizer, self.device = config, pictures, tokenizer, device
+        torch.manual_seed(config.train.seed)
+        self.model: NanoForConditionalGeneration = NanoForConditionalGeneration(
+            NanoConfig(
+                vocab_size=tokenizer.get_vocab_size(),
+                image_size=settings.image_size,
+                hidden_size=settings.hidden_size,
+                num_hidden_layers=settings.layers,
+                num_attention_heads=settings.heads,
+                mlp_ratio=settings.mlp_ratio,
+                stem_widths=settings.stem_widths,
+                stem_blocks=settings.stem_blocks,
+                max_text_positions=settings.max_text_positions,
+                image_token_id=tokenizer.token_to_id(IMAGE),
+                pad_token_id=tokenizer.token_to_id(PAD),
+                bos_token_id=tokenizer.token_to_id(BOS),
+                eos_token_id=tokenizer.token_to_id(EOS),
+            )
+        ).to(device)
+        grid = self.model.config.grid
+        self.packer = Packer(tokenizer, grid, settings.max_text_positions)
+        self.words = self._words(grid)
+        self.steps_per_epoch = max(1, len(pictures) // config.train.images_per_step)
+        self.notes = (f"параметров: {parameter_count(self.model):,}".replace(",", " "),)
+
+    @classmethod
+    def build(cls, config: RunConfig, device: torch.device, report: Report) -> NanoTask:
+        if config.model.image_size % 8:
+            raise ConfigError(f"model.image_size = {config.model.image_size}: нужно число, кратное 8.")
+        if config.model.hidden_size % config.model.heads:
+            raise ConfigError(
+                f"model.hidden_size = {config.model.hidden_size} не делится на model.heads = {config.model.heads}."
+            )
+        pictures = training_pictures(config, config.model.image_size, report, grounding=True)
+        report("обучаю токенизатор")
+        return cls(config, pictures, _tokenizer(config, pictures), device)
+
+    def _words(self, grid: int) -> np.ndarray:
+        """Which words each cell of each picture shows. int16 [N, P, W]."""
+        empty = np.full((grid * grid, CELL_WORDS), IGNORED, dtype=np.int16)
+        graphs = _graphs(self.pictures, self.config)
+        known: dict[str, int] = {}
+        found = []
+        for name in self.pictures.graph_ids:
+            graph = graphs.get(name or "")
+            found.append(
+                empty if graph is None else word_targets(graph.regions, graph.place, grid, self.tokenizer, known)
+            )
+        return np.stack(found)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Alignment where there are scene graphs to align with, then answers."""
+        train = self.config.train
+        matrices, rest = split_parameters(self.model)
+        answer = (
+            Muon(matrices, lr=train.matrix_lr, weight_decay=train.weight_decay),
+            torch.optim.AdamW(rest, lr=train.lr, betas=(0.9, 0.95), weight_decay=0.0),
+        )
+        steps = train.max_steps or round(train.epochs * self.steps_per_epoch)
+        aligned = bool((self.words >= 0).any()) and train.word_weight > 0
+        share = ALIGN_SHARE if aligned else 0.0
+        found = [Stage("answers", 1 - share, steps, answer, self.batch, self.loss)]
+        if aligned:
+            stem = [p for p in self.model.stem.parameters() if p.ndim == 4 and p.shape[1] > 3]
+            others = [p for p in self.model.stem.parameters() if p.ndim < 4 or p.shape[1] <= 3]
+            others += [self.model.see_norm, self.model.embed.weight]
+            optimizers = (
+                Muon(stem, lr=2.5 * train.matrix_lr),
+                torch.optim.AdamW(others, lr=2 * train.lr, betas=(0.9, 0.95), weight_decay=0.0),
+            )
+            steps = max(1, round(steps * 0.5)) if train.max_steps else 4 * len(self.pictures) // ALIGN_IMAGES + 1
+            found.insert(0, Stage("words", share, steps, optimizers, self.picture_batch, self.word_loss))
+        return tuple(found)
+
+    def picture_batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Pictures and their words for the alignment stage. [B, 3, S, S], [B, P, W]."""
+        chosen, _ = pictures_of_step(self.config.train.seed + 1, step, ALIGN_IMAGES, len(self.pictures))
+        pixels = torch.from_numpy(np.ascontiguousarray(self.pictures.pixels[chosen])).to(self.device)
+        words = torch.from_numpy(self.words[chosen].astype(np.int64)).to(self.device)
+        return pixels.float().div_(255).sub_(0.5).mul_(4), words
+
+    def word_loss(self, batch: Any) -> Losses:
+        pixels, words = batch
+        loss = self._word_loss(self.model.see(pixels), words)
+        return Losses(loss, {"words": loss.detach()}, 0)
+
+    def batch(self, step: int) -> PackedBatch:
+        """The packed questions of one step; a pure function of (seed, step)."""
+        train = self.config.train
+        chosen, rng = pictures_of_step(train.seed, step, train.images_per_step, len(self.pictures))
+        asked = []
+        for row in chosen:
+            pools = (
+                (self.pictures.questions[row], train.questions_per_image),
+                (self.pictures.choices[row], train.choices_per_image),
+            )
+            picked = [pool[n] for pool, most in pools for n in rng.permutation(len(pool))[:most]]
+            asked.append([training_text(example, rng) for example in picked])
+        return self.packer.pack(self.pictures.pixels[chosen], self.words[chosen], asked).to(self.device)
+
+    def loss(self, batch: PackedBatch) -> Losses:
+        """Answers, and beside them: words of the cells, where mentions point, where the answer is."""
+        train = self.config.train
+        prefix = self.model.prefix(batch.pixels_BCSS)
+        traces = self.model.rows(prefix, batch.ids_RT, batch.positions_RT, batch.owner_R, batch.mask)
+        predicted = self.model.logits(traces.last_RTD.flatten(0, 1)[batch.answers_N])
+        parts = {"answers": F.cross_entropy(predicted.float(), batch.targets_N)}
+        parts["words"] = self._word_loss(prefix.seen_BPD, batch.words_BPW)
+        for name, looks, index, cells in (
+            ("mentions", traces.mentions_RTS, batch.mentions_M, batch.mention_cells_MP),
+            ("points", traces.answers_RTS, batch.points_K, batch.point_cells_KP),
+        ):
+            parts[name] = _looking_loss(looks, index, cells)
+        for name, hidden, index, words in (
+            ("mention_words", traces.mentioned_RTD, batch.mentions_M, batch.mention_words_MW),
+            ("point_words", traces.pointed_RTD, batch.points_K, batch.point_words_KW),
+        ):
+            parts[name] = self._description_loss(hidden, index, words)
+        weights = {"mention_words": train.describe_weight, "point_words": train.describe_weight, "answers": 1.0, "words": train.word_weight, "mentions": train.mention_weight, "points": train.point_weight}
+        total = sum((weights[name] * part for name, part in parts.items()), start=predicted.new_zeros(()))
+        return Losses(total, {name: part.detach() for name, part in parts.items()}, batch.questions)
+
+    def validation_loss(self, examples: Sequence[Example]) -> float | None:
+        """Cross-entropy of the answers' tokens, in packed batches of eight pictures."""
+        by_picture: dict[str, list[Example]] = defaultdict(list)
+        for example in examples:
+            by_picture[example.image_id].append(example)
+        groups = list(by_picture.values())
+        if not groups:
+            return None
+        store = PixelStore.build([group[0].image for group in groups], self.config.model.image_size, None)
+        words = np.full((len(groups), self.packer.images, CELL_WORDS), IGNORED, dtype=np.int16)
+        training = self.model.training
+        self.model.eval()
+        losses = []
+        with torch.no_grad():
+            for start in range(0, len(groups), 8):
+                part = groups[start : start + 8]
+                rng = np.random.default_rng(0)
+                asked = [[training_text(example, rng, plain_share=0) for example in group] for group in part]
+                rows = [store.index[group[0].image] for group in part]
+                batch = self.packer.pack(store.pixels[rows], words[: len(part)], asked).to(self.device)
+                losses.append(float(self.loss(batch).parts["answers"]))
+        self.model.train(training)
+        return sum(losses) / len(losses)
+
+    def _word_loss(self, seen_BPD: Tensor, words_BPW: Tensor) -> Tensor:
+        """Cross-entropy of each cell's words under the tied word embeddings; empty cells count little."""
+        if not bool((words_BPW >= 0).any()):
+            return seen_BPD.new_zeros(())
+        loss, count = word_cross_entropy(F.linear(seen_BPD, self.model.embed.weight), words_BPW)
+        weight = torch.where(count > 1, 1.0, EMPTY_CELL_WEIGHT) * (count > 0)
+        return (loss * weight).sum() / weight.sum()
+
+    def _description_loss(self, hidden_RTD: Tensor, index_M: Tensor, words_MW: Tensor) -> Tensor:
+        """Does a token that has found a thing know its words?"""
+        known = (words_MW >= 0).any(-1)
+        if not bool(known.any()):
+            return hidden_RTD.new_zeros(())
+        loss, _ = word_cross_entropy(self.model.described(hidden_RTD.flatten(0, 1)[index_M[known]]), words_MW[known])
+        return loss.mean()
+
+    def backend(self) -> NanoBackend:
+        return NanoBackend(self.model, self.tokenizer, self.config.name, "in training", self.device)
+
+
+def word_cross_entropy(logits_NV: Tensor, words_NW: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy of each row's words, and how many words it has. [N], [N]."""
+    there = words_NW >= 0
+    logprobs = logits_NV.float().log_softmax(-1)
+    count = there.sum(-1)
+    return -(logprobs.gather(-1, words_NW.clamp(min=0)) * there).sum(-1) / count.clamp(min=1), count
+
+
+def _looking_loss(looks_RTS: Tensor, index_M: Tensor, cells_MP: Tensor) -> Tensor:
+    """How far the attention of the indexed tokens is from the cells they should look at."""
+    if len(index_M) == 0:
+        return looks_RTS.new_zeros(())
+    found = looks_RTS.flatten(0, 1)[index_M, : cells_MP.shape[1]]
+    return -((found * cells_MP).sum(-1) / cells_MP.sum(-1)).mean()
+
+
+def _graphs(pictures: Pictures, config: RunConfig) -> dict[str, ImageGraph]:
+    folder = pictures.source.folders.get("gqa-ru")
+    if folder is None:
+        return {}
+    return {graph.image_id: graph for graph in read_scene_graphs(folder, config.data.train_split)}
+
+
+def _tokenizer(config: RunConfig, pictures: Pictures) -> Tokenizer:
+    """Trained on questions, answers, options and the words of the scene graphs."""
+    examples = pictures.examples
+    stride = max(1, len(examples) // MAX_UNCOVERED_TOKENIZER_TEXTS)
+    texts = []
+    for example in examples[::stride]:
+        if example.options:
+            texts.append(question_text(PROTOCOLS["mmbench-ru/lmms"], example.question, example.options, example.hint))
+            texts += [f" {option}" for option in example.options]
+        else:
+            texts += [example.question, f" {example.question[:1].lower()}{example.question[1:]}", f" {example.answer}"]
+    for graph in list(_graphs(pictures, config).values())[:2000]:
+        texts += [f" {word}" for region in graph.regions for word in region.words]
+        texts += [f" {graph.place}"] if graph.place else []
+    return train_tokenizer(texts, config.model.vocab_size, INSTRUCTIONS)

@@ -1,0 +1,72 @@
+"""Muon for the decoder's matrices, Adam for everything else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def orthogonalised(matrices_NRC: Tensor, steps: int = 5) -> Tensor:
+    """Newton–Schulz iteration (Jordan et al., 2024): each matrix's nearest semi-orthogonal one. [N, R, C] → [N, R, C]."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrices_NRC / (matrices_NRC.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    flip = x.shape[-2] > x.shape[-1]
+    if flip:
+        x = x.mT
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if flip else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalised (Jordan et al., 2024). Matrices of one shape are worked on together, which on a CPU
+    is what keeps the step cheap."""
+
+    def __init__(
+        self, params: Iterable[Tensor], lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            shapes: dict[torch.Size, list[Tensor]] = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    shapes[parameter.shape].append(parameter)
+            for shape, parameters in shapes.items():
+                self._step_together(shape, parameters, group)
+
+    def _step_together(self, shape: torch.Size, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        updates = []
+        for parameter in parameters:
+            state = self.state[parameter]
+            if "momentum" not in state:
+                state["momentum"] = torch.zeros_like(parameter)
+            grad = parameter.grad
+            assert grad is not None
+            state["momentum"].lerp_(grad, 1 - group["momentum"])
+            updates.append(grad.lerp(state["momentum"], group["momentum"]))
+        found = orthogonalised(torch.stack(updates).flatten(2))
+        scale = max(1.0, found.shape[-2] / found.shape[-1]) ** 0.5
+        for parameter, update in zip(parameters, found, strict=True):
+            if group["weight_decay"]:
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+            parameter.add_(update.view(shape), alpha=-group["lr"] * scale)
+
+
+def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """(matrices for Muon, the rest for Adam): embeddings, norms, biases and the first convolution are the rest."""
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    matrices, rest = [], []
+    for parameter in model.parameters():
+        if not parameter.requires_grad:
+            continue
+        big = parameter.ndim in (2, 4) and min(parameter.shape[:2]) > 3 and id(parameter) not in embeddings
+        (matrices if big else rest).append(parameter)
+    return matrices, rest

@@ -1,0 +1,63 @@
+"""What the loop asks of a model it trains: batches, losses, optimisers, a folder to be saved into."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ruvlm.backends.base import Backend
+from ruvlm.config import RunConfig
+from ruvlm.schema import Example
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What a step minimises, and its parts for the record."""
+
+    total: Tensor
+    parts: dict[str, Tensor]
+    answers: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run with its own optimisers: `share` of the time budget, at most `max_steps` steps."""
+
+    name: str
+    share: float
+    max_steps: int
+    optimizers: tuple[torch.optim.Optimizer, ...]
+    batch: Callable[[int], Any]
+    loss: Callable[[Any], Losses]
+
+
+class Task(ABC):
+    """A model with its data, ready for the loop."""
+
+    model: nn.Module
+    steps_per_epoch: int
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    @abstractmethod
+    def build(cls, config: RunConfig, device: torch.device, report: Report) -> Task:
+        """Read the data and make a fresh model. Raises RuvlmError."""
+
+    @abstractmethod
+    def stages(self) -> tuple[Stage, ...]:
+        """The run's stages in order; shares add up to one."""
+
+    @abstractmethod
+    def validation_loss(self, examples: Sequence[Example]) -> float | None:
+        """Mean loss on the answers of open questions that were not trained on; None where it has no meaning."""
+
+    @abstractmethod
+    def backend(self) -> Backend:
+        """The model as the evaluation sees it."""

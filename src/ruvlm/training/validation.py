@@ -1,0 +1,99 @@
+"""Validation during training, by the same code as `ruvlm eval`, and the lines a score has to beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ruvlm.backends.controls import MajorityBackend, QuestionOnlyBackend
+from ruvlm.config import RunConfig
+from ruvlm.data.catalog import Source, open_source
+from ruvlm.errors import DataError
+from ruvlm.evaluation.run import ask_all, score_responses
+from ruvlm.schema import Dataset, Example
+from ruvlm.training.task import Task
+
+GQA_IMAGES = 50
+CHOICE_GROUPS = 60
+
+
+@dataclass(frozen=True)
+class Check:
+    """One validation: GQA exact match and MMBench circular accuracy in per cent, and the loss on answers."""
+
+    gqa: float | None
+    mmbench: float | None
+    loss: float | None
+
+    @property
+    def score(self) -> float:
+        """What best_model is chosen by: the mean of what there is."""
+        found = [value for value in (self.gqa, self.mmbench) if value is not None]
+        return sum(found) / len(found) if found else -1.0
+
+
+class Validator:
+    """The validation split, cut to size, and its baselines."""
+
+    def __init__(self, datasets: list[Dataset], baselines: dict[str, float], source: str) -> None:
+        self.datasets = datasets
+        self.baselines = baselines
+        self.source = source
+
+    @classmethod
+    def build(cls, config: RunConfig, task: Task) -> Validator:
+        """Raises DataError only for a damaged split; a data set without one is trained without validation."""
+        source = open_source(config.data.path)
+        datasets = []
+        for benchmark in source.folders:
+            try:
+                dataset = source.load(benchmark, config.data.val_split)
+            except DataError:
+                continue
+            datasets.append(_cut(dataset))
+        return cls(datasets, _baselines(source, config, datasets), source.label)
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        return {f"{d.name}/{d.split}": d.fingerprint for d in self.datasets}
+
+    def check(self, task: Task) -> Check | None:
+        """Ask the model in training; None where there is nothing to ask."""
+        if not self.datasets:
+            return None
+        backend = task.backend()
+        found: dict[str, float] = {}
+        for dataset in self.datasets:
+            protocol = "gqa-ru/lmms" if dataset.name == "gqa-ru" else "mmbench-ru/lmms"
+            result, _ = score_responses(dataset, protocol, ask_all(backend, dataset, protocol))
+            key = "gqa-ru/lmms" if dataset.name == "gqa-ru" else "mmbench-ru/lmms/circular"
+            found[dataset.name] = result.scores[key].value
+        with torch.no_grad():
+            loss = task.validation_loss([e for d in self.datasets for e in d.examples if not e.options])
+        return Check(found.get("gqa-ru"), found.get("mmbench-ru"), loss)
+
+
+def _cut(dataset: Dataset) -> Dataset:
+    """The first pictures or whole rotation groups: enough to steer by, quick enough to do often."""
+    most = GQA_IMAGES if dataset.name == "gqa-ru" else CHOICE_GROUPS
+    kept: dict[str, None] = {}
+    examples: list[Example] = []
+    for example in dataset.examples:
+        kept.setdefault(example.cluster, None)
+        if len(kept) <= most or example.cluster in list(kept)[:most]:
+            examples.append(example)
+    return Dataset(dataset.name, dataset.split, dataset.source, dataset.fingerprint, tuple(examples))
+
+
+def _baselines(source: Source, config: RunConfig, datasets: list[Dataset]) -> dict[str, float]:
+    """GQA exact match of the majority answer and of the question alone, per cent."""
+    gqa = next((d for d in datasets if d.name == "gqa-ru"), None)
+    if gqa is None:
+        return {}
+    train = source.load("gqa-ru", config.data.train_split).examples
+    found = {}
+    for label, backend in (("самый частый ответ", MajorityBackend(train)), ("только вопрос", QuestionOnlyBackend(train))):
+        result, _ = score_responses(gqa, "gqa-ru/lmms", ask_all(backend, gqa, "gqa-ru/lmms"))
+        found[label] = result.scores["gqa-ru/lmms"].value
+    return found
