@@ -62,6 +62,7 @@ class TrainSettings(Section):
     mention_weight: float = Field(0.3, ge=0)
     point_weight: float = Field(0.3, ge=0)
     describe_weight: float = Field(0.5, ge=0)
+    choice_weight: float = Field(0.3, ge=0)
     validations: int = Field(5, ge=0)
     checkpoint_minutes: float = Field(5.0, gt=0)
     seed: int = 0

@@ -36,6 +36,14 @@ def keep_freed_memory() -> None:
         log.debug("mallopt is not there")
 
 
+def quiet_transformers() -> None:
+    """No progress bars and no remarks from transformers: what matters we say ourselves."""
+    from transformers.utils import logging as chatter
+
+    chatter.set_verbosity_error()
+    chatter.disable_progress_bar()
+
+
 def pick_device(name: str = "auto") -> torch.device:
     """«auto», «cpu», «cuda», «cuda:1» or «mps» → device. Raises DeviceError for one that is not there."""
     import torch

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ruvlm.errors import ModelError, OutputError
+from ruvlm.runtime import quiet_transformers
 
 
 def model_folder(name: str) -> Path:
@@ -47,11 +48,7 @@ def weights_fingerprint(folder: Path) -> str:
 
 def load_strictly(model_class: Any, folder: Path) -> Any:
     """transformers' from_pretrained, with missing, unknown or misshapen weights an error that names them."""
-    import logging
-
-    noisy = logging.getLogger("transformers.modeling_utils")
-    level = noisy.level
-    noisy.setLevel(logging.ERROR)
+    quiet_transformers()
     try:
         model, info = model_class.from_pretrained(folder, output_loading_info=True, local_files_only=True)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
@@ -61,8 +58,6 @@ def load_strictly(model_class: Any, folder: Path) -> Any:
         if type(error).__name__ != "SafetensorError":
             raise
         raise ModelError(f"Файл весов в {folder} повреждён ({error}): сохраните модель заново.") from error
-    finally:
-        noisy.setLevel(level)
     problems = [f"{what}: {', '.join(map(str, list(info[what])[:3]))}" for what in
                 ("missing_keys", "unexpected_keys", "mismatched_keys") if info.get(what)]  # fmt: skip
     if problems:

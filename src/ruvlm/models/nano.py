@@ -121,14 +121,17 @@ class Traces:
     """What training looks at: the rows' last hidden states, and where head 0 of two layers looks (log-attention).
 
     `mentions` is an early layer, where a word finds the thing it names; `answers` a late one, where the end of the
-    prompt finds the thing that the answer is about. `mentioned` and `pointed` are the hidden states after them.
+    prompt finds the thing that the answer is about; `choices` the last, where it finds the right option. `mentioned`,
+    `pointed` and `weighed` are the hidden states after the first two and before the last.
     """
 
     last_RTD: Tensor
     mentions_RTS: Tensor
     answers_RTS: Tensor
+    choices_RTS: Tensor
     mentioned_RTD: Tensor
     pointed_RTD: Tensor
+    weighed_RTD: Tensor
 
 
 class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
@@ -153,6 +156,7 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
         self.last_norm = nn.Parameter(torch.ones(width))
         self.describe = nn.Linear(width, width, bias=False)
+        self.weigh = nn.Linear(width, 1, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(1.0))
         self.post_init()
 
@@ -183,6 +187,10 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """Text embeddings with their positions. [B, T, D]."""
         return self.embed(ids_BT) + self.text_position(positions_BT)
 
+    def weighed(self, hidden_ND: Tensor) -> Tensor:
+        """How right an option's last token believes the option to be. [..., D] → [...]."""
+        return self.weigh(F.layer_norm(hidden_ND, (hidden_ND.shape[-1],))).squeeze(-1)
+
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores over the vocabulary, tied to the word embeddings. [..., D] → [..., V]."""
         normed = F.layer_norm(hidden_ND, (hidden_ND.shape[-1],), self.last_norm)
@@ -193,8 +201,11 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         seen = self.see(pixels_BCSS)
         x = self.placed(seen)
         keys, values = [], []
-        for layer in self.layers:
-            x, k, v = layer.forward_prefix(x)
+        for number, layer in enumerate(self.layers):
+            if number + 1 < len(self.layers):
+                x, k, v = layer.forward_prefix(x)
+            else:  # nothing reads the pictures' last hidden states
+                _, k, v = layer.project(x)
             keys.append(k)
             values.append(v)
         return Prefix(seen, tuple(keys), tuple(values))
@@ -204,11 +215,13 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         x = self.read(ids_RT, positions_RT)
         looks, states = {}, {}
         for number, layer in enumerate(self.layers):
-            look = number in (self.mention_layer, self.answer_layer)
+            look = number in (self.mention_layer, self.answer_layer, len(self.layers) - 1)
             x, looks[number] = layer.forward_rows(x, prefix.keys[number], prefix.values[number], owner_R, mask, look)
             states[number] = x
-        early, late = self.mention_layer, self.answer_layer
-        return Traces(x, looks[early], looks[late], states[early], states[late])
+        early, late, last = self.mention_layer, self.answer_layer, len(self.layers) - 1
+        return Traces(
+            x, looks[early], looks[late], looks[last], states[early], states[late], states[max(0, last - 1)]
+        )  # fmt: skip
 
     def described(self, hidden_ND: Tensor) -> Tensor:
         """What a hidden state has seen, as scores over the words. [N, D] → [N, V]."""
@@ -221,7 +234,7 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     @property
     def answer_layer(self) -> int:
-        return max(0, len(self.layers) - 2)
+        return max(0, min(3, len(self.layers) - 2))
 
     def forward(
         self,

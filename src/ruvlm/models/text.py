@@ -38,6 +38,30 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, instructions: tuple[s
     return tokenizer
 
 
+def word_families(tokenizer: Tokenizer) -> list[list[int]]:
+    """Tokens that are forms of one Russian word, by pymorphy3's first lemma; the lemma itself first.
+
+    «красная», «красного» and «Красный» start where «красный» is, so that what is learned of one form serves all.
+    """
+    from ruvlm.world.grammar import analyser
+
+    heads: dict[str, int] = {}
+    members: dict[str, list[int]] = {}
+    for text, token in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]):
+        word = text.strip().lower()
+        if len(word) < 3 or not all("а" <= letter <= "я" or letter == "ё" for letter in word):
+            continue
+        lemma = analyser().parse(word)[0].normal_form
+        members.setdefault(lemma, []).append(token)
+        if text == f" {lemma}":
+            heads[lemma] = token
+    return [
+        [heads[lemma], *(t for t in tokens if t != heads[lemma])]
+        for lemma, tokens in members.items()
+        if lemma in heads and len(tokens) > 1
+    ]
+
+
 def load_tokenizer(path: Path) -> Tokenizer:
     """Read tokenizer.json."""
     return Tokenizer.from_file(str(path))

@@ -17,7 +17,7 @@ from ruvlm.errors import ConfigError, ModelError, OutputError, RuvlmError
 from ruvlm.evaluation.store import write_json, write_text
 from ruvlm.models.checkpoint import save_folder
 from ruvlm.registry import MODELS, lookup
-from ruvlm.runtime import code_fingerprint, keep_freed_memory, machine, pick_device, seed_everything
+from ruvlm.runtime import code_fingerprint, keep_freed_memory, machine, pick_device, quiet_transformers, seed_everything
 from ruvlm.training.history import History, plot_history
 from ruvlm.training.state import Progress, read_progress, restore, save_checkpoint
 from ruvlm.training.task import Losses, Stage, Task
@@ -97,6 +97,8 @@ class Run:
         for optimizer, base in zip(stage.optimizers, rates, strict=True):
             for group, rate in zip(optimizer.param_groups, base, strict=True):
                 group["initial_lr"] = rate
+        if stage.begin is not None and not self.progress.stage_step:
+            stage.begin()
         self.task.model.train()
         while (share := self._share(stage)) < 1:
             started = time.perf_counter()
@@ -146,13 +148,13 @@ class Run:
         parts = {name: float(value) for name, value in losses.parts.items()}
         self.history.add(
             kind="train", step=self.progress.step, stage=stage.name, seconds=self.progress.seconds,
-            loss=float(losses.total), lr=factor, **parts,
+            loss=float(losses.total.detach()), lr=factor, **parts,
         )  # fmt: skip
         checks = [r["gqa"] for r in self.history.records if r["kind"] == "validation" and r.get("gqa") is not None]
         rate = self.progress.answers / max(1e-9, self.progress.seconds)
         share = self._share(stage)
         self.display(
-            Tick(stage.name, self.progress.step, self.progress.seconds, share, float(losses.total), rate, checks[-1] if checks else None)
+            Tick(stage.name, self.progress.step, self.progress.seconds, share, float(losses.total.detach()), rate, checks[-1] if checks else None)
         )  # fmt: skip
 
     def _between_steps(self, share: float) -> None:
@@ -204,6 +206,7 @@ def precision(config: RunConfig, device: torch.device) -> str:
 def train(config: RunConfig, resume: bool, display: Display, report: Callable[[str], None]) -> Finished:
     """Train what a config describes. Raises RuvlmError."""
     keep_freed_memory()
+    quiet_transformers()
     device = pick_device(config.device)
     _claim(config, resume)
     seed_everything(config.train.seed)

@@ -28,9 +28,9 @@ from ruvlm.evaluation.prompts import (
     PROTOCOLS,
     question_text,
 )
-from ruvlm.models.nano import NanoForConditionalGeneration, parameter_count
+from ruvlm.models.nano import NanoForConditionalGeneration, Traces, parameter_count
 from ruvlm.models.nano_config import NanoConfig
-from ruvlm.models.text import BOS, EOS, IMAGE, PAD, train_tokenizer
+from ruvlm.models.text import BOS, EOS, IMAGE, PAD, train_tokenizer, word_families
 from ruvlm.schema import Example
 from ruvlm.training.grouping import Pictures, pictures_of_step, training_pictures
 from ruvlm.training.optim import Muon, split_parameters
@@ -41,6 +41,7 @@ INSTRUCTIONS = (GQA_INSTRUCTION, LETTER_INSTRUCTION, f" {OPTIONS_LINE}", LIKELIH
 ALIGN_SHARE = 0.08
 ALIGN_IMAGES = 32
 EMPTY_CELL_WEIGHT = 0.1
+FAMILY_NOISE = 0.15
 MAX_UNCOVERED_TOKENIZER_TEXTS = 60_000
 
 
@@ -110,7 +111,7 @@ class NanoTask(Task):
         steps = train.max_steps or round(train.epochs * self.steps_per_epoch)
         aligned = bool((self.words >= 0).any()) and train.word_weight > 0
         share = ALIGN_SHARE if aligned else 0.0
-        found = [Stage("answers", 1 - share, steps, answer, self.batch, self.loss)]
+        found = [Stage("answers", 1 - share, steps, answer, self.batch, self.loss, self.join_families)]
         if aligned:
             stem = [p for p in self.model.stem.parameters() if p.ndim == 4 and p.shape[1] > 3]
             others = [p for p in self.model.stem.parameters() if p.ndim < 4 or p.shape[1] <= 3]
@@ -122,6 +123,15 @@ class NanoTask(Task):
             steps = max(1, round(steps * 0.5)) if train.max_steps else 4 * len(self.pictures) // ALIGN_IMAGES + 1
             found.insert(0, Stage("words", share, steps, optimizers, self.picture_batch, self.word_loss))
         return tuple(found)
+
+    @torch.no_grad()
+    def join_families(self) -> None:
+        """Start every form of a word near its lemma, whose embedding the pictures have already taught."""
+        weight = self.model.embed.weight
+        generator = torch.Generator().manual_seed(self.config.train.seed)
+        for head, *rest in word_families(self.tokenizer):
+            noise = torch.randn(len(rest), weight.shape[1], generator=generator).to(weight.device)
+            weight[rest] = weight[head] + FAMILY_NOISE * noise
 
     def picture_batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Pictures and their words for the alignment stage. [B, 3, S, S], [B, P, W]."""
@@ -167,7 +177,8 @@ class NanoTask(Task):
             ("point_words", traces.pointed_RTD, batch.points_K, batch.point_words_KW),
         ):
             parts[name] = self._description_loss(hidden, index, words)
-        weights = {"mention_words": train.describe_weight, "point_words": train.describe_weight, "answers": 1.0, "words": train.word_weight, "mentions": train.mention_weight, "points": train.point_weight}
+        parts["options"], parts["letters"] = self._choice_losses(traces, batch)
+        weights = {"options": train.choice_weight, "letters": train.choice_weight, "mention_words": train.describe_weight, "point_words": train.describe_weight, "answers": 1.0, "words": train.word_weight, "mentions": train.mention_weight, "points": train.point_weight}
         total = sum((weights[name] * part for name, part in parts.items()), start=predicted.new_zeros(()))
         return Losses(total, {name: part.detach() for name, part in parts.items()}, batch.questions)
 
@@ -202,6 +213,16 @@ class NanoTask(Task):
         loss, count = word_cross_entropy(F.linear(seen_BPD, self.model.embed.weight), words_BPW)
         weight = torch.where(count > 1, 1.0, EMPTY_CELL_WEIGHT) * (count > 0)
         return (loss * weight).sum() / weight.sum()
+
+    def _choice_losses(self, traces: Traces, batch: PackedBatch) -> tuple[Tensor, Tensor]:
+        """Do the right option's words know that they are right, and does the end of the prompt look at them?"""
+        if len(batch.choices_C) == 0:
+            nothing = traces.last_RTD.new_zeros(())
+            return nothing, nothing
+        states = traces.weighed_RTD.flatten(0, 1)[batch.options_C5.clamp(min=0)]
+        scores = self.model.weighed(states).float().masked_fill(batch.options_C5 < 0, -1e4)
+        looks = traces.choices_RTS.flatten(0, 1)[batch.choices_C]
+        return F.cross_entropy(scores, batch.right_C), -looks.gather(1, batch.option_columns_C[:, None]).mean()
 
     def _description_loss(self, hidden_RTD: Tensor, index_M: Tensor, words_MW: Tensor) -> Tensor:
         """Does a token that has found a thing know its words?"""

@@ -13,7 +13,7 @@ import torch
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
-from ruvlm.evaluation.prompts import PROTOCOLS, question_text
+from ruvlm.evaluation.prompts import OPTIONS_LINE, PROTOCOLS, question_text
 from ruvlm.models.text import EOS
 from ruvlm.schema import LETTERS, Box, Example, Region
 
@@ -39,6 +39,10 @@ class PackedBatch:
     points_K: Tensor
     point_cells_KP: Tensor
     point_words_KW: Tensor
+    choices_C: Tensor
+    options_C5: Tensor
+    option_columns_C: Tensor
+    right_C: Tensor
     questions: int
 
     def to(self, device: torch.device) -> PackedBatch:
@@ -97,6 +101,8 @@ class Asked:
     prompt: str
     answer: str
     example: Example
+    option_ends: tuple[int, ...] = ()
+    right_option: int = 0
 
 
 def training_text(example: Example, rng: np.random.Generator, plain_share: float = 0.1) -> Asked:
@@ -115,9 +121,19 @@ def training_text(example: Example, rng: np.random.Generator, plain_share: float
         return Asked(question_text(PROTOCOLS["mmbench-ru/likelihood"], question, (), example.hint), gold, example)
     shift = int(rng.integers(len(example.options)))
     options = example.options[shift:] + example.options[:shift]
-    letter = LETTERS[(LETTERS.index(example.answer) - shift) % len(options)]
+    right = (LETTERS.index(example.answer) - shift) % len(options)
     prompt = question_text(PROTOCOLS["mmbench-ru/lmms"], question, options, example.hint)
-    return Asked(prompt, letter, example)
+    return Asked(prompt, LETTERS[right], example, _option_ends(prompt, options), right)
+
+
+def _option_ends(prompt: str, options: Sequence[str]) -> tuple[int, ...]:
+    """The characters after which each listed option ends."""
+    ends, start = [], prompt.index(OPTIONS_LINE) + len(OPTIONS_LINE)
+    for option in options:
+        start += len("A. ") + len(option)
+        ends.append(start)
+        start += len("\n")
+    return tuple(ends)
 
 
 class Packer:
@@ -164,6 +180,7 @@ class Packer:
             point_cells_KP=self._cells([tuple(region.box for region in regions) for regions in pointed]),
             # what two things are has no one answer: only a single thing is described
             point_words_KW=self._words([description(r[0]) if len(r) == 1 else () for r in pointed]),
+            **self._choice_tensors(rows, length),
             questions=len(flat),
         )
 
@@ -175,6 +192,22 @@ class Packer:
         starts = np.cumsum([0, *(len(boxes) for boxes in groups[:-1])])
         return torch.from_numpy(np.logical_or.reduceat(covered, starts, axis=0).astype(np.float32))
 
+    def _choice_tensors(self, rows: Sequence[_Row], length: int) -> dict[str, Tensor]:
+        """Where lettered questions end, where their options end (-1: no such option), and which option is right."""
+        ends, options, columns, right = [], [], [], []
+        for number, row in enumerate(rows):
+            for end, tokens, place in row.choices:
+                ends.append(number * length + end)
+                options.append([number * length + t for t in tokens] + [IGNORED] * (5 - len(tokens)))
+                columns.append(self.images + tokens[place])
+                right.append(place)
+        return {
+            "choices_C": torch.tensor(ends, dtype=torch.long),
+            "options_C5": torch.tensor(options, dtype=torch.long).reshape(-1, 5),
+            "option_columns_C": torch.tensor(columns, dtype=torch.long),
+            "right_C": torch.tensor(right, dtype=torch.long),
+        }
+
     def _words(self, groups: Sequence[tuple[str, ...]]) -> Tensor:
         """Token ids of each thing's words, padded with IGNORED. [len(groups), W]."""
         found = torch.full((len(groups), CELL_WORDS), IGNORED)
@@ -184,14 +217,14 @@ class Packer:
         return found
 
     def _rows(self, asked: Sequence[Sequence[Asked]], prompts: list[Encoding], answers: list[Encoding]) -> list[_Row]:
-        """First-fit: each question goes into the first row of its picture that still has room."""
+        """First-fit decreasing: each question goes into the first row of its picture that still has room."""
         rows: list[_Row] = []
         number = 0
         for owner, questions in enumerate(asked):
             mine: list[_Row] = []
-            for item in questions:
-                prompt, answer = prompts[number], answers[number].ids
-                number += 1
+            texts = [(item, prompts[number + n], answers[number + n].ids) for n, item in enumerate(questions)]
+            number += len(questions)
+            for item, prompt, answer in sorted(texts, key=lambda text: -len(text[1].ids)):
                 length = len(prompt.ids) + len(answer)
                 if length > self.max_positions:  # longer than the model can read: left out
                     continue
@@ -232,6 +265,7 @@ class _Row:
     mentioned: list[Region] = field(default_factory=list)
     points: list[int] = field(default_factory=list)
     pointed: list[tuple[Region, ...]] = field(default_factory=list)
+    choices: list[tuple[int, list[int], int]] = field(default_factory=list)
     questions: int = 0
 
     def add(self, item: Asked, prompt: Encoding, answer: list[int], eos: int) -> None:
@@ -248,6 +282,11 @@ class _Row:
         if item.example.answer_regions:
             self.points.append(first)
             self.pointed.append(item.example.answer_regions)
+        if item.option_ends:
+            tokens = [
+                max(n for n, (a, b) in enumerate(prompt.offsets) if a < end and b <= end) for end in item.option_ends
+            ]
+            self.choices.append((first, [start + token for token in tokens], item.right_option))
         offsets = prompt.offsets if item.example.mentions else ()
         for mention in item.example.mentions:
             inside = [n for n, (a, b) in enumerate(offsets) if a < mention.end and b > mention.start]

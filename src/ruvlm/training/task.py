@@ -36,6 +36,7 @@ class Stage:
     optimizers: tuple[torch.optim.Optimizer, ...]
     batch: Callable[[int], Any]
     loss: Callable[[Any], Losses]
+    begin: Callable[[], None] | None = None
 
 
 class Task(ABC):

@@ -1,0 +1,47 @@
+# make quickstart – всё поставить и выполнить главное; make test – проверить.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup quickstart test test-fast check format bench docs clean
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export TOKENIZERS_PARALLELISM := true
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Нужен Python 3.11 или новее: make PYTHON=python3.11 …')"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --progress-bar off --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --progress-bar off --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+quickstart: setup
+	$(BIN)/python benchmarks/quickstart.py --out results/quickstart
+
+test: setup
+	$(BIN)/python -m pytest
+
+test-fast: setup
+	$(BIN)/python -m pytest -m "not slow"
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(BIN)/python benchmarks/world_speed.py
+	$(BIN)/python benchmarks/start_speed.py
+	$(BIN)/python benchmarks/quickstart.py --out results/bench --nano-minutes 5 --cnn-minutes 5
+
+docs:
+	@ls docs docs/decisions
+
+clean:
+	rm -rf results/quickstart results/bench .pytest_cache .mypy_cache .ruff_cache

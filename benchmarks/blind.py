@@ -1,0 +1,55 @@
+"""What the questions alone give away: the question-only control, trained on one file of rows and scored on another.
+
+    python benchmarks/blind.py --train ../shared/real/gqa_ru/train_rows.jsonl --test ../shared/real/gqa_ru/testdev_rows.jsonl
+
+Rows are JSONL with id, imageId, question, answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from ruvlm.backends.base import Asked
+from ruvlm.backends.controls import MajorityBackend, QuestionOnlyBackend
+from ruvlm.evaluation.judge import judge, score_gqa
+from ruvlm.evaluation.prompts import prompt_for, protocol_named
+from ruvlm.schema import Example, ImageRef
+
+
+def read(path: Path) -> list[Example]:
+    """Rows as examples without pictures."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [
+        Example(
+            id=row["id"], benchmark="gqa-ru", question=row["question"], answer=row["answer"],
+            image=ImageRef(Path("none")), image_id=row["imageId"], cluster=row["imageId"],
+            structural=(row.get("types") or {}).get("structural"),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--test", type=Path, required=True)
+    parser.add_argument("--quick", action="store_true", help="то же самое: и так секунды")
+    arguments = parser.parse_args()
+    train, test = read(arguments.train), read(arguments.test)
+    protocol = protocol_named("gqa-ru/lmms")
+    figures: dict[str, float] = {"train_rows": len(train), "test_rows": len(test)}
+    for backend in (MajorityBackend(train), QuestionOnlyBackend(train)):
+        responses = backend.answer([Asked(prompt_for(protocol, example), example) for example in test])
+        verdicts = [judge(protocol.name, e, r) for e, r in zip(test, responses, strict=True)]
+        result = score_gqa(test, verdicts)
+        score = result.scores["gqa-ru/lmms"]
+        print(f"{backend.name}: {score.value:.2f} % ({score.low:.2f}–{score.high:.2f}), n = {score.n}; "
+              + ", ".join(f"{k} {s.value:.1f}" for k, s in result.breakdowns.get("structural", {}).items()))  # fmt: skip
+        figures[backend.name] = round(score.value, 2)
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Shared fixtures: a small world, a model trained for seconds on it, the command line in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ruvlm.cli.main import main
+from ruvlm.world.export import build, plans
+
+SHARED = Path(__file__).parents[2] / "shared"
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip("нет ../shared: реальных строк и картинок здесь не проверить")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mini world of 120 training pictures."""
+    folder = tmp_path_factory.mktemp("data") / "world"
+    build("mini", folder, seed=3, workers=1, splits=plans("mini", 120, 0.03))
+    return folder
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command gave."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def ruvlm(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run the command line in this process."""
+
+    def run(*arguments: object) -> Ran:
+        capfd.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return run
+
+
+def tiny(name: str, world: Path, results: Path) -> list[str]:
+    """Overrides that make a run a matter of seconds."""
+    return [
+        f'results="{results}"', f'data.path="{world}"', "train.max_steps=12", "train.images_per_step=4",
+        "train.validations=2", f'name="{name}"',
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def runs(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a `nano` and a `cnn_lstm` run, a dozen steps each."""
+    results = tmp_path_factory.mktemp("results")
+    for name, config in (("nano", "nano_world"), ("cnn_lstm", "cnn_lstm")):
+        sets = [part for override in tiny(name, world, results) for part in ("--set", override)]
+        assert main(["train", str(ROOT / "configs" / f"{config}.toml"), *sets]) == 0
+    return results

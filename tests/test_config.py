@@ -1,0 +1,56 @@
+"""Settings: TOML, overrides, suggestions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ruvlm.config import RunConfig, load_config
+from ruvlm.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda p: p.stem)
+def test_every_config_loads(path: Path) -> None:
+    assert load_config(path).name == path.stem
+
+
+def test_override_beats_the_file() -> None:
+    config = load_config(ROOT / "configs" / "nano_world.toml", ["train.lr=1e-4", "name=other"])
+    assert (config.train.lr, config.name) == (1e-4, "other")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("train.lrr=1", "«lr»"),
+        ("model.layerss=3", "«layers»"),
+        ("trian.lr=1", "«train»"),
+        ("train.lr=fast", "train.lr"),
+        ("train.lr=-1", "train.lr"),
+        ("train.lr", "раздел.ключ=значение"),
+        ("name=../up", "name"),
+        ("name.x=1", "не раздел"),
+    ],
+)
+def test_a_wrong_override_is_one_sentence(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_config(ROOT / "configs" / "nano_world.toml", [override])
+
+
+def test_broken_toml(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text("name = ", encoding="utf-8")
+    with pytest.raises(ConfigError, match="не TOML"):
+        load_config(path)
+
+
+def test_toml_round_trip(tmp_path: Path) -> None:
+    from ruvlm.training.loop import to_toml
+
+    config = RunConfig.model_validate({"name": "a", "train": {"max_minutes": 2, "lr": 1e-3}})
+    path = tmp_path / "run.toml"
+    path.write_text(to_toml(config), encoding="utf-8")
+    assert load_config(path) == config

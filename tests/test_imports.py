@@ -1,0 +1,81 @@
+"""Imports point one way, and the light parts load no torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "ruvlm"
+# room -> rooms it may import from (besides itself, schema, errors, registry, config, runtime)
+ARROWS = {
+    "world": set(),
+    "data": set(),
+    "models": set(),
+    "backends": {"models", "data"},
+    "evaluation": {"backends", "data", "world"},
+    "training": {"models", "data", "backends", "evaluation"},
+    "cli": {"world", "data", "models", "backends", "evaluation", "training"},
+}
+COMMON = {"schema", "errors", "registry", "config", "runtime", "autoregister"}
+
+
+def imported(path: Path) -> set[str]:
+    """Rooms of ruvlm that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ruvlm."):
+            found.add(node.module.split(".")[1])
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("ruvlm.")}
+    return found
+
+
+@pytest.mark.parametrize("room", sorted(ARROWS))
+def test_arrows(room: str) -> None:
+    files = list((SOURCE / room).rglob("*.py"))
+    assert files
+    for path in files:
+        strange = imported(path) - ARROWS[room] - COMMON - {room}
+        assert not strange, f"{path.relative_to(SOURCE)} imports {strange}"
+
+
+def test_every_room_is_walked() -> None:
+    rooms = {path.parent.name for path in SOURCE.glob("*/__init__.py") if any(path.parent.glob("[a-z]*.py"))}
+    assert rooms == set(ARROWS)
+
+
+def test_evaluation_meets_backends_through_base_in_scoring() -> None:
+    for name in ("match", "parse", "circular", "stats", "judge", "store", "table", "prompts"):
+        text = (SOURCE / "evaluation" / f"{name}.py").read_text(encoding="utf-8")
+        assert "torch" not in text.replace("No torch", "")
+        assert "ruvlm.backends" not in text
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import ruvlm",
+        "from ruvlm.cli.main import main; main(['--help'])",
+        "import ruvlm.world.export, ruvlm.data.catalog, ruvlm.evaluation.judge, ruvlm.evaluation.table",
+    ],
+)
+def test_no_torch(code: str) -> None:
+    check = f"{code}\nimport sys; assert not {{'torch', 'transformers', 'matplotlib', 'pymorphy3'}} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("order", ["import ruvlm, transformers", "import transformers, ruvlm"])
+def test_auto_classes_know_our_model_in_either_order(order: str) -> None:
+    code = (
+        f"{order}\n"
+        "from transformers import AutoConfig, AutoModelForImageTextToText\n"
+        "config = AutoConfig.for_model('ruvlm_nano')\n"
+        "print(type(AutoModelForImageTextToText.from_config(config)).__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "NanoForConditionalGeneration", done.stderr

@@ -1,0 +1,63 @@
+"""Statistics against closed forms and simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from ruvlm.evaluation.stats import mcnemar, score_columns, score_one
+
+
+def test_single_row_clusters_give_the_binomial_error() -> None:
+    right = [True] * 60 + [False] * 40
+    score = score_one([str(n) for n in range(100)], right)
+    expected = math.sqrt(0.6 * 0.4 / 100) * math.sqrt(100 / 99) * 100
+    assert score.error == pytest.approx(expected)
+    assert score.low == pytest.approx(60 - 1.96 * expected, abs=1)
+    assert score.high == pytest.approx(60 + 1.96 * expected, abs=1)
+
+
+def test_one_cluster_has_no_interval() -> None:
+    score = score_one(["a"] * 5, [True, False, True, True, False])
+    assert (score.value, score.low, score.high, score.error) == (60, None, None, None)
+
+
+def test_identical_rows_of_a_cluster_widen_the_interval_as_theory_says() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random(100) < 0.5
+    clusters = np.repeat(np.arange(100), 10).astype(str).tolist()
+    clustered = score_one(clusters, np.repeat(truth, 10).tolist())
+    naive = score_one([str(n) for n in range(1000)], np.repeat(truth, 10).tolist())
+    assert clustered.error / naive.error == pytest.approx(math.sqrt(10), rel=0.01)
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_truth_on_clustered_data_and_naive_ones_do_not() -> None:
+    rng = np.random.default_rng(1)
+    covered = naive = 0
+    for _ in range(200):
+        chance = np.clip(rng.normal(0.5, 0.25, 120), 0.02, 0.98)
+        right = (rng.random((120, 12)) < chance[:, None]).ravel()
+        clusters = np.repeat(np.arange(120), 12).astype(str).tolist()
+        one = score_one(clusters, right.tolist(), resamples=800)
+        other = score_one([str(n) for n in range(right.size)], right.tolist(), resamples=800)
+        covered += one.low <= 50 <= one.high
+        naive += other.low <= 50 <= other.high
+    assert 0.91 <= covered / 200 <= 0.99
+    assert naive / 200 < 0.85
+
+
+def test_columns_share_rows_but_not_counts() -> None:
+    right = np.array([[True, True], [False, True], [True, False]])
+    counted = np.array([[True, True], [True, False], [True, True]])
+    both = score_columns(["a", "b", "c"], right, counted)
+    assert [(score.n, score.correct) for score in both] == [(3, 2), (2, 1)]
+
+
+@pytest.mark.parametrize(("only_a", "only_b", "p"), [(0, 0, 1.0), (5, 0, 0.0625), (8, 2, 0.109375), (3, 3, 1.0)])
+def test_mcnemar_is_the_binomial_test(only_a: int, only_b: int, p: float) -> None:
+    a = [True] * only_a + [False] * only_b + [True] * 7
+    b = [False] * only_a + [True] * only_b + [True] * 7
+    assert mcnemar(a, b) == pytest.approx(p)
