@@ -1,6 +1,6 @@
 """The main job on the embedded world: draw it, train both models, evaluate them with controls, ask one question.
 
-    python benchmarks/quickstart.py --out results/quickstart [--nano-minutes 4.5] [--cnn-minutes 1] [--quick]
+    python benchmarks/quickstart.py --out results/quickstart [--nano-minutes 5] [--cnn-minutes 0.75] [--quick]
 
 Prints the table and, as its last line, the figures as JSON. A second run reuses what is finished and resumes what is
 not. `--quick` is a minute-long rehearsal on a small world: its figures mean nothing and say so.
@@ -120,7 +120,9 @@ def run(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     started = time.perf_counter()
     keep_freed_memory()
-    world = Path(arguments.world) if arguments.world else (out / "world" if arguments.quick else Path("data/world-mini"))
+    world = (
+        Path(arguments.world) if arguments.world else (out / "world" if arguments.quick else Path("data/world-mini"))
+    )
     say("1. Мир (mini)")
     sizes = plans("mini", 300, 0.05) if arguments.quick else plans("mini")
     build("mini", world, 0, os.cpu_count() or 1, sizes, None)
@@ -149,8 +151,9 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"\nВстроенный мир ({test[0].dataset.source}), часть test. Это не баллы GQA-ru и MMBench-ru.{label}\n")
     print("\n".join(table(test, [nano, cnn, "question-only", f"blind:{nano}", "majority", "random"])))
     shown = figures(test, holdout, nano, cnn)
-    print(f"\nnano по типам: {', '.join(f'{k} {shown[f"nano_gqa_{k}"]:.1f}' for k in STRUCTURAL)}; "
-          f"пространственные {shown['nano_gqa_spatial']:.1f}; невиданные сочетания {shown['nano_holdout']:.1f}")  # fmt: skip
+    kinds = ", ".join(f"{kind} {shown['nano_gqa_' + kind]:.1f}" for kind in STRUCTURAL)
+    spatial, unseen = shown["nano_gqa_spatial"], shown["nano_holdout"]
+    print(f"\nnano по типам: {kinds}; пространственные {spatial:.1f}; невиданные сочетания {unseen:.1f}")
     print(TOY)
     print(f"Графики: {out / nano / 'training_history.png'}, {out / cnn / 'training_history.png'}")
     picture, gold = a_question(world, out)
@@ -170,8 +173,8 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Главное дело на встроенном мире.")
     parser.add_argument("--out", type=Path, default=Path("results/quickstart"), help="куда писать")
     parser.add_argument("--world", help="готовый мир; по умолчанию data/world-mini")
-    parser.add_argument("--nano-minutes", type=float, default=4.5)
-    parser.add_argument("--cnn-minutes", type=float, default=1.0)
+    parser.add_argument("--nano-minutes", type=float, default=5.0)
+    parser.add_argument("--cnn-minutes", type=float, default=0.75)
     parser.add_argument("--quick", action="store_true", help="пробный прогон за минуту")
     return parser.parse_args()
 

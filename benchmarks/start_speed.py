@@ -1,6 +1,6 @@
 """How soon the command line answers: `ruvlm --help` and `ruvlm score` on 12,216 rows, median of several runs.
 
-    python benchmarks/start_speed.py [--quick]
+python benchmarks/start_speed.py [--quick]
 """
 
 from __future__ import annotations
@@ -36,7 +36,12 @@ def main() -> None:
         path = Path(folder) / "answers.jsonl"
         with path.open("w", encoding="utf-8") as handle:
             for number in range(12_216):
-                row = {"id": str(number), "imageId": f"n{number // 31}", "gold": rng.choice(answers), "prediction": rng.choice(answers)}
+                row = {
+                    "id": str(number),
+                    "imageId": f"n{number // 31}",
+                    "gold": rng.choice(answers),
+                    "prediction": rng.choice(answers),
+                }
                 handle.write(json.dumps(row, ensure_ascii=False) + "\n")
         figures = {
             "help_seconds": round(timed(["--help"], runs), 3),

@@ -31,11 +31,14 @@ def refused(ran: Ran, *said: str) -> None:
 
 def bomb(path: Path) -> Path:
     """A PNG that claims 60,000×60,000 pixels."""
+
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    )
     return path
 
 
@@ -71,7 +74,9 @@ def test_a_folder_instead_of_an_image(ruvlm: Run, runs: Path, tmp_path: Path) ->
     refused(ruvlm("ask", runs / "nano", tmp_path, "Кто?"), "не удалось прочитать")
 
 
-@pytest.mark.parametrize(("question", "said"), [("", "пуст"), ("  \n ", "пуст"), ("а" * 10_000, "10000"), ("стол " * 150, "токенов")])
+@pytest.mark.parametrize(
+    ("question", "said"), [("", "пуст"), ("  \n ", "пуст"), ("а" * 10_000, "10000"), ("стол " * 150, "токенов")]
+)
 def test_bad_question(ruvlm: Run, runs: Path, picture: Path, question: str, said: str) -> None:
     refused(ruvlm("ask", runs / "nano", picture, question), said)
 
@@ -146,7 +151,11 @@ def test_no_data(ruvlm: Run, tmp_path: Path) -> None:
 
 
 def test_unknown_split_and_protocol(ruvlm: Run, world: Path, tmp_path: Path) -> None:
-    refused(ruvlm("eval", "majority", "--data", world / "gqa-ru", "--split", "tset", "--out", tmp_path / "o"), "tset", "testdev")
+    refused(
+        ruvlm("eval", "majority", "--data", world / "gqa-ru", "--split", "tset", "--out", tmp_path / "o"),
+        "tset",
+        "testdev",
+    )
     refused(ruvlm("eval", "majority", "--data", world, "--protocol", "gqa"), "gqa-ru/lmms")
 
 
@@ -184,7 +193,10 @@ def test_predictions_that_are_not_text(ruvlm: Run, tmp_path: Path) -> None:
     refused(ruvlm("score", path), "UTF-8")
 
 
-@pytest.mark.parametrize("arguments", [("нет",), ("eval",), ("score", "--нет"), ("ask", "a", "b", "c", "d"), ("data", "world", "--seed", "x")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("нет",), ("eval",), ("score", "--нет"), ("ask", "a", "b", "c", "d"), ("data", "world", "--seed", "x")],
+)
 def test_wrong_arguments(ruvlm: Run, arguments: tuple[str, ...]) -> None:
     refused(ruvlm(*arguments))
 
@@ -196,7 +208,9 @@ def test_full_disk(runs: Path, world: Path, tmp_path: Path) -> None:
         pytest.skip("полный диск монтирует только root")
     mount = tmp_path / "small"
     mount.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(mount)], capture_output=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(mount)], capture_output=True, check=False
+    )
     if done.returncode:
         pytest.skip("tmpfs здесь не смонтировать")
     try:
@@ -204,7 +218,9 @@ def test_full_disk(runs: Path, world: Path, tmp_path: Path) -> None:
             ["data", "world", "--out", str(mount / "w"), "--train-images", "60", "--scale", "0.02", "--workers", "1"],
             ["eval", str(runs / "nano"), "--data", str(world), "--out", str(mount / "o"), "--no-controls"],
         ):
-            ran = subprocess.run([sys.executable, "-m", "ruvlm", *arguments], capture_output=True, text=True, check=False)
+            ran = subprocess.run(
+                [sys.executable, "-m", "ruvlm", *arguments], capture_output=True, text=True, check=False
+            )
             assert ran.returncode == 2, ran.stderr
             assert "Traceback" not in ran.stderr
             assert "Ошибка" in ran.stderr

@@ -34,8 +34,12 @@ def test_eval_writes_what_it_prints(runs: Path, world: Path, tmp_path: Path, ruv
     assert set(gqa["scores"]) == {"gqa-ru/lmms", "gqa-ru/ru", "gqa-ru/lemma"}
 
 
-def test_a_second_evaluation_asks_nothing_and_a_torn_line_is_asked_again(runs: Path, world: Path, tmp_path: Path) -> None:
-    arguments = dict(model=str(runs / "nano"), data=str(world), split="test", protocols=("gqa-ru/lmms",), controls=False)
+def test_a_second_evaluation_asks_nothing_and_a_torn_line_is_asked_again(
+    runs: Path, world: Path, tmp_path: Path
+) -> None:
+    arguments = dict(
+        model=str(runs / "nano"), data=str(world), split="test", protocols=("gqa-ru/lmms",), controls=False
+    )
     first = evaluate_model(**arguments, out=tmp_path)[0]
     assert first.asked == first.result.n
     assert evaluate_model(**arguments, out=tmp_path)[0].asked == 0
@@ -66,7 +70,9 @@ def test_controls_are_what_they_say(world: Path, tmp_path: Path) -> None:
 
 
 def test_holdout_is_a_split(runs: Path, world: Path, tmp_path: Path, ruvlm: Run) -> None:
-    ran = ruvlm("eval", runs / "nano", "--data", world, "--split", "holdout", "--out", tmp_path, "--no-controls", "--json")
+    ran = ruvlm(
+        "eval", runs / "nano", "--data", world, "--split", "holdout", "--out", tmp_path, "--no-controls", "--json"
+    )
     assert ran.code == 0
     assert {row["split"] for row in json.loads(ran.out)} == {"holdout"}
 

@@ -98,7 +98,7 @@ def test_packed_rows_predict_as_separate_ones(runs: Path, world: Path) -> None:
     backend = load_local(str(runs / "nano"), torch.device("cpu"))
     model = backend.model  # type: ignore[attr-defined]
     examples = open_source(str(world)).load("gqa-ru", "val").examples[:6]
-    packer = Packer(backend.tokenizer, model.config.grid, model.config.max_text_positions)  # type: ignore[attr-defined]
+    packer = Packer(backend.tokenizer, model.config.grid, model.config.max_text_positions, {})  # type: ignore[attr-defined]
     rng = np.random.default_rng(0)
     texts = [training_text(example, rng, plain_share=0) for example in examples]
     pixels = np.random.default_rng(1).integers(0, 255, (1, 3, 64, 64), dtype=np.uint8)
@@ -133,7 +133,11 @@ def test_missing_weights_are_named(runs: Path, tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_model_is_refused(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "nano" / "final_model", tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
-    for change, said in (({"model_type": "llava"}, "llava"), ({"hidden_size": 48}, "не"), ({"num_hidden_layers": 9}, "не")):
+    for change, said in (
+        ({"model_type": "llava"}, "llava"),
+        ({"hidden_size": 48}, "не"),
+        ({"num_hidden_layers": 9}, "не"),
+    ):
         (tmp_path / "model" / "config.json").write_text(json.dumps(config | change), encoding="utf-8")
         with pytest.raises(ModelError, match=said):
             load_local(str(tmp_path / "model"), torch.device("cpu"))
@@ -145,5 +149,5 @@ def test_orthogonalised_updates_have_singular_values_near_one() -> None:
     torch.manual_seed(0)
     for shape in ((3, 40, 20), (2, 16, 64)):
         values = torch.linalg.svdvals(orthogonalised(torch.randn(shape)))
-        assert 0.5 < float(values.min())
+        assert float(values.min()) > 0.5
         assert float(values.max()) < 1.3

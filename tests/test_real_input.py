@@ -77,7 +77,9 @@ def test_options_give_probabilities_that_add_up(runs: Path, ruvlm: Run, tmp_path
     path = tmp_path / "p.png"
     Image.new("RGB", (64, 64), (0, 200, 0)).save(path)
     for model in ("nano", "cnn_lstm"):
-        found = json.loads(ruvlm("ask", runs / model, path, "Кто здесь?", "--options", "кошка; собака; да", "--json").out)
+        found = json.loads(
+            ruvlm("ask", runs / model, path, "Кто здесь?", "--options", "кошка; собака; да", "--json").out
+        )
         shares = [found["probability"], *(a["probability"] for a in found["alternatives"])]
         assert sum(shares) == pytest.approx(1, abs=1e-3)
         assert {found["answer"], *(a["text"] for a in found["alternatives"])} == {"кошка", "собака", "да"}

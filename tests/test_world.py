@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter, defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -113,7 +114,7 @@ def test_relations_have_one_right_answer(mini: list[tuple[SceneGraph, Question]]
     for scene, question in mini:
         if question.draft.form.key != "query.related":
             continue
-        (operation, argument), _ = question.draft.program[-2]
+        (_, argument), _ = question.draft.program[-2]
         relation = names[argument.split(",")[1]]
         anchor = scene.things[question.mentions[0].thing]
         fitting = [t for t in scene.anchors if t.id != anchor.id and related(t, relation, anchor) is not False]
@@ -161,7 +162,7 @@ def test_training_never_shows_or_names_a_held_out_pair(mini: list[tuple[SceneGra
     for scene, question in mini:
         assert not any(is_held_out(thing) for thing in scene.things)
         steps = [step for step, _ in question.draft.program]
-        for (operation, argument), (following, colour) in zip(steps, steps[1:], strict=False):
+        for (operation, argument), (following, colour) in pairwise(steps):
             if operation == "select" and following == "filter color":
                 assert held_out_colour(argument.split(" (")[0]) != colour
 
@@ -230,5 +231,7 @@ def test_entailed_answers_follow(world: Path) -> None:
     pairs = [(row, by_id[other]) for row in rows for other in re.findall(r"\d+", row["entailed"])]
     assert len(pairs) > 20
     assert all(a["imageId"] == b["imageId"] and a["id"] != b["id"] for a, b in pairs)
-    colour = [(a, b) for a, b in pairs if a["semanticStr"].endswith("query: color [0]") and "verify color" in b["semanticStr"]]
+    colour = [
+        (a, b) for a, b in pairs if a["semanticStr"].endswith("query: color [0]") and "verify color" in b["semanticStr"]
+    ]
     assert all(b["answer"] in ("да", "нет") for _, b in colour)

@@ -138,6 +138,7 @@ def _keys(section: str) -> list[str]:
     model: type[BaseModel] = RunConfig
     for part in filter(None, section.split(".")):
         annotation = model.model_fields[part].annotation
-        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
         model = annotation
     return list(model.model_fields)

@@ -90,7 +90,9 @@ class CnnLstmBackend(LocalBackend):
             ranked = sorted(zip(asked.example.options, shares, strict=True), key=lambda item: -item[1])
             return [Alternative(text, share) for text, share in ranked]
         best, index = scores.exp().topk(min(count, len(scores)))
-        return [Alternative(self.model.config.answers[i], p) for i, p in zip(index.tolist(), best.tolist(), strict=True)]
+        return [
+            Alternative(self.model.config.answers[i], p) for i, p in zip(index.tolist(), best.tolist(), strict=True)
+        ]
 
     def _picture(self, ref: ImageRef) -> np.ndarray:
         if ref not in self._pixels:

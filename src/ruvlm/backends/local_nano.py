@@ -35,7 +35,12 @@ class NanoBackend(LocalBackend):
     scores_candidates = True
 
     def __init__(
-        self, model: NanoForConditionalGeneration, tokenizer: Tokenizer, name: str, fingerprint: str, device: torch.device
+        self,
+        model: NanoForConditionalGeneration,
+        tokenizer: Tokenizer,
+        name: str,
+        fingerprint: str,
+        device: torch.device,
     ) -> None:
         self.model = model.to(device)
         self.tokenizer = tokenizer
@@ -205,7 +210,9 @@ class NanoBackend(LocalBackend):
 class _TextCache:
     """Keys and values of a batch of prompts after their pictures; grows by one token a step."""
 
-    def __init__(self, model: NanoForConditionalGeneration, pixels: Tensor, owner: Tensor, ids: list[list[int]]) -> None:
+    def __init__(
+        self, model: NanoForConditionalGeneration, pixels: Tensor, owner: Tensor, ids: list[list[int]]
+    ) -> None:
         self.model, self.owner = model, owner
         self.prefix = model.prefix(pixels)
         device = pixels.device
@@ -227,7 +234,9 @@ class _TextCache:
             q, k, v = layer.project(x)
             self.keys.append(torch.cat([self.prefix.keys[number][owner], k], dim=2))
             self.values.append(torch.cat([self.prefix.values[number][owner], v], dim=2))
-            attended = torch.nn.functional.scaled_dot_product_attention(q, self.keys[-1], self.values[-1], attn_mask=mask)
+            attended = torch.nn.functional.scaled_dot_product_attention(
+                q, self.keys[-1], self.values[-1], attn_mask=mask
+            )
             x = layer.finish(x, attended)
         self.hidden = x
         self.last = x[torch.arange(len(ids), device=device), self.lengths - 1]

@@ -35,6 +35,8 @@ def world(
 
     folder = out or Path("data") / f"world-{level}"
     with counting(f"рисую {folder}") as progress:
-        manifest = build(level, folder, seed, workers or os.cpu_count() or 1, plans(level, train_images, scale), progress)
+        manifest = build(
+            level, folder, seed, workers or os.cpu_count() or 1, plans(level, train_images, scale), progress
+        )
     parts = ", ".join(f"{name} {sizes['images']}" for name, sizes in manifest["splits"].items())
     say(f"Мир {level} готов: {folder} (картинок: {parts}; отпечаток {manifest['fingerprint']}).")

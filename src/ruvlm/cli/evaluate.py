@@ -18,7 +18,9 @@ def evaluate(
     data: Annotated[str, typer.Option(help="папка с gqa-ru/ и mmbench-ru/, или world")] = "world",
     split: Annotated[str, typer.Option(help="test, val, holdout, train")] = "test",
     protocol: Annotated[list[str] | None, typer.Option(help="протокол; по умолчанию все подходящие")] = None,
-    controls: Annotated[bool, typer.Option(help="рядом – случайный, самый частый, только вопрос, серая картинка")] = True,
+    controls: Annotated[
+        bool, typer.Option(help="рядом – случайный, самый частый, только вопрос, серая картинка")
+    ] = True,
     out: Annotated[Path | None, typer.Option(help="куда писать; по умолчанию <запуск>/eval")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
@@ -80,7 +82,13 @@ def score(
 
     result = score_file(file)
     if json_:
-        show_json({"n": result.n, "scores": {rule: score_dict(s) for rule, s in result.scores.items()}, "notes": list(result.notes)})
+        show_json(
+            {
+                "n": result.n,
+                "scores": {rule: score_dict(s) for rule, s in result.scores.items()},
+                "notes": list(result.notes),
+            }
+        )
         return
     for rule, found in result.scores.items():
         interval = f"интервал 95 %: {found.low:.2f}–{found.high:.2f}" if found.low is not None else "интервала нет"

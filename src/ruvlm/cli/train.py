@@ -33,7 +33,12 @@ def train(
 
     from ruvlm.training.loop import train as run
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=people, transient=True) as bar:
         task = bar.add_task("готовлюсь", total=1.0)
 

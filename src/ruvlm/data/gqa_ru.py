@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,9 @@ def _image_rows(files: list[Path]) -> dict[str, ImageRef]:
     return found
 
 
-def _example(row: dict[str, Any], images: dict[str, ImageRef], regions: dict[str, dict[str, Region]], where: str) -> Example:
+def _example(
+    row: dict[str, Any], images: dict[str, ImageRef], regions: dict[str, dict[str, Region]], where: str
+) -> Example:
     for field in ("question", "answer", "imageId"):
         if not str(row[field] or "").strip():
             raise DataError(f"{where}: поле «{field}» пусто: исправьте строку или удалите её.")
@@ -97,15 +98,11 @@ def _example(row: dict[str, Any], images: dict[str, ImageRef], regions: dict[str
 def _ids(value: Any) -> tuple[str, ...]:
     """`entailed` is a string of a list on the hub and a list in the original JSON."""
     if isinstance(value, str):
-        if len(value) < 3:
-            return ()
-        try:
-            value = ast.literal_eval(value)
-        except (SyntaxError, ValueError):
-            return ()
+        return tuple(_ID.findall(value))
     return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
 
 
+_ID = re.compile(r"[^\[\]'\",\s]+")
 _WORD = re.compile(r"\S+")
 
 

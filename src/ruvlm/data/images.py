@@ -40,7 +40,9 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     except FileNotFoundError as error:
         raise DataError(f"Файл {path} не найден: проверьте папку с данными.") from error
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"Файл {path} повреждён или это не parquet ({str(error)[:100]}): скачайте его заново.") from error
+        raise DataError(
+            f"Файл {path} повреждён или это не parquet ({str(error)[:100]}): скачайте его заново."
+        ) from error
 
 
 def read_bytes(ref: ImageRef) -> bytes:
@@ -83,7 +85,9 @@ def decode(data: bytes, where: str) -> Image.Image:
     except UnidentifiedImageError as error:
         raise DataError(f"Файл {where} не похож на картинку: нужен JPEG, PNG или WebP.") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise DataError(f"Картинка {where} повреждена или обрезана ({str(error)[:80]}): возьмите целый файл.") from error
+        raise DataError(
+            f"Картинка {where} повреждена или обрезана ({str(error)[:80]}): возьмите целый файл."
+        ) from error
 
 
 def _rgb(image: Image.Image) -> Image.Image:

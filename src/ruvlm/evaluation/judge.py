@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -81,12 +82,17 @@ def score_gqa(examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Resul
     rules = rules_of("gqa-ru")
     right = np.array([[verdict.correct[rule] for rule in rules] for verdict in verdicts])
     scores = dict(zip(rules, score_columns(clusters, right, np.ones_like(right)), strict=True))
-    notes = tuple(
-        f"{a} и {b} расходятся в {int((right[:, i] != right[:, i + 1]).sum())} строках"
-        for i, (a, b) in enumerate(zip(rules, rules[1:], strict=False))
-    )
+    notes = disagreements(rules, right)
     breakdowns = _breakdowns(GQA_AXES, examples, clusters, right[:, 0])
     return Result(len(examples), scores, breakdowns, _unparsed(verdicts), _errors(verdicts), notes)
+
+
+def disagreements(rules: Sequence[str], right_NK: np.ndarray) -> tuple[str, ...]:
+    """On how many rows each rule and the next one differ, in words."""
+    return tuple(
+        f"{a} и {b} расходятся в {int((right_NK[:, i] != right_NK[:, i + 1]).sum())} строках"
+        for i, (a, b) in enumerate(pairwise(rules))
+    )
 
 
 def score_mmbench(protocol: str, examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Result:
@@ -111,9 +117,7 @@ def score_mmbench(protocol: str, examples: Sequence[Example], verdicts: Sequence
     breakdowns = _breakdowns(MMBENCH_AXES, examples, clusters, rows)
     for axis in ("category", "l2"):
         breakdowns |= {
-            f"circular {axis}": _by_value(
-                [getattr(g, axis) for g in groups], [g.base for g in groups], circular
-            )
+            f"circular {axis}": _by_value([getattr(g, axis) for g in groups], [g.base for g in groups], circular)
         }
     used = letter_use(examples, [v.parsed for v in verdicts], right)
     notes = tuple(f"буква {u.letter}: выбрана {u.chosen}, верна {u.gold}, угадана {u.right}" for u in used)

@@ -13,9 +13,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
-_REASONING = tuple(
-    (re.compile(rf"<{tag}>.*?</{tag}>", re.DOTALL), f"</{tag}>") for tag in ("think", "analysis")
-)
+_REASONING = tuple((re.compile(rf"<{tag}>.*?</{tag}>", re.DOTALL), f"</{tag}>") for tag in ("think", "analysis"))
 
 
 def strip_reasoning(text: str) -> str:
@@ -80,7 +78,31 @@ _LEMMA_OVERRIDES: MappingProxyType[str, frozenset[str]] = MappingProxyType(
     {word: frozenset({"большой"}) for word in ("большим", "большими", "больших", "большому", "большого", "большом")}
     | {"стоит": frozenset({"стоить", "стоять"}), "стоят": frozenset({"стоить", "стоять"})}
 )
-_PREPOSITIONS = frozenset("в во на над под за из у от с со перед при по к ко около возле рядом между через".split())
+_PREPOSITIONS = frozenset(
+    [
+        "в",
+        "во",
+        "на",
+        "над",
+        "под",
+        "за",
+        "из",
+        "у",
+        "от",
+        "с",
+        "со",
+        "перед",
+        "при",
+        "по",
+        "к",
+        "ко",
+        "около",
+        "возле",
+        "рядом",
+        "между",
+        "через",
+    ]
+)
 
 
 def match_lemma(prediction: str, gold: str) -> bool:

@@ -36,7 +36,11 @@ def read_reference(prediction: str, options: Sequence[str | None]) -> Reading:
         if letter is not None:
             return Reading(letter)
     lowered = text.lower()
-    named = [letter for letter, option in zip(LETTERS, options, strict=False) if option is not None and option.lower() in lowered]
+    named = [
+        letter
+        for letter, option in zip(LETTERS, options, strict=False)
+        if option is not None and option.lower() in lowered
+    ]
     if len(named) == 1:
         return Reading(named[0])
     if not text:

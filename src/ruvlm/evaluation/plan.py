@@ -31,10 +31,11 @@ def evaluate_model(
     for name in protocols:
         protocol_named(name)
     source = open_source(data)
-    main = backend_named(model, source, device)
+    train = training_rows(source) if controls or model in CONTROLS else []
+    main = backend_named(model, train, device)
     backends = [main]
     if controls:
-        backends += [backend_named(name, source, device) for name in CONTROLS if name != model]
+        backends += [backend_named(name, train, device) for name in CONTROLS if name != model]
         if model not in CONTROLS and not model.startswith("blind:"):
             backends.append(BlindBackend(main))
     root = out or _home(model) / "eval"
@@ -70,12 +71,14 @@ def _evaluate_protocols(
     return found
 
 
-def backend_named(name: str, source: Source, device: str) -> Backend:
-    """«majority», «random», «question-only», «blind:MODEL» or a folder → backend. Raises RuvlmError."""
+def backend_named(name: str, train: list[Example], device: str) -> Backend:
+    """«majority», «random», «question-only», «blind:MODEL» or a folder → backend. Raises RuvlmError.
+
+    `train` is what the controls learn from.
+    """
     if name.startswith("blind:"):
-        return BlindBackend(backend_named(name.removeprefix("blind:"), source, device))
+        return BlindBackend(backend_named(name.removeprefix("blind:"), train, device))
     if name in CONTROLS:
-        train = training_rows(source)
         makers = {"majority": MajorityBackend, "random": RandomBackend, "question-only": QuestionOnlyBackend}
         made: Backend = makers[name](train)
         return made

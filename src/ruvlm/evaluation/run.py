@@ -45,7 +45,9 @@ def protocols_for(dataset: Dataset, backend: Backend) -> tuple[str, ...]:
 def ask_all(backend: Backend, dataset: Dataset, protocol: str, progress: Progress | None = None) -> list[Response]:
     """Responses in the order of the examples, nothing stored: what validation during training uses."""
     table = protocol_named(protocol)
-    order = sorted(range(len(dataset.examples)), key=lambda n: (dataset.examples[n].image.path, dataset.examples[n].image.row or 0))
+    order = sorted(
+        range(len(dataset.examples)), key=lambda n: (dataset.examples[n].image.path, dataset.examples[n].image.row or 0)
+    )
     asked = [Asked(prompt_for(table, dataset.examples[n]), dataset.examples[n]) for n in order]
     found: list[Response | None] = [None] * len(order)
     for done, (n, response) in enumerate(zip(order, backend.answer(asked), strict=True)):
@@ -57,7 +59,9 @@ def ask_all(backend: Backend, dataset: Dataset, protocol: str, progress: Progres
 
 def score_responses(dataset: Dataset, protocol: str, responses: Sequence[Response]) -> tuple[Result, list[Verdict]]:
     """Judge and score responses given in the order of the examples."""
-    verdicts = [judge(protocol, example, response) for example, response in zip(dataset.examples, responses, strict=True)]
+    verdicts = [
+        judge(protocol, example, response) for example, response in zip(dataset.examples, responses, strict=True)
+    ]
     if dataset.name == "gqa-ru":
         return score_gqa(dataset.examples, verdicts), verdicts
     return score_mmbench(protocol, dataset.examples, verdicts), verdicts

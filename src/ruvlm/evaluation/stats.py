@@ -25,6 +25,7 @@ def score_columns(
         clusters: the cluster of each row.
         right_NK: bool, is the row right under figure k.
         counted_NK: bool, does the row count for figure k.
+        resamples: how many bootstrap resamples.
 
     All figures share one set of resamples (percentile bootstrap, Efron and Tibshirani 1993, clusters drawn whole).
     """

@@ -107,4 +107,6 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         if name is not None:
             Path(name).unlink(missing_ok=True)
-        raise OutputError(f"Не удалось записать {path} ({error.strerror}): освободите место или смените папку.") from error
+        raise OutputError(
+            f"Не удалось записать {path} ({error.strerror}): освободите место или смените папку."
+        ) from error

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ruvlm.errors import DataError
+from ruvlm.evaluation.judge import disagreements
 from ruvlm.evaluation.match import MATCHERS
 from ruvlm.evaluation.stats import score_columns
 from ruvlm.schema import Result
@@ -36,12 +37,8 @@ def score_file(path: Path) -> Result:
         right[number] = [match(row[predicted], row[gold]) for match in MATCHERS.values()]
     clusters = [str(row[cluster]) if cluster else str(number) for number, row in enumerate(rows)]
     scores = dict(zip(names, score_columns(clusters, right, np.ones_like(right)), strict=True))
-    notes = [
-        f"{a} и {b} расходятся в {int((right[:, i] != right[:, i + 1]).sum())} строках"
-        for i, (a, b) in enumerate(zip(names, names[1:], strict=False))
-    ]
-    notes.append(f"интервалы – по картинкам (поле {cluster})" if cluster else "картинки не названы: интервалы – по строкам")
-    return Result(len(rows), scores, notes=tuple(notes))
+    how = f"интервалы – по картинкам (поле {cluster})" if cluster else "картинки не названы: интервалы – по строкам"
+    return Result(len(rows), scores, notes=(*disagreements(names, right), how))
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
@@ -73,7 +70,9 @@ def _column(path: Path, rows: list[dict[str, Any]], names: tuple[str, ...], what
     there = [name for name in names if name in rows[0]]
     if not there:
         fields = ", ".join(rows[0]) or "никаких"
-        raise DataError(f"{path}: нет поля {what} (ищу {', '.join(names)}; в строке 1 есть {fields}): переименуйте поле.")
+        raise DataError(
+            f"{path}: нет поля {what} (ищу {', '.join(names)}; в строке 1 есть {fields}): переименуйте поле."
+        )
     if len(there) > 1 and len({str(rows[0][name]) for name in there}) > 1:
         raise DataError(f"{path}: полей {what} несколько ({', '.join(there)}): оставьте одно.")
     return there[0]

@@ -47,13 +47,15 @@ def weights_fingerprint(folder: Path) -> str:
 
 
 def load_strictly(model_class: Any, folder: Path) -> Any:
-    """transformers' from_pretrained, with missing, unknown or misshapen weights an error that names them."""
+    """Transformers' from_pretrained, with missing, unknown or misshapen weights an error that names them."""
     quiet_transformers()
     try:
         model, info = model_class.from_pretrained(folder, output_loading_info=True, local_files_only=True)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         first = str(error).strip().splitlines()[0][:200]
-        raise ModelError(f"Веса в {folder} не подходят к модели ({first}): это другой или повреждённый файл.") from error
+        raise ModelError(
+            f"Веса в {folder} не подходят к модели ({first}): это другой или повреждённый файл."
+        ) from error
     except Exception as error:
         if type(error).__name__ != "SafetensorError":
             raise

@@ -10,6 +10,7 @@ taught to point at the thing it names.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ class Stem(nn.Module):
         widths = (3, *config.stem_widths, config.hidden_size)
         self.down = nn.ModuleList(
             nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(b))
-            for a, b in zip(widths, widths[1:], strict=False)
+            for a, b in itertools.pairwise(widths)
         )
         width = config.hidden_size
         self.blocks = nn.ModuleList(
@@ -247,7 +248,7 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         logits_to_keep: int = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """transformers' forward. `input_ids` [B, T], `pixel_values` [B, 3, S, S], `attention_mask` [B, past + T]."""
+        """Transformers' forward. `input_ids` [B, T], `pixel_values` [B, 3, S, S], `attention_mask` [B, past + T]."""
         assert input_ids is not None
         batch, length = input_ids.shape
         past = past_key_values.get_seq_length() if past_key_values is not None else 0
@@ -256,7 +257,7 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if attention_mask is None:
             attention_mask = input_ids.new_ones(batch, past + length)
         is_image = input_ids == self.config.image_token_id
-        x, positions = self._embedded(input_ids, is_image, pixel_values, attention_mask, past)
+        x, _positions = self._embedded(input_ids, is_image, pixel_values, attention_mask, past)
         mask = self._mask(is_image, attention_mask, past)
         for number, layer in enumerate(self.layers):
             x = layer(x, mask, past_key_values, number)

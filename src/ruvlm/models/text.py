@@ -16,7 +16,7 @@ _WORDS = Regex(r"\n?[A-E]\.(?=\s)| ?[\w]+|[^\w\s]|\s")
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, instructions: tuple[str, ...]) -> Tokenizer:
-    """Byte-pair encoding over words; «\\nA.» is one piece, so are the fixed instructions of the prompts.
+    r"""Byte-pair encoding over words; «\\nA.» is one piece, so are the fixed instructions of the prompts.
 
     The Cyrillic and Latin alphabets and digits are always in the vocabulary, so that any Russian word can be read;
     other characters become <unk>.

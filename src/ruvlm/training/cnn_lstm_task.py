@@ -73,7 +73,7 @@ class CnnLstmTask(Task):
         scaled = pixels.float().div_(255).sub_(0.5).mul_(4)
         return scaled, self.encoded[index].to(self.device), self.labels[index].to(self.device)
 
-    def loss(self, batch: Any) -> Losses:
+    def loss(self, batch: Any, share: float = 0.0) -> Losses:
         pixels, words, labels = batch
         loss = F.cross_entropy(self.model(pixels, words).float(), labels)
         return Losses(loss, {"answers": loss.detach()}, len(labels))
@@ -96,6 +96,10 @@ class CnnLstmTask(Task):
                 losses.append((float(self.loss(batch).total), len(part)))
         self.model.train(training)
         return sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
+
+    @property
+    def train_examples(self) -> Sequence[Example]:
+        return self.pictures.examples
 
     def backend(self) -> CnnLstmBackend:
         return CnnLstmBackend(self.model, self.config.name, "in training", self.device)

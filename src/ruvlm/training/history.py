@@ -65,7 +65,10 @@ def plot_history(records: Sequence[dict[str, Any]], baselines: dict[str, float],
         left.plot(*zip(*losses, strict=True), "o-", color="#c2410c", label="проверка, ответы")
     left.set(title="Потери", xlabel="минуты", yscale="log")
     left.legend()
-    for key, label, colour in (("gqa", "GQA, точное совпадение", "#1f5fa8"), ("mmbench", "MMBench, circular", "#15803d")):
+    for key, label, colour in (
+        ("gqa", "GQA, точное совпадение", "#1f5fa8"),
+        ("mmbench", "MMBench, circular", "#15803d"),
+    ):
         points = [(r["seconds"] / 60, r[key]) for r in checks if r.get(key) is not None]
         if points:
             middle.plot(*zip(*points, strict=True), "o-", color=colour, label=label)

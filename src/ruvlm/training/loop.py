@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,8 @@ class Run:
         self.text = config.model_dump_json()
         self.checkpoint = self.folder / "checkpoints" / "last"
         self._last_saved = 0.0
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
+        self._ahead: tuple[str, int, Future[Any]] | None = None
         if resume:
             self.progress, tensors, scalars = read_progress(self.checkpoint, self.text)
             stage = self.stages[min(self.progress.stage, len(self.stages) - 1)]
@@ -87,6 +90,8 @@ class Run:
         except KeyboardInterrupt:
             interrupted = True
             self._save_checkpoint()
+        finally:
+            self._thread.shutdown(wait=True, cancel_futures=True)
         self._plot()
         return Finished(self.folder, self.progress.step, self.progress.seconds, self.progress.best, interrupted)
 
@@ -120,9 +125,9 @@ class Run:
         train = self.config.train
         warm = min(1.0, (self.progress.stage_step + 1) / max(1, train.warmup_steps))
         factor = warm * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
-        batch = stage.batch(self.progress.stage_step)
+        batch = self._batch(stage)
         with self.accelerator.autocast():
-            losses = stage.loss(batch)
+            losses = stage.loss(batch, share)
         if not bool(torch.isfinite(losses.total)):
             raise RuvlmError(
                 f"Потери на шаге {self.progress.step} не число: уменьшите train.lr и train.matrix_lr; "
@@ -136,6 +141,14 @@ class Run:
             optimizer.step()
         self.task.model.zero_grad(set_to_none=True)
         return losses, factor
+
+    def _batch(self, stage: Stage) -> Any:
+        """This step's batch; the next one is put together in a thread meanwhile. A batch depends on its step alone."""
+        step = self.progress.stage_step
+        ahead, self._ahead = self._ahead, None
+        batch = ahead[2].result() if ahead is not None and ahead[:2] == (stage.name, step) else stage.batch(step)
+        self._ahead = (stage.name, step + 1, self._thread.submit(stage.batch, step + 1))
+        return batch
 
     def _count(self, losses: Losses, seconds: float) -> None:
         self.progress.step += 1
@@ -194,7 +207,7 @@ class Run:
 
 
 def precision(config: RunConfig, device: torch.device) -> str:
-    """accelerate's name of the run's dtype: «auto» is bf16 where a GPU has it, else fp32. Raises ConfigError."""
+    """Accelerate's name of the run's dtype: «auto» is bf16 where a GPU has it, else fp32. Raises ConfigError."""
     wanted = config.train.precision
     if wanted == "auto":
         return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "no"
@@ -258,7 +271,11 @@ def to_toml(config: RunConfig) -> str:
     import json
 
     values = config.model_dump(exclude_none=True)
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items() if not isinstance(value, dict)]
+    lines = [
+        f"{key} = {json.dumps(value, ensure_ascii=False)}"
+        for key, value in values.items()
+        if not isinstance(value, dict)
+    ]
     for section, fields in values.items():
         if isinstance(fields, dict):
             lines += ["", f"[{section}]"]

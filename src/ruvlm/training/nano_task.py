@@ -34,7 +34,7 @@ from ruvlm.models.text import BOS, EOS, IMAGE, PAD, train_tokenizer, word_famili
 from ruvlm.schema import Example
 from ruvlm.training.grouping import Pictures, pictures_of_step, training_pictures
 from ruvlm.training.optim import Muon, split_parameters
-from ruvlm.training.packing import CELL_WORDS, IGNORED, PackedBatch, Packer, training_text, word_targets
+from ruvlm.training.packing import CELL_WORDS, IGNORED, PackedBatch, Packer, training_text, type_weights, word_targets
 from ruvlm.training.task import Losses, Report, Stage, Task
 
 INSTRUCTIONS = (GQA_INSTRUCTION, LETTER_INSTRUCTION, f" {OPTIONS_LINE}", LIKELIHOOD_INSTRUCTION)
@@ -42,6 +42,8 @@ ALIGN_SHARE = 0.08
 ALIGN_IMAGES = 32
 EMPTY_CELL_WEIGHT = 0.1
 FAMILY_NOISE = 0.15
+GUIDANCE_FALL = 1.6
+GUIDANCE_FLOOR = 0.2
 MAX_UNCOVERED_TOKENIZER_TEXTS = 60_000
 
 
@@ -70,7 +72,7 @@ class NanoTask(Task):
             )
         ).to(device)
         grid = self.model.config.grid
-        self.packer = Packer(tokenizer, grid, settings.max_text_positions)
+        self.packer = Packer(tokenizer, grid, settings.max_text_positions, type_weights(pictures.examples))
         self.words = self._words(grid)
         self.steps_per_epoch = max(1, len(pictures) // config.train.images_per_step)
         self.notes = (f"параметров: {parameter_count(self.model):,}".replace(",", " "),)
@@ -140,7 +142,7 @@ class NanoTask(Task):
         words = torch.from_numpy(self.words[chosen].astype(np.int64)).to(self.device)
         return pixels.float().div_(255).sub_(0.5).mul_(4), words
 
-    def word_loss(self, batch: Any) -> Losses:
+    def word_loss(self, batch: Any, share: float = 0.0) -> Losses:
         pixels, words = batch
         loss = self._word_loss(self.model.see(pixels), words)
         return Losses(loss, {"words": loss.detach()}, 0)
@@ -159,13 +161,14 @@ class NanoTask(Task):
             asked.append([training_text(example, rng) for example in picked])
         return self.packer.pack(self.pictures.pixels[chosen], self.words[chosen], asked).to(self.device)
 
-    def loss(self, batch: PackedBatch) -> Losses:
+    def loss(self, batch: PackedBatch, share: float = 0.0) -> Losses:
         """Answers, and beside them: words of the cells, where mentions point, where the answer is."""
         train = self.config.train
         prefix = self.model.prefix(batch.pixels_BCSS)
         traces = self.model.rows(prefix, batch.ids_RT, batch.positions_RT, batch.owner_R, batch.mask)
         predicted = self.model.logits(traces.last_RTD.flatten(0, 1)[batch.answers_N])
-        parts = {"answers": F.cross_entropy(predicted.float(), batch.targets_N)}
+        each = F.cross_entropy(predicted.float(), batch.targets_N, reduction="none")
+        parts = {"answers": (each * batch.weights_N).sum() / batch.weights_N.sum()}
         parts["words"] = self._word_loss(prefix.seen_BPD, batch.words_BPW)
         for name, looks, index, cells in (
             ("mentions", traces.mentions_RTS, batch.mentions_M, batch.mention_cells_MP),
@@ -178,7 +181,17 @@ class NanoTask(Task):
         ):
             parts[name] = self._description_loss(hidden, index, words)
         parts["options"], parts["letters"] = self._choice_losses(traces, batch)
-        weights = {"options": train.choice_weight, "letters": train.choice_weight, "mention_words": train.describe_weight, "point_words": train.describe_weight, "answers": 1.0, "words": train.word_weight, "mentions": train.mention_weight, "points": train.point_weight}
+        guide = max(GUIDANCE_FLOOR, 1 - GUIDANCE_FALL * share)  # scaffolding comes down as the answers stand
+        weights = {
+            "answers": 1.0,
+            "words": guide * train.word_weight,
+            "mentions": guide * train.mention_weight,
+            "points": guide * train.point_weight,
+            "mention_words": guide * train.describe_weight,
+            "point_words": guide * train.describe_weight,
+            "options": train.choice_weight,
+            "letters": train.choice_weight,
+        }
         total = sum((weights[name] * part for name, part in parts.items()), start=predicted.new_zeros(()))
         return Losses(total, {name: part.detach() for name, part in parts.items()}, batch.questions)
 
@@ -215,14 +228,17 @@ class NanoTask(Task):
         return (loss * weight).sum() / weight.sum()
 
     def _choice_losses(self, traces: Traces, batch: PackedBatch) -> tuple[Tensor, Tensor]:
-        """Do the right option's words know that they are right, and does the end of the prompt look at them?"""
+        """Do options know their letters and which of them is right, and does the end of the prompt look at that one?"""
         if len(batch.choices_C) == 0:
             nothing = traces.last_RTD.new_zeros(())
             return nothing, nothing
         states = traces.weighed_RTD.flatten(0, 1)[batch.options_C5.clamp(min=0)]
         scores = self.model.weighed(states).float().masked_fill(batch.options_C5 < 0, -1e4)
         looks = traces.choices_RTS.flatten(0, 1)[batch.choices_C]
-        return F.cross_entropy(scores, batch.right_C), -looks.gather(1, batch.option_columns_C[:, None]).mean()
+        there = batch.options_C5 >= 0
+        known, _ = word_cross_entropy(self.model.described(states[there]), batch.option_letters_C5[there][:, None])
+        knows_itself = F.cross_entropy(scores, batch.right_C) + 0.3 * known.mean()
+        return knows_itself, -looks.gather(1, batch.option_columns_C[:, None]).mean()
 
     def _description_loss(self, hidden_RTD: Tensor, index_M: Tensor, words_MW: Tensor) -> Tensor:
         """Does a token that has found a thing know its words?"""
@@ -231,6 +247,10 @@ class NanoTask(Task):
             return hidden_RTD.new_zeros(())
         loss, _ = word_cross_entropy(self.model.described(hidden_RTD.flatten(0, 1)[index_M[known]]), words_MW[known])
         return loss.mean()
+
+    @property
+    def train_examples(self) -> Sequence[Example]:
+        return self.pictures.examples
 
     def backend(self) -> NanoBackend:
         return NanoBackend(self.model, self.tokenizer, self.config.name, "in training", self.device)

@@ -25,7 +25,8 @@ def orthogonalised(matrices_NRC: Tensor, steps: int = 5) -> Tensor:
 
 class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised (Jordan et al., 2024). Matrices of one shape are worked on together, which on a CPU
-    is what keeps the step cheap."""
+    is what keeps the step cheap.
+    """
 
     def __init__(
         self, params: Iterable[Tensor], lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0

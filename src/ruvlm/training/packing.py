@@ -5,6 +5,7 @@ Shapes: B pictures, P visual tokens, R rows of text, T tokens of a row, N labell
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,8 @@ from ruvlm.schema import LETTERS, Box, Example, Region
 
 IGNORED = -1
 CELL_WORDS = 6
+# a letter is one token of a long question, yet all that the question teaches
+LETTER_WEIGHT = 3.0
 
 
 @dataclass
@@ -32,6 +35,7 @@ class PackedBatch:
     mask: Tensor
     answers_N: Tensor
     targets_N: Tensor
+    weights_N: Tensor
     words_BPW: Tensor
     mentions_M: Tensor
     mention_cells_MP: Tensor
@@ -42,6 +46,7 @@ class PackedBatch:
     choices_C: Tensor
     options_C5: Tensor
     option_columns_C: Tensor
+    option_letters_C5: Tensor
     right_C: Tensor
     questions: int
 
@@ -104,6 +109,22 @@ class Asked:
     option_ends: tuple[int, ...] = ()
     right_option: int = 0
 
+    @property
+    def kind(self) -> str:
+        """What its weight in the loss goes by: GQA's detailed type, or how a choice is asked."""
+        return self.example.detailed or ("letters" if self.option_ends else "open choice")
+
+
+def type_weights(examples: Iterable[Example]) -> dict[str, float]:
+    """Weights of the answers' loss by detailed type: rare types, often the hard ones, count more.
+
+    The inverse square root of a type's share, relative to the mean and within 0.6–3. Letters have LETTER_WEIGHT.
+    """
+    counts = Counter(example.detailed for example in examples if example.detailed)
+    mean = counts.total() / max(1, len(counts))
+    weights = {kind: min(3.0, max(0.6, (mean / count) ** 0.5)) for kind, count in counts.items()}
+    return {**weights, "letters": LETTER_WEIGHT}
+
 
 def training_text(example: Example, rng: np.random.Generator, plain_share: float = 0.1) -> Asked:
     """An example as the evaluation will ask it.
@@ -139,14 +160,18 @@ def _option_ends(prompt: str, options: Sequence[str]) -> tuple[int, ...]:
 class Packer:
     """Turns pictures with their chosen questions into PackedBatch: questions share rows of about `row_length` tokens."""
 
-    def __init__(self, tokenizer: Tokenizer, grid: int, max_positions: int, row_length: int = 48) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, grid: int, max_positions: int, weights: dict[str, float], row_length: int = 48
+    ) -> None:
         self.tokenizer = tokenizer
         self.grid = grid
         self.images = grid * grid
         self.max_positions = max_positions
+        self.weights = weights
         self.row_length = row_length
         self.eos = tokenizer.token_to_id(EOS)
         self._known: dict[str, int] = {}
+        self._letters = [tokenizer.encode(f" {letter}", add_special_tokens=False).ids[0] for letter in LETTERS]
 
     def pack(self, pixels: np.ndarray, words: np.ndarray, asked: Sequence[Sequence[Asked]]) -> PackedBatch:
         """`pixels` uint8 [B, 3, S, S], `words` [B, P, W], `asked` one list of questions a picture."""
@@ -172,6 +197,7 @@ class Packer:
             mask=self._mask(segments),
             answers_N=_joined([n * length + np.asarray(row.answers) for n, row in enumerate(rows)]),
             targets_N=_joined([np.asarray(row.targets) for row in rows]),
+            weights_N=torch.tensor([weight for row in rows for weight in row.weights]),
             words_BPW=torch.from_numpy(words.astype(np.int64)),
             mentions_M=_joined([n * length + np.asarray(row.mentions) for n, row in enumerate(rows)]),
             mention_cells_MP=self._cells([(region.box,) for region in mentioned]),
@@ -194,17 +220,19 @@ class Packer:
 
     def _choice_tensors(self, rows: Sequence[_Row], length: int) -> dict[str, Tensor]:
         """Where lettered questions end, where their options end (-1: no such option), and which option is right."""
-        ends, options, columns, right = [], [], [], []
+        ends, options, columns, letters, right = [], [], [], [], []
         for number, row in enumerate(rows):
             for end, tokens, place in row.choices:
                 ends.append(number * length + end)
                 options.append([number * length + t for t in tokens] + [IGNORED] * (5 - len(tokens)))
                 columns.append(self.images + tokens[place])
+                letters.append(self._letters[: len(tokens)] + [IGNORED] * (5 - len(tokens)))
                 right.append(place)
         return {
             "choices_C": torch.tensor(ends, dtype=torch.long),
             "options_C5": torch.tensor(options, dtype=torch.long).reshape(-1, 5),
             "option_columns_C": torch.tensor(columns, dtype=torch.long),
+            "option_letters_C5": torch.tensor(letters, dtype=torch.long).reshape(-1, 5),
             "right_C": torch.tensor(right, dtype=torch.long),
         }
 
@@ -232,7 +260,7 @@ class Packer:
                 if row is None:
                     row = _Row(owner)
                     mine.append(row)
-                row.add(item, prompt, answer, self.eos)
+                row.add(item, prompt, answer, self.eos, self.weights.get(item.kind, 1.0))
             rows += mine
         return rows
 
@@ -261,6 +289,7 @@ class _Row:
     segments: list[int] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
     mentions: list[int] = field(default_factory=list)
     mentioned: list[Region] = field(default_factory=list)
     points: list[int] = field(default_factory=list)
@@ -268,7 +297,7 @@ class _Row:
     choices: list[tuple[int, list[int], int]] = field(default_factory=list)
     questions: int = 0
 
-    def add(self, item: Asked, prompt: Encoding, answer: list[int], eos: int) -> None:
+    def add(self, item: Asked, prompt: Encoding, answer: list[int], eos: int, weight: float) -> None:
         """Append a question."""
         text = [*prompt.ids, *answer]
         start = len(self.ids)
@@ -279,6 +308,7 @@ class _Row:
         first = start + len(prompt.ids) - 1
         self.answers += range(first, first + len(answer) + 1)
         self.targets += [*answer, eos]
+        self.weights += [weight] * (len(answer) + 1)
         if item.example.answer_regions:
             self.points.append(first)
             self.pointed.append(item.example.answer_regions)

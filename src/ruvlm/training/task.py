@@ -28,14 +28,17 @@ class Losses:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run with its own optimisers: `share` of the time budget, at most `max_steps` steps."""
+    """A part of a run with its own optimisers: `share` of the time budget, at most `max_steps` steps.
+
+    `loss` is given the batch and how much of the stage is done, 0 to 1.
+    """
 
     name: str
     share: float
     max_steps: int
     optimizers: tuple[torch.optim.Optimizer, ...]
     batch: Callable[[int], Any]
-    loss: Callable[[Any], Losses]
+    loss: Callable[[Any, float], Losses]
     begin: Callable[[], None] | None = None
 
 
@@ -45,6 +48,11 @@ class Task(ABC):
     model: nn.Module
     steps_per_epoch: int
     notes: tuple[str, ...] = ()
+
+    @property
+    @abstractmethod
+    def train_examples(self) -> Sequence[Example]:
+        """What the model learns from; baselines learn from the same."""
 
     @classmethod
     @abstractmethod

@@ -8,7 +8,7 @@ import torch
 
 from ruvlm.backends.controls import MajorityBackend, QuestionOnlyBackend
 from ruvlm.config import RunConfig
-from ruvlm.data.catalog import Source, open_source
+from ruvlm.data.catalog import open_source
 from ruvlm.errors import DataError
 from ruvlm.evaluation.run import ask_all, score_responses
 from ruvlm.schema import Dataset, Example
@@ -52,7 +52,7 @@ class Validator:
             except DataError:
                 continue
             datasets.append(_cut(dataset))
-        return cls(datasets, _baselines(source, config, datasets), source.label)
+        return cls(datasets, _baselines(task, datasets), source.label)
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -86,14 +86,17 @@ def _cut(dataset: Dataset) -> Dataset:
     return Dataset(dataset.name, dataset.split, dataset.source, dataset.fingerprint, tuple(examples))
 
 
-def _baselines(source: Source, config: RunConfig, datasets: list[Dataset]) -> dict[str, float]:
+def _baselines(task: Task, datasets: list[Dataset]) -> dict[str, float]:
     """GQA exact match of the majority answer and of the question alone, per cent."""
     gqa = next((d for d in datasets if d.name == "gqa-ru"), None)
     if gqa is None:
         return {}
-    train = source.load("gqa-ru", config.data.train_split).examples
+    train = [example for example in task.train_examples if not example.options]
     found = {}
-    for label, backend in (("самый частый ответ", MajorityBackend(train)), ("только вопрос", QuestionOnlyBackend(train))):
+    for label, backend in (
+        ("самый частый ответ", MajorityBackend(train)),
+        ("только вопрос", QuestionOnlyBackend(train)),
+    ):
         result, _ = score_responses(gqa, "gqa-ru/lmms", ask_all(backend, gqa, "gqa-ru/lmms"))
         found[label] = result.scores["gqa-ru/lmms"].value
     return found

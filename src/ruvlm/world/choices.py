@@ -13,11 +13,11 @@ from types import MappingProxyType
 
 from ruvlm.world.forms.asker import Asker
 from ruvlm.world.grammar import inflect_noun, number_word
-from ruvlm.world.kinds import KINDS, kinds_of
+from ruvlm.world.kinds import KINDS, PLACES, kinds_of
 from ruvlm.world.palette import COLOURS
 from ruvlm.world.questions import Argument, Mention, worded
 from ruvlm.world.refer import noun_of
-from ruvlm.world.scene import ACTIONS, EMOTIONS, FULL_PLACES, PLACES, SIGN_WORDS, Thing, corner, related
+from ruvlm.world.scene import ACTIONS, EMOTIONS, FULL_PLACES, SIGN_WORDS, Thing, corner, related
 
 L2: MappingProxyType[str, str] = MappingProxyType(
     {

@@ -77,7 +77,9 @@ class Chunk:
     count: int
 
     def rng(self) -> random.Random:
-        return random.Random(f"ruvlm {WORLD_VERSION} {self.level} {self.seed} {self.plan.name} {self.kind} {self.first}")
+        return random.Random(
+            f"ruvlm {WORLD_VERSION} {self.level} {self.seed} {self.plan.name} {self.kind} {self.first}"
+        )
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,11 @@ def _make_choices(chunk: Chunk) -> Tables:
             for _ in range(40):
                 scene = _prepared(sampler.sample(f"{plan.code}9{number:05d}", rng), entry.prepare, rng)
                 choice = entry.ask(Asker(scene, rng, plan.held_out), number)
-                if choice and plan.held_out and not held_out_choice(choice, scene.things, held_out_things(scene.things)):
+                if (
+                    choice
+                    and plan.held_out
+                    and not held_out_choice(choice, scene.things, held_out_things(scene.things))
+                ):
                     choice = None
                 if choice is not None:
                     break
@@ -193,7 +199,8 @@ def _prepared(scene: SceneGraph, how: str, rng: random.Random) -> SceneGraph:
 def chunks_of(level: str, seed: int, plan: SplitPlan) -> list[Chunk]:
     """Every chunk of a split, GQA first."""
     found = [
-        Chunk(level, seed, plan, "gqa", first, min(CHUNK, plan.images - first)) for first in range(0, plan.images, CHUNK)
+        Chunk(level, seed, plan, "gqa", first, min(CHUNK, plan.images - first))
+        for first in range(0, plan.images, CHUNK)
     ]
     if not plan.shared:
         found += [

@@ -29,7 +29,9 @@ def gqa_rows(scene: SceneGraph, questions: Sequence[Question], first_id: int) ->
             if other != number and candidate.draft.needs <= draft.gives
         ]
         mutual = {
-            ids[other] for other, candidate in enumerate(questions) if draft.needs <= candidate.draft.gives or other == number
+            ids[other]
+            for other, candidate in enumerate(questions)
+            if draft.needs <= candidate.draft.gives or other == number
         }
         equivalent = [name for name in ids if name in mutual and (name in entailed or name == ids[number])]
         rows.append(

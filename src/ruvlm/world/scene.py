@@ -210,7 +210,11 @@ class SceneSampler:
         box = _box(x, y, span, spec.aspect)
         taken = {(t.kind, t.colour) for t in things}
         thing = Thing(
-            len(things), spec.key, box, self._colour(spec.key, spec.colours, taken, rng) if spec.coloured else None, size
+            len(things),
+            spec.key,
+            box,
+            self._colour(spec.key, spec.colours, taken, rng) if spec.coloured else None,
+            size,
         )
         things.append(self._decorated(thing, spec, rng) if self.full else thing)
         if spec.person:
@@ -223,7 +227,7 @@ class SceneSampler:
         banned = held_out_colour(kind)
         if banned in names:
             if self.held_out and rng.random() < 0.5:
-                return banned  # type: ignore[return-value]
+                return banned
             if not self.held_out:
                 names = [c for c in names if c != banned]
         return rng.choice(names)
@@ -253,9 +257,7 @@ class SceneSampler:
     def _decorated(self, thing: Thing, spec: Kind, rng: random.Random) -> Thing:
         if spec.person:
             action = rng.choice(("stand", "stand", "run", "wave", "jump")) if spec.key in _HEIGHTS else "stand"
-            return Thing(
-                thing.id, thing.kind, thing.box, action=action, emotion=rng.choice(tuple(EMOTIONS)), size=None
-            )
+            return Thing(thing.id, thing.kind, thing.box, action=action, emotion=rng.choice(tuple(EMOTIONS)), size=None)
         material = rng.choice((None, *spec.materials)) if spec.materials else None
         return Thing(thing.id, thing.kind, thing.box, thing.colour, thing.size, material=material)
 

@@ -83,7 +83,7 @@ class Asker:
 @cache
 def categories_of(level: str) -> tuple[str, ...]:
     """The categories with at least three kinds at a level: with fewer the question would give the answer away."""
-    sizes = Counter(kind.category for kind in kinds_of(level))
+    sizes: Counter[str] = Counter(kind.category for kind in kinds_of(level))
     return tuple(category for category in CATEGORY_WORDS if sizes[category] >= 3)
 
 

@@ -98,7 +98,8 @@ def ask_attr_and(asker: Asker) -> Draft | None:
     if not things:
         return None
     thing = asker.rng.choice(things)
-    assert thing.colour is not None and thing.size is not None
+    assert thing.colour is not None
+    assert thing.size is not None
     colour, size = thing.colour, thing.size
     if not asker.want:
         if asker.rng.random() < 0.5:
@@ -129,7 +130,8 @@ def ask_both_colour(asker: Asker) -> Draft | None:
     if not pair:
         return None
     a, name_a, b, name_b = pair
-    assert a.colour is not None and b.colour is not None
+    assert a.colour is not None
+    assert b.colour is not None
     fitting = [c for c, other in ((a.colour, b), (b.colour, a)) if asker.want or c in asker.palette(other.kind)]
     if not fitting:
         return None

@@ -94,7 +94,7 @@ def ask_who_wears(asker: Asker) -> Draft | None:
         return None
     garment, name, person = picked
     fact = frozenset({("wears", person.id, garment.kind, True)})
-    wordings = ("Кто в {0:loct}?", "Кто носит {0:accs}?", "На ком {0:nomn}?", "Кто одет в {0:accs}?")
+    wordings: tuple[str, ...] = ("Кто в {0:loct}?", "Кто носит {0:accs}?", "На ком {0:nomn}?", "Кто одет в {0:accs}?")
     if garment.kind in ("hat", "scarf"):
         wordings = wordings[:3]
     return Draft(
@@ -225,7 +225,7 @@ def ask_related_colour(asker: Asker) -> Draft | None:
     found = _one_related(asker)
     if not found or not found[2].colour:
         return None
-    thing, related, target = found
+    _thing, related, target = found
     name = asker.namer.describe(target, ())
     draft = _colour_draft(asker, RELATED_COLOUR, target, name, ("Какого цвета {0:nomn} {1}?", "Какой цвет у {0:gent} {1}?"), related)
     program = _related_program(related, target.kind)[:-1]

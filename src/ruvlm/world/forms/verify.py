@@ -63,7 +63,8 @@ def ask_colour(asker: Asker) -> Draft | None:
         return None
     thing, name = picked
     colour = thing.colour if asker.want else asker.other_colour(thing)
-    assert colour is not None and thing.colour is not None
+    assert colour is not None
+    assert thing.colour is not None
     claimed = phrase((COLOURS[colour].word,), name.noun).rsplit(" ", 1)[0]
     real = phrase((COLOURS[thing.colour].word,), name.noun).rsplit(" ", 1)[0]
     needs = frozenset({colour_fact(thing)})
