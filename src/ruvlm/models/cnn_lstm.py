@@ -1,6 +1,6 @@
 """The baseline: a CNN for the picture, an LSTM for the question, ten answers to choose from. 649,610 parameters.
 
-Shapes: B pictures with a question each, W words of a question, C classes.
+Shapes: B pictures, N questions, W words of a question, C classes.
 """
 
 from __future__ import annotations
@@ -57,10 +57,15 @@ class CnnLstm(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """PyTorch's own initialisation stays."""
 
-    def forward(self, pixels_BCSS: Tensor, words_BW: Tensor) -> Tensor:
-        """Scores of the classes. [B, 3, 128, 128], [B, 8] → [B, C]."""
+    def forward(self, pixels_BCSS: Tensor, words_NW: Tensor, owner_N: Tensor | None = None) -> Tensor:
+        """Scores of the classes. [B, 3, 128, 128], [N, 8] → [N, C].
+
+        `owner_N` says which picture each question is about; without it they come one to one. A picture is looked at
+        once, however many questions it has.
+        """
         seen = torch.relu(self.picture(self.cnn(pixels_BCSS).flatten(1)))
-        _, (last, _) = self.lstm(self.embed(words_BW))
+        seen = seen if owner_N is None else seen[owner_N]
+        _, (last, _) = self.lstm(self.embed(words_NW))
         asked = torch.relu(self.question(torch.cat([last[0], last[1]], dim=1)))
         scores: Tensor = self.head(torch.cat([seen, asked], dim=1))
         return scores

@@ -20,7 +20,7 @@ from ruvlm.schema import Example
 from ruvlm.training.grouping import Pictures, pictures_of_step, training_pictures
 from ruvlm.training.task import Losses, Report, Stage, Task
 
-QUESTIONS_PER_STEP = 256
+VALIDATION_BATCH = 256
 
 
 class CnnLstmTask(Task):
@@ -38,18 +38,14 @@ class CnnLstmTask(Task):
         self.model = CnnLstm(CnnLstmConfig(classes=len(answers), words=words, answers=answers)).to(device)
         index = {word: number + 2 for number, word in enumerate(words)}
         label = {answer: number for number, answer in enumerate(answers)}
-        kept = [
-            (row, encode(e.question, index), label[e.answer])
+        groups = [
+            (row, [(encode(e.question, index), label[e.answer]) for e in group if e.answer in label])
             for row, group in enumerate(pictures.questions)
-            for e in group
-            if e.answer in label
         ]
-        self.rows = np.array([row for row, _, _ in kept])
-        self.encoded = torch.tensor([ids for _, ids, _ in kept])
-        self.labels = torch.tensor([answer for _, _, answer in kept])
+        self.groups = [(row, group) for row, group in groups if group]
         self.index, self.label = index, label
-        self.steps_per_epoch = max(1, len(kept) // QUESTIONS_PER_STEP)
-        covered = 100 * len(kept) / max(1, len(examples))
+        self.steps_per_epoch = max(1, len(self.groups) // config.train.images_per_step)
+        covered = 100 * sum(len(group) for _, group in self.groups) / max(1, len(examples))
         self.notes = (
             f"классы: {', '.join(answers)}",
             f"классы покрывают {covered:.1f} % обучающих ответов; слов в словаре: {min(len(words) + 2, VOCABULARY)}",
@@ -65,17 +61,27 @@ class CnnLstmTask(Task):
         steps = train.max_steps or round(train.epochs * self.steps_per_epoch)
         return (Stage("answers", 1.0, steps, (optimizer,), self.batch, self.loss),)
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures, words and classes of one step. [B, 3, S, S], [B, W], [B]."""
-        chosen, _ = pictures_of_step(self.config.train.seed, step, QUESTIONS_PER_STEP, len(self.rows))
-        pixels = torch.from_numpy(np.ascontiguousarray(self.pictures.pixels[self.rows[chosen]])).to(self.device)
-        index = torch.from_numpy(chosen)
-        scaled = pixels.float().div_(255).sub_(0.5).mul_(4)
-        return scaled, self.encoded[index].to(self.device), self.labels[index].to(self.device)
+    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Pictures, words, whose each question is, and classes. [B, 3, S, S], [N, W], [N], [N]."""
+        train = self.config.train
+        chosen, rng = pictures_of_step(train.seed, step, train.images_per_step, len(self.groups))
+        asked = []
+        for owner, number in enumerate(chosen):
+            group = self.groups[number][1]
+            asked += [(*group[n], owner) for n in rng.permutation(len(group))[: train.questions_per_image]]
+        rows = [self.groups[number][0] for number in chosen]
+        pixels = torch.from_numpy(np.ascontiguousarray(self.pictures.pixels[rows])).to(self.device)
+        words, labels, owners = zip(*asked, strict=True)
+        return (
+            pixels.float().div_(255).sub_(0.5).mul_(4),
+            torch.tensor(words, device=self.device),
+            torch.tensor(owners, device=self.device),
+            torch.tensor(labels, device=self.device),
+        )
 
     def loss(self, batch: Any, share: float = 0.0) -> Losses:
-        pixels, words, labels = batch
-        loss = F.cross_entropy(self.model(pixels, words).float(), labels)
+        pixels, words, owner, labels = batch
+        loss = F.cross_entropy(self.model(pixels, words, owner).float(), labels)
         return Losses(loss, {"answers": loss.detach()}, len(labels))
 
     def validation_loss(self, examples: Sequence[Example]) -> float | None:
@@ -87,12 +93,13 @@ class CnnLstmTask(Task):
         self.model.eval()
         losses = []
         with torch.no_grad():
-            for start in range(0, len(known), QUESTIONS_PER_STEP):
-                part = known[start : start + QUESTIONS_PER_STEP]
+            for start in range(0, len(known), VALIDATION_BATCH):
+                part = known[start : start + VALIDATION_BATCH]
                 pixels = torch.from_numpy(store.pixels[[store.index[e.image] for e in part]]).to(self.device)
                 words = torch.tensor([encode(e.question, self.index) for e in part], device=self.device)
                 labels = torch.tensor([self.label[e.answer] for e in part], device=self.device)
-                batch = (pixels.float().div_(255).sub_(0.5).mul_(4), words, labels)
+                owner = torch.arange(len(part), device=self.device)
+                batch = (pixels.float().div_(255).sub_(0.5).mul_(4), words, owner, labels)
                 losses.append((float(self.loss(batch).total), len(part)))
         self.model.train(training)
         return sum(loss * n for loss, n in losses) / sum(n for _, n in losses)

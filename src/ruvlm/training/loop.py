@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,8 +67,6 @@ class Run:
         self.text = config.model_dump_json()
         self.checkpoint = self.folder / "checkpoints" / "last"
         self._last_saved = 0.0
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
-        self._ahead: tuple[str, int, Future[Any]] | None = None
         if resume:
             self.progress, tensors, scalars = read_progress(self.checkpoint, self.text)
             stage = self.stages[min(self.progress.stage, len(self.stages) - 1)]
@@ -90,8 +87,6 @@ class Run:
         except KeyboardInterrupt:
             interrupted = True
             self._save_checkpoint()
-        finally:
-            self._thread.shutdown(wait=True, cancel_futures=True)
         self._plot()
         return Finished(self.folder, self.progress.step, self.progress.seconds, self.progress.best, interrupted)
 
@@ -125,7 +120,7 @@ class Run:
         train = self.config.train
         warm = min(1.0, (self.progress.stage_step + 1) / max(1, train.warmup_steps))
         factor = warm * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
-        batch = self._batch(stage)
+        batch = stage.batch(self.progress.stage_step)
         with self.accelerator.autocast():
             losses = stage.loss(batch, share)
         if not bool(torch.isfinite(losses.total)):
@@ -141,14 +136,6 @@ class Run:
             optimizer.step()
         self.task.model.zero_grad(set_to_none=True)
         return losses, factor
-
-    def _batch(self, stage: Stage) -> Any:
-        """This step's batch; the next one is put together in a thread meanwhile. A batch depends on its step alone."""
-        step = self.progress.stage_step
-        ahead, self._ahead = self._ahead, None
-        batch = ahead[2].result() if ahead is not None and ahead[:2] == (stage.name, step) else stage.batch(step)
-        self._ahead = (stage.name, step + 1, self._thread.submit(stage.batch, step + 1))
-        return batch
 
     def _count(self, losses: Losses, seconds: float) -> None:
         self.progress.step += 1
