@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -45,6 +46,8 @@ def train(config: RunConfig, path: Path, overrides: list[str]) -> None:
     arguments = ["train", str(path), *(part for override in overrides for part in ("--set", override))]
     if (folder / "checkpoints" / "last").is_dir():
         arguments.append("--resume")
+    elif (folder / "run.toml").is_file():  # killed before its first checkpoint: nothing to go on from
+        shutil.rmtree(folder)
     code = ruvlm(arguments)
     if code:
         raise RuvlmError(f"обучение {config.name} не закончено (код {code}); повторите команду, чтобы продолжить")

@@ -60,8 +60,11 @@ class CnnLstmBackend(LocalBackend):
         self.model.eval()
         with torch.inference_mode():
             words = torch.tensor([encode(question, self._index) for question in questions], device=self.device)
-            pixels = torch.from_numpy(np.stack([self._picture(ref) for ref in refs])).to(self.device)
-            found: torch.Tensor = self.model(pixels.float().div_(255).sub_(0.5).mul_(4), words).float().log_softmax(-1)
+            places: dict[ImageRef, int] = {}
+            owner = torch.tensor([places.setdefault(ref, len(places)) for ref in refs], device=self.device)
+            pixels = torch.from_numpy(np.stack([self._picture(ref) for ref in places])).to(self.device)
+            scores = self.model(pixels.float().div_(255).sub_(0.5).mul_(4), words, owner)
+            found: torch.Tensor = scores.float().log_softmax(-1)
         self.model.train(training)
         return found.cpu()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from functools import lru_cache
 from pathlib import Path
@@ -81,7 +82,11 @@ def decode(data: bytes, where: str) -> Image.Image:
             image.load()
             return _rgb(ImageOps.exif_transpose(image))
     except Image.DecompressionBombError as error:
-        raise DataError(f"Картинка {where} заявляет слишком много точек: уменьшите её.") from error
+        claimed = re.search(r"\d+", str(error))
+        raise DataError(
+            f"Картинка {where} заявляет точек: {claimed[0] if claimed else 'слишком много'}, можно не больше "
+            f"{MAX_PIXELS // 1_000_000} млн: уменьшите её."
+        ) from error
     except UnidentifiedImageError as error:
         raise DataError(f"Файл {where} не похож на картинку: нужен JPEG, PNG или WebP.") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:

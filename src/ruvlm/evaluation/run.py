@@ -150,5 +150,7 @@ def summary(done: Evaluation, identity: dict[str, str], parameters: int | None) 
         "parameters": parameters,
         "source": done.dataset.source,
         "benchmark": done.dataset.name,
-        **identity,
+        "protocol": done.protocol,
+        "split": done.dataset.split,
+        "fingerprints": {"data": identity["data"], "model": identity["model"]},
     }

@@ -91,12 +91,9 @@ class Run:
         return Finished(self.folder, self.progress.step, self.progress.seconds, self.progress.best, interrupted)
 
     def _stage(self, stage: Stage) -> None:
-        rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in stage.optimizers]
-        if self.progress.stage_step:
-            rates = [[group["initial_lr"] for group in o.param_groups] for o in stage.optimizers]
-        for optimizer, base in zip(stage.optimizers, rates, strict=True):
-            for group, rate in zip(optimizer.param_groups, base, strict=True):
-                group["initial_lr"] = rate
+        for optimizer in stage.optimizers:
+            for group in optimizer.param_groups:
+                group["initial_lr"] = group["lr"]
         if stage.begin is not None and not self.progress.stage_step:
             stage.begin()
         self.task.model.train()
@@ -176,6 +173,7 @@ class Run:
         if check.score > self.progress.best:
             self.progress.best = check.score
             self.save("best_model")
+        self._save_checkpoint()
         self._plot()
 
     def _save_checkpoint(self) -> None:
