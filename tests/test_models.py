@@ -110,8 +110,8 @@ def test_packed_rows_predict_as_separate_ones(runs: Path, world: Path) -> None:
             traces = model.rows(
                 model.prefix(batch.pixels_BCSS), batch.ids_RT, batch.positions_RT, batch.owner_R, batch.mask
             )
-        logits = model.logits(traces.last_RTD.flatten(0, 1)[batch.answers_N])
-        return {"n": len(batch.answers_N), "sum": logits.double().sum(), "targets": batch.targets_N.sum()}
+            logits = model.logits(traces.last_RTD.flatten(0, 1)[batch.answers_N])
+        return {"n": len(batch.answers_N), "sum": logits.double().sum()}
 
     together = predicted(texts)
     alone = [predicted([text]) for text in texts]

@@ -15,6 +15,10 @@ class DataError(RuvlmError):
     """A data set, a predictions file or an image that cannot be used."""
 
 
+class MissingSplitError(DataError):
+    """A data set that does not have the split asked for; a damaged one is a plain DataError."""
+
+
 class ModelError(RuvlmError):
     """A checkpoint that is missing, damaged, or of another model."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shutil
 import tempfile
+import weakref
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -76,8 +78,9 @@ class BlindBackend(Backend):
     def __init__(self, inner: Backend) -> None:
         self._inner = inner
         self.scores_candidates = inner.scores_candidates
-        self._folder = tempfile.TemporaryDirectory(prefix="ruvlm-blind-")
-        path = Path(self._folder.name) / "grey.png"
+        folder = tempfile.mkdtemp(prefix="ruvlm-blind-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        path = Path(folder) / "grey.png"
         Image.new("RGB", (128, 128), (128, 128, 128)).save(path)
         self._grey = ImageRef(path)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from ruvlm.errors import DataError
+from ruvlm.errors import DataError, MissingSplitError
 
 
 def split_files(folder: Path, config: str, split: str) -> list[Path]:
@@ -16,7 +16,7 @@ def split_files(folder: Path, config: str, split: str) -> list[Path]:
     if not files:
         known = sorted(p.name.split("_balanced")[0] for p in folder.glob("*_balanced_instructions"))
         hint = f" Есть: {', '.join(known)}." if known else ""
-        raise DataError(f"В {folder / config} нет файлов {split}-*.parquet: проверьте --data и --split.{hint}")
+        raise MissingSplitError(f"В {folder / config} нет файлов {split}-*.parquet: проверьте --data и --split.{hint}")
     expected = files[0].stem.rsplit("-of-", 1)[-1]
     if expected.isdigit() and len(files) != int(expected):
         raise DataError(f"В {folder / config} файлов {len(files)} из {int(expected)}: докачайте недостающие.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from ruvlm.data.files import fingerprint, require_columns
 from ruvlm.data.images import open_parquet
-from ruvlm.errors import DataError
+from ruvlm.errors import DataError, MissingSplitError
 from ruvlm.schema import LETTERS, Dataset, Example, ImageRef
 
 ROTATION = 1_000_000
@@ -24,7 +24,9 @@ def load(folder: Path, split: str, source: str) -> Dataset:
     path = folder / f"mmbench_ru_{split}.parquet"
     if not path.is_file():
         known = sorted(p.stem.removeprefix("mmbench_ru_") for p in folder.glob("mmbench_ru_*.parquet"))
-        raise DataError(f"Файла {path} нет: проверьте --data и --split. Есть части: {', '.join(known) or 'никаких'}.")
+        raise MissingSplitError(
+            f"Файла {path} нет: проверьте --data и --split. Есть части: {', '.join(known) or 'никаких'}."
+        )
     parquet = open_parquet(path)
     names = require_columns(parquet, path, REQUIRED)
     columns = [c for c in REQUIRED if c != "image"] + [c for c in OPTIONAL if c in names]

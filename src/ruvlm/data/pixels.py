@@ -20,7 +20,7 @@ from ruvlm.schema import ImageRef
 def square(image: Image.Image, size: int) -> np.ndarray:
     """An RGB picture squeezed to `size`×`size`, channels first. uint8 [3, size, size]."""
     resized = image.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(resized, dtype=np.uint8).transpose(2, 0, 1)
+    return np.array(resized, dtype=np.uint8).transpose(2, 0, 1)
 
 
 class PixelStore:

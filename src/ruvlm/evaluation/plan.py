@@ -8,7 +8,7 @@ from pathlib import Path
 from ruvlm.backends.base import Backend
 from ruvlm.backends.controls import BlindBackend, MajorityBackend, QuestionOnlyBackend, RandomBackend
 from ruvlm.data.catalog import Source, open_source
-from ruvlm.errors import ConfigError, DataError
+from ruvlm.errors import ConfigError, MissingSplitError
 from ruvlm.evaluation.prompts import protocol_named
 from ruvlm.evaluation.run import Evaluation, Progress, evaluate, protocols_for
 from ruvlm.schema import Benchmark, Dataset, Example
@@ -45,7 +45,7 @@ def evaluate_model(
             continue
         try:
             dataset = source.load(benchmark, split)
-        except DataError:
+        except MissingSplitError:
             if len(source.folders) == 1:
                 raise
             report(f"в {source.folder} у {benchmark} нет части «{split}», пропускаю")
@@ -103,7 +103,7 @@ def _training_split(source: Source, benchmark: Benchmark) -> tuple[Example, ...]
         return ()
     try:
         return source.load(benchmark, "train").examples
-    except DataError:
+    except MissingSplitError:
         return ()
 
 

@@ -9,7 +9,7 @@ import torch
 from ruvlm.backends.controls import MajorityBackend, QuestionOnlyBackend
 from ruvlm.config import RunConfig
 from ruvlm.data.catalog import open_source
-from ruvlm.errors import DataError
+from ruvlm.errors import MissingSplitError
 from ruvlm.evaluation.run import ask_all, score_responses
 from ruvlm.schema import Dataset, Example
 from ruvlm.training.task import Task
@@ -49,7 +49,7 @@ class Validator:
         for benchmark in source.folders:
             try:
                 dataset = source.load(benchmark, config.data.val_split)
-            except DataError:
+            except MissingSplitError:
                 continue
             datasets.append(_cut(dataset))
         return cls(datasets, _baselines(task, datasets), source.label)
