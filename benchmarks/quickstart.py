@@ -106,17 +106,20 @@ def figures(test: list[Evaluation], holdout: list[Evaluation], nano: str, cnn: s
     return found
 
 
-def a_question(world: Path, folder: Path) -> tuple[Path, str]:
-    """A test picture about which «Кто в рубашке?» is asked, as a file, and the right answer."""
+def a_question(world: Path, folder: Path) -> tuple[Path, str, str]:
+    """A test picture about which «Кто в рубашке?» is asked, as a file, the question, and the right answer.
+
+    A small world may not ask it: then the first question with «Кто».
+    """
     from ruvlm.data.catalog import open_source
     from ruvlm.data.images import read_bytes
 
     examples = open_source(str(world)).load("gqa-ru", "test").examples
-    example = next(e for e in examples if e.question == "Кто в рубашке?")
+    example = min(examples, key=lambda e: (e.question != "Кто в рубашке?", not e.question.startswith("Кто")))
     path = folder / "question.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(read_bytes(example.image))
-    return path, example.answer
+    return path, example.question, example.answer
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -159,10 +162,10 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"\nnano по типам: {kinds}; пространственные {spatial:.1f}; невиданные сочетания {unseen:.1f}")
     print(TOY)
     print(f"Графики: {out / nano / 'training_history.png'}, {out / cnn / 'training_history.png'}")
-    picture, gold = a_question(world, out)
-    print(f"\nruvlm ask {out / nano} {picture} «Кто в рубашке?» (верно: {gold})")
+    picture, question, gold = a_question(world, out)
+    print(f"\nruvlm ask {out / nano} {picture} «{question}» (верно: {gold})")
     sys.stdout.flush()
-    ruvlm(["ask", str(out / nano), str(picture), "Кто в рубашке?"])
+    ruvlm(["ask", str(out / nano), str(picture), question])
     facts = machine()
     total = time.perf_counter() - started
     print(

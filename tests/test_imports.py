@@ -16,11 +16,11 @@ ARROWS = {
     "data": set(),
     "models": set(),
     "backends": {"models", "data"},
-    "evaluation": {"backends", "data", "world"},
+    "evaluation": {"backends", "data"},
     "training": {"models", "data", "backends", "evaluation"},
     "cli": {"world", "data", "models", "backends", "evaluation", "training"},
 }
-COMMON = {"schema", "errors", "registry", "config", "runtime", "autoregister"}
+COMMON = {"schema", "errors", "registry", "config", "runtime", "autoregister", "morphology"}
 
 
 def imported(path: Path) -> set[str]:

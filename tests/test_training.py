@@ -80,7 +80,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(world: P
     from ruvlm.training.loop import train
 
     def config(name: str):  # type: ignore[no-untyped-def]
-        return load_config(ROOT / "configs" / "nano_world.toml", tiny(name, world, tmp_path))
+        return load_config(ROOT / "configs" / "nano_world.toml", [*tiny(name, world, tmp_path), "train.max_steps=40"])
 
     train(config("whole"), False, lambda _: None, lambda _: None)
 

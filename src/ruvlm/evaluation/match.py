@@ -65,7 +65,7 @@ def match_russian(prediction: str, gold: str) -> bool:
 @lru_cache(maxsize=65536)
 def lemmas(word: str) -> frozenset[str]:
     """All normal forms of a word over all of pymorphy3's parses, ё = е."""
-    from ruvlm.world.grammar import analyser
+    from ruvlm.morphology import analyser
 
     known = _LEMMA_OVERRIDES.get(word)
     if known is not None:

@@ -43,7 +43,7 @@ def word_families(tokenizer: Tokenizer) -> list[list[int]]:
 
     «красная», «красного» and «Красный» start where «красный» is, so that what is learned of one form serves all.
     """
-    from ruvlm.world.grammar import analyser
+    from ruvlm.morphology import analyser
 
     heads: dict[str, int] = {}
     members: dict[str, list[int]] = {}

@@ -6,9 +6,11 @@ Cases are OpenCorpora's: nomn, gent, datv, accs, ablt, loct. Numbers are sing, p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
+
+from ruvlm.morphology import analyser
 
 Case = Literal["nomn", "gent", "datv", "accs", "ablt", "loct"]
 Number = Literal["sing", "plur"]
@@ -54,14 +56,6 @@ NUMERALS: MappingProxyType[int, dict[str, str]] = MappingProxyType(
         6: dict.fromkeys(("masc", "femn", "neut"), "шесть"),
     }
 )
-
-
-@cache
-def analyser() -> Any:
-    """The process's one pymorphy3 analyser (0.3 s to load)."""
-    import pymorphy3
-
-    return pymorphy3.MorphAnalyzer(lang="ru")
 
 
 @dataclass(frozen=True)
