@@ -24,7 +24,7 @@ class ModelSettings(Section):
     name: str = "nano"
     image_size: int = Field(64, ge=16, le=1024)
     hidden_size: int = Field(96, ge=16)
-    layers: int = Field(5, ge=1)
+    layers: int = Field(5, ge=2)
     heads: int = Field(4, ge=1)
     mlp_ratio: int = Field(2, ge=1)
     stem_widths: tuple[int, int] = (32, 64)
@@ -44,12 +44,16 @@ class DataSettings(Section):
 
 
 class TrainSettings(Section):
-    """How long and how fast. `max_minutes` and `epochs` both bound a run; whichever comes first ends it."""
+    """How long and how fast. `max_minutes` and `epochs` both bound a run; whichever comes first ends it.
+
+    `parts` is how many parts of a step run side by side on a CPU, 0 for one a core.
+    """
 
     max_minutes: float | None = Field(None, gt=0)
     epochs: float = Field(10, gt=0)
     max_steps: int | None = Field(None, ge=1)
     images_per_step: int = Field(16, ge=1)
+    parts: int = Field(0, ge=0)
     questions_per_image: int = Field(16, ge=1)
     choices_per_image: int = Field(2, ge=0)
     lr: float = Field(3e-3, gt=0)
@@ -63,6 +67,7 @@ class TrainSettings(Section):
     point_weight: float = Field(0.3, ge=0)
     describe_weight: float = Field(0.5, ge=0)
     choice_weight: float = Field(0.3, ge=0)
+    decisive_weight: float = Field(0.3, ge=0)
     validations: int = Field(5, ge=0)
     checkpoint_minutes: float = Field(5.0, gt=0)
     seed: int = 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ruvlm.data import gqa_ru, mmbench_ru
+from ruvlm.data.annotations import objects_by_image
 from ruvlm.errors import DataError
 from ruvlm.schema import Benchmark, Dataset
 
@@ -43,7 +44,8 @@ class Source:
         own = SPLITS.get(split, {}).get(benchmark, split)
         if benchmark == "gqa-ru":
             return gqa_ru.load(self.folders[benchmark], own, self.label, grounding)
-        return mmbench_ru.load(self.folders[benchmark], own, self.label)
+        scenes = objects_by_image(self.folders["gqa-ru"], own) if grounding and "gqa-ru" in self.folders else None
+        return mmbench_ru.load(self.folders[benchmark], own, self.label, scenes)
 
 
 def open_source(name: str) -> Source:

@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ruvlm.data.annotations import answer_regions_of, mentions_of, objects_by_image
 from ruvlm.data.files import fingerprint, require_columns, split_files
 from ruvlm.data.images import open_parquet
 from ruvlm.errors import DataError
-from ruvlm.schema import Dataset, Example, ImageRef, Mention, Region
+from ruvlm.schema import Dataset, Example, ImageRef, Region
 
 REQUIRED = ("id", "imageId", "question", "answer")
 OPTIONAL = ("groups", "entailed", "types", "annotations", "semanticStr")
@@ -24,7 +25,7 @@ def load(folder: Path, split: str, source: str, grounding: bool = False) -> Data
     image_files = split_files(folder, f"{split}_balanced_images", split)
     row_files = split_files(folder, f"{split}_balanced_instructions", split)
     images = _image_rows(image_files)
-    regions = _regions(folder, split) if grounding else {}
+    regions = objects_by_image(folder, split) if grounding else {}
     examples: list[Example] = []
     notes: dict[str, int] = {}
     seen: set[str] = set()
@@ -86,12 +87,8 @@ def _example(
         group=(row.get("groups") or {}).get("global") or None,
         program=row.get("semanticStr") or "",
         entailed=_ids(row.get("entailed")),
-        mentions=_mentions(question, notes, objects) if objects else (),
-        answer_regions=tuple(
-            objects[note["objectId"]] for note in notes.get("answer") or () if note["objectId"] in objects
-        )
-        if objects
-        else (),
+        mentions=mentions_of(question, notes, objects),
+        answer_regions=answer_regions_of(notes, objects),
     )
 
 
@@ -103,24 +100,3 @@ def _ids(value: Any) -> tuple[str, ...]:
 
 
 _ID = re.compile(r"[^\[\]'\",\s]+")
-_WORD = re.compile(r"\S+")
-
-
-def _mentions(question: str, notes: dict[str, Any], objects: dict[str, Region]) -> tuple[Mention, ...]:
-    noted = notes.get("question") or ()
-    if not noted:
-        return ()
-    words = [match.span() for match in _WORD.finditer(question)]
-    found = []
-    for note in noted:
-        first, _, end = note["value"].partition(":")
-        last = int(end) - 1 if end else int(first)
-        if note["objectId"] in objects and last < len(words):
-            found.append(Mention(words[int(first)][0], words[last][1], objects[note["objectId"]]))
-    return tuple(found)
-
-
-def _regions(folder: Path, split: str) -> dict[str, dict[str, Region]]:
-    from ruvlm.data.scene_graphs import read_scene_graphs
-
-    return {scene.image_id: dict(scene.objects) for scene in read_scene_graphs(folder, split)}

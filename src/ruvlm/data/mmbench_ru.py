@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ruvlm.data.annotations import Objects, answer_regions_of, mentions_of, read_groundings
 from ruvlm.data.files import fingerprint, require_columns
 from ruvlm.data.images import open_parquet
 from ruvlm.errors import DataError, MissingSplitError
@@ -16,10 +19,10 @@ REQUIRED = ("index", "question", "answer", "A", "B", "image")
 OPTIONAL = ("hint", "C", "D", "category", "l2-category")
 
 
-def load(folder: Path, split: str, source: str) -> Dataset:
+def load(folder: Path, split: str, source: str, scenes: Mapping[str, Objects] | None = None) -> Dataset:
     """One split of an MMBench-ru folder: `mmbench_ru_dev.parquet` and, in a world, its train, val and holdout.
 
-    Raises DataError for a missing file or column and for a gold letter that is no option.
+    With the pictures' `scenes`, questions that have a grounding carry mentions and answers with boxes. Raises DataError for a missing file or column and for a gold letter that is no option.
     """
     path = folder / f"mmbench_ru_{split}.parquet"
     if not path.is_file():
@@ -30,15 +33,28 @@ def load(folder: Path, split: str, source: str) -> Dataset:
     parquet = open_parquet(path)
     names = require_columns(parquet, path, REQUIRED)
     columns = [c for c in REQUIRED if c != "image"] + [c for c in OPTIONAL if c in names]
+    groundings = read_groundings(folder, split) if scenes else {}
     examples = []
     number = 0
     for batch in parquet.iter_batches(batch_size=4096, columns=columns):
         for row in batch.to_pylist():
-            examples.append(_example(row, ImageRef(path, number)))
+            example = _example(row, ImageRef(path, number))
+            if scenes and int(example.id) in groundings:
+                image_id, notes = groundings[int(example.id)]
+                example = _grounded(example, notes, scenes.get(image_id, {}))
+            examples.append(example)
             number += 1
     if not examples:
         raise DataError(f"В файле {path} нет ни одной строки: скачайте его заново.")
     return Dataset("mmbench-ru", split, source, fingerprint([path]), tuple(examples))
+
+
+def _grounded(example: Example, notes: dict[str, Any], objects: Objects) -> Example:
+    return replace(
+        example,
+        mentions=mentions_of(example.question, notes, objects),
+        answer_regions=answer_regions_of(notes, objects),
+    )
 
 
 def missing(value: Any) -> bool:

@@ -1,7 +1,7 @@
 """The compact VLM: convolutional stem → visual tokens → causal decoder that writes the answer.
 
-Shapes: B pictures, P visual tokens, R rows of text, T tokens of a row, D width, H heads, V vocabulary, S cached
-length. A row holds one or more questions about one picture; all rows of a picture share its visual tokens' keys.
+Shapes: B pictures, P visual tokens, R rows of text, T tokens of a row, A answering tokens of a row, D width, H heads,
+V vocabulary, S cached length. A row holds one or more questions about one picture; all rows of a picture share its visual tokens' keys.
 
 Three things make so small a model learn (docs/decisions/0003-nano.md): visual tokens are aligned with the word
 embeddings at the stem's output, positions in picture and sentence are as strong as the content, and every mention is
@@ -32,12 +32,12 @@ class Stem(nn.Module):
         super().__init__()
         widths = (3, *config.stem_widths, config.hidden_size)
         self.down = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(b))
+            nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), nn.GroupNorm(1, b))
             for a, b in itertools.pairwise(widths)
         )
         width = config.hidden_size
         self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
+            nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.GroupNorm(1, width))
             for _ in range(config.stem_blocks)
         )
 
@@ -102,10 +102,34 @@ class Layer(nn.Module):
         k = torch.cat([keys[owner_R], k], dim=2)
         v = torch.cat([values[owner_R], v], dim=2)
         out = self.finish(x_RTD, F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
-        if not look:
-            return out, None
-        scores = torch.bmm(q[:, 0], k[:, 0].transpose(1, 2)) * q.shape[-1] ** -0.5
-        return out, scores.masked_fill(~mask[:, 0], -1e4).float().log_softmax(-1)
+        return out, log_attention(q, k, mask) if look else None
+
+    def forward_slots(
+        self, x_RTD: Tensor, keys: Tensor, values: Tensor, owner_R: Tensor, mask: Tensor, slots_RA: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """As forward_rows, for the tokens in columns `slots_RA` only: all that the last layer has to give."""
+        width = x_RTD.shape[-1]
+        normed = F.layer_norm(x_RTD, (width,), self.norms[0])
+        at_RAD = slots_RA[..., None].expand(-1, -1, width)
+        q = self._headed(F.linear(normed.gather(1, at_RAD), self.qkv.weight[:width]))
+        k, v = (self._headed(x) for x in F.linear(normed, self.qkv.weight[width:]).chunk(2, -1))
+        size = (q.shape[-1],)
+        q, k = F.layer_norm(q, size) * self.sharpness, F.layer_norm(k, size)
+        k = torch.cat([keys[owner_R], k], dim=2)
+        v = torch.cat([values[owner_R], v], dim=2)
+        mask = mask[:, 0].gather(1, slots_RA[..., None].expand(-1, -1, mask.shape[-1]))[:, None]
+        out = self.finish(x_RTD.gather(1, at_RAD), F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
+        return out, log_attention(q, k, mask)
+
+    def _headed(self, x_BTD: Tensor) -> Tensor:
+        batch, length, width = x_BTD.shape
+        return x_BTD.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+
+
+def log_attention(q_BHTd: Tensor, k_BHSd: Tensor, mask: Tensor) -> Tensor:
+    """Where head 0 looks, as log-probabilities. [B, T, S]."""
+    scores = torch.bmm(q_BHTd[:, 0], k_BHSd[:, 0].transpose(1, 2)) * q_BHTd.shape[-1] ** -0.5
+    return scores.masked_fill(~mask[:, 0], -1e4).float().log_softmax(-1)
 
 
 @dataclass(frozen=True)
@@ -119,17 +143,17 @@ class Prefix:
 
 @dataclass(frozen=True)
 class Traces:
-    """What training looks at: the rows' last hidden states, and where head 0 of two layers looks (log-attention).
+    """What training looks at: last hidden states of the answering tokens, and where head 0 of three layers looks.
 
     `mentions` is an early layer, where a word finds the thing it names; `answers` a late one, where the end of the
-    prompt finds the thing that the answer is about; `choices` the last, where it finds the right option. `mentioned`,
-    `pointed` and `weighed` are the hidden states after the first two and before the last.
+    prompt finds the thing that the answer is about; `decisive` the last, where it finds the words that decide.
+    `mentioned`, `pointed` and `weighed` are the hidden states after the first two and before the last.
     """
 
-    last_RTD: Tensor
+    last_RAD: Tensor
     mentions_RTS: Tensor
     answers_RTS: Tensor
-    choices_RTS: Tensor
+    decisive_RAS: Tensor
     mentioned_RTD: Tensor
     pointed_RTD: Tensor
     weighed_RTD: Tensor
@@ -157,6 +181,7 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
         self.last_norm = nn.Parameter(torch.ones(width))
         self.describe = nn.Linear(width, width, bias=False)
+        self.relate = nn.Linear(width, width, bias=False)
         self.weigh = nn.Linear(width, 1, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(1.0))
         self.post_init()
@@ -211,27 +236,38 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
             values.append(v)
         return Prefix(seen, tuple(keys), tuple(values))
 
-    def rows(self, prefix: Prefix, ids_RT: Tensor, positions_RT: Tensor, owner_R: Tensor, mask: Tensor) -> Traces:
-        """Run rows of text after their pictures. `mask` [R, 1, T, P + T], True = may look."""
+    def rows(
+        self, prefix: Prefix, ids_RT: Tensor, positions_RT: Tensor, owner_R: Tensor, mask: Tensor, slots_RA: Tensor
+    ) -> Traces:
+        """Run rows of text after their pictures. `mask` [R, 1, T, P + T], True = may look; `slots_RA` answer."""
         x = self.read(ids_RT, positions_RT)
         looks, states = {}, {}
-        for number, layer in enumerate(self.layers):
-            look = number in (self.mention_layer, self.answer_layer, len(self.layers) - 1)
+        last = len(self.layers) - 1
+        for number, layer in enumerate(self.layers[:last]):
+            look = number in (self.mention_layer, self.answer_layer)
             x, looks[number] = layer.forward_rows(x, prefix.keys[number], prefix.values[number], owner_R, mask, look)
             states[number] = x
-        early, late, last = self.mention_layer, self.answer_layer, len(self.layers) - 1
-        return Traces(
-            x, looks[early], looks[late], looks[last], states[early], states[late], states[max(0, last - 1)]
-        )  # fmt: skip
+        answering, decisive = self.layers[last].forward_slots(
+            x, prefix.keys[last], prefix.values[last], owner_R, mask, slots_RA
+        )
+        early, late = self.mention_layer, self.answer_layer
+        return Traces(answering, looks[early], looks[late], decisive, states[early], states[late], x)
 
     def described(self, hidden_ND: Tensor) -> Tensor:
         """What a hidden state has seen, as scores over the words. [N, D] → [N, V]."""
-        normed = F.layer_norm(self.describe(hidden_ND), (hidden_ND.shape[-1],), self.see_norm)
+        return self._worded(self.describe(hidden_ND))
+
+    def related(self, hidden_ND: Tensor) -> Tensor:
+        """How the two things that a hidden state compares are related, as scores over the words. [N, D] → [N, V]."""
+        return self._worded(self.relate(hidden_ND))
+
+    def _worded(self, hidden_ND: Tensor) -> Tensor:
+        normed = F.layer_norm(hidden_ND, (hidden_ND.shape[-1],), self.see_norm)
         return F.linear(normed, self.embed.weight)
 
     @property
     def mention_layer(self) -> int:
-        return min(1, len(self.layers) - 1)
+        return min(1, len(self.layers) - 2)
 
     @property
     def answer_layer(self) -> int:

@@ -17,7 +17,7 @@ from ruvlm.data.pixels import PixelStore
 from ruvlm.errors import DataError
 from ruvlm.models.cnn_lstm import IMAGE_SIZE, VOCABULARY, CnnLstm, CnnLstmConfig, encode, vocabulary
 from ruvlm.schema import Example
-from ruvlm.training.grouping import Pictures, pictures_of_step, training_pictures
+from ruvlm.training.grouping import Pictures, generator_of, pictures_of_step, training_pictures
 from ruvlm.training.task import Losses, Report, Stage, Task
 
 VALIDATION_BATCH = 256
@@ -61,13 +61,14 @@ class CnnLstmTask(Task):
         steps = train.max_steps or round(train.epochs * self.steps_per_epoch)
         return (Stage("answers", 1.0, steps, (optimizer,), self.batch, self.loss),)
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def batch(self, step: int, part: int = 0, parts: int = 1) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Pictures, words, whose each question is, and classes. [B, 3, S, S], [N, W], [N], [N]."""
         train = self.config.train
-        chosen, rng = pictures_of_step(train.seed, step, train.images_per_step, len(self.groups))
+        chosen = pictures_of_step(train.seed, step, train.images_per_step, len(self.groups), part, parts)
         asked = []
         for owner, number in enumerate(chosen):
             group = self.groups[number][1]
+            rng = generator_of(train.seed, step, int(number))
             asked += [(*group[n], owner) for n in rng.permutation(len(group))[: train.questions_per_image]]
         rows = [self.groups[number][0] for number in chosen]
         pixels = torch.from_numpy(np.ascontiguousarray(self.pictures.pixels[rows])).to(self.device)

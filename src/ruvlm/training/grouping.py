@@ -65,8 +65,8 @@ def training_pictures(config: RunConfig, size: int, report: Report, grounding: b
     )
 
 
-def pictures_of_step(seed: int, step: int, count: int, total: int) -> tuple[np.ndarray, np.random.Generator]:
-    """Which pictures a step sees, and its own generator: an epoch is a permutation keyed by (seed, epoch).
+def pictures_of_step(seed: int, step: int, count: int, total: int, part: int = 0, parts: int = 1) -> np.ndarray:
+    """Which pictures a part of a step sees: an epoch is a permutation keyed by (seed, epoch).
 
     A pure function of its arguments, so a resumed run sees what an undisturbed one would.
     """
@@ -74,4 +74,9 @@ def pictures_of_step(seed: int, step: int, count: int, total: int) -> tuple[np.n
     per_epoch = total // count
     epoch, place = divmod(step, per_epoch)
     order = np.random.default_rng((seed, 1, epoch)).permutation(total)
-    return np.sort(order[place * count : (place + 1) * count]), np.random.default_rng((seed, 2, step))
+    return np.sort(order[place * count : (place + 1) * count][part::parts])
+
+
+def generator_of(seed: int, step: int, picture: int) -> np.random.Generator:
+    """The generator that chooses and words a picture's questions in a step."""
+    return np.random.default_rng((seed, 2, step, picture))

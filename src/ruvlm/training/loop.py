@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from ruvlm.config import RunConfig
 from ruvlm.errors import ConfigError, ModelError, OutputError, RuvlmError
@@ -19,6 +20,7 @@ from ruvlm.models.checkpoint import save_folder
 from ruvlm.registry import MODELS, lookup
 from ruvlm.runtime import code_fingerprint, keep_freed_memory, machine, pick_device, quiet_transformers, seed_everything
 from ruvlm.training.history import History, plot_history
+from ruvlm.training.parallel import Workers, parts_of_step
 from ruvlm.training.state import Progress, read_progress, restore, save_checkpoint
 from ruvlm.training.task import Losses, Stage, Task
 from ruvlm.training.validation import Validator
@@ -63,6 +65,8 @@ class Run:
         self.stages = task.stages()
         device = pick_device(config.device)
         self.accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision(config, device))
+        self.workers = Workers(parts_of_step(config.train.parts, device, task.splits, config.train.images_per_step))
+        self.parameters = [p for p in task.model.parameters() if p.requires_grad]
         self.progress = Progress()
         self.text = config.model_dump_json()
         self.checkpoint = self.folder / "checkpoints" / "last"
@@ -78,10 +82,8 @@ class Run:
         """Run to the end, or to Ctrl-C, which saves and returns."""
         interrupted = False
         try:
-            while self.progress.stage < len(self.stages):
-                self._stage(self.stages[self.progress.stage])
-                self.progress.stage += 1
-                self.progress.stage_step, self.progress.stage_seconds = 0, 0.0
+            with self.workers:
+                self._stages()
             self._validate()
             self.save("final_model")
         except KeyboardInterrupt:
@@ -89,6 +91,12 @@ class Run:
             self._save_checkpoint()
         self._plot()
         return Finished(self.folder, self.progress.step, self.progress.seconds, self.progress.best, interrupted)
+
+    def _stages(self) -> None:
+        while self.progress.stage < len(self.stages):
+            self._stage(self.stages[self.progress.stage])
+            self.progress.stage += 1
+            self.progress.stage_step, self.progress.stage_seconds = 0, 0.0
 
     def _stage(self, stage: Stage) -> None:
         for optimizer in stage.optimizers:
@@ -117,15 +125,12 @@ class Run:
         train = self.config.train
         warm = min(1.0, (self.progress.stage_step + 1) / max(1, train.warmup_steps))
         factor = warm * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
-        batch = stage.batch(self.progress.stage_step)
-        with self.accelerator.autocast():
-            losses = stage.loss(batch, share)
+        losses = self._gradients(stage, share)
         if not bool(torch.isfinite(losses.total)):
             raise RuvlmError(
                 f"Потери на шаге {self.progress.step} не число: уменьшите train.lr и train.matrix_lr; "
                 f"прошлая точка цела в {self.checkpoint}."
             )
-        self.accelerator.backward(losses.total)
         self.accelerator.clip_grad_norm_(self.task.model.parameters(), train.clip)
         for optimizer in stage.optimizers:
             for group in optimizer.param_groups:
@@ -133,6 +138,27 @@ class Run:
             optimizer.step()
         self.task.model.zero_grad(set_to_none=True)
         return losses, factor
+
+    def _gradients(self, stage: Stage, share: float) -> Losses:
+        """Set every parameter's gradient to the mean over the step's parts."""
+        step, parts = self.progress.stage_step, self.workers.count
+        if parts == 1:
+            with self.accelerator.autocast():
+                losses = stage.loss(stage.batch(step, 0, 1), share)
+            self.accelerator.backward(losses.total)
+            return losses
+
+        def work(part: int) -> tuple[Losses, tuple[Tensor | None, ...]]:
+            with self.accelerator.autocast():
+                losses = stage.loss(stage.batch(step, part, parts), share)
+            return losses, torch.autograd.grad(losses.total / parts, self.parameters, allow_unused=True)
+
+        done = self.workers.run(work)
+        for number, parameter in enumerate(self.parameters):
+            found = [gradients[number] for _, gradients in done]
+            known = [gradient for gradient in found if gradient is not None]
+            parameter.grad = torch.stack(known).sum(0) if known else None
+        return mean_losses([losses for losses, _ in done])
 
     def _count(self, losses: Losses, seconds: float) -> None:
         self.progress.step += 1
@@ -189,6 +215,13 @@ class Run:
         """Write a model folder into the run folder."""
         backend: Any = self.task.backend()
         save_folder(self.folder / name, backend.save)
+
+
+def mean_losses(parts: list[Losses]) -> Losses:
+    """The losses of a whole step from those of its parts."""
+    total = torch.stack([part.total.detach() for part in parts]).mean()
+    names = {name: torch.stack([part.parts[name] for part in parts]).mean() for name in parts[0].parts}
+    return Losses(total, names, sum(part.answers for part in parts))
 
 
 def precision(config: RunConfig, device: torch.device) -> str:

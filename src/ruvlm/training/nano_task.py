@@ -6,7 +6,7 @@ Shapes: B pictures, P visual tokens, V vocabulary, W words of a cell.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,13 +32,15 @@ from ruvlm.models.nano import NanoForConditionalGeneration, Traces, parameter_co
 from ruvlm.models.nano_config import NanoConfig
 from ruvlm.models.text import BOS, EOS, IMAGE, PAD, train_tokenizer, word_families
 from ruvlm.schema import Example
-from ruvlm.training.grouping import Pictures, pictures_of_step, training_pictures
+from ruvlm.training.grounding import CELL_WORDS, IGNORED, word_targets
+from ruvlm.training.grouping import Pictures, generator_of, pictures_of_step, training_pictures
 from ruvlm.training.optim import Muon, split_parameters
-from ruvlm.training.packing import CELL_WORDS, IGNORED, PackedBatch, Packer, training_text, type_weights, word_targets
+from ruvlm.training.packing import PackedBatch, Packer
 from ruvlm.training.task import Losses, Report, Stage, Task
+from ruvlm.training.texts import training_text, type_weights
 
 INSTRUCTIONS = (GQA_INSTRUCTION, LETTER_INSTRUCTION, f" {OPTIONS_LINE}", LIKELIHOOD_INSTRUCTION)
-ALIGN_SHARE = 0.08
+ALIGN_SHARE = 0.05
 ALIGN_IMAGES = 32
 EMPTY_CELL_WEIGHT = 0.1
 FAMILY_NOISE = 0.15
@@ -49,6 +51,8 @@ MAX_UNCOVERED_TOKENIZER_TEXTS = 60_000
 
 class NanoTask(Task):
     """nano on a folder of data. Scene graphs, where there are any, align vision with words and ground mentions."""
+
+    splits = True
 
     def __init__(self, config: RunConfig, pictures: Pictures, tokenizer: Tokenizer, device: torch.device) -> None:
         settings = config.model
@@ -93,12 +97,11 @@ class NanoTask(Task):
         """Which words each cell of each picture shows. int16 [N, P, W]."""
         empty = np.full((grid * grid, CELL_WORDS), IGNORED, dtype=np.int16)
         graphs = _graphs(self.pictures, self.config)
-        known: dict[str, int] = {}
         found = []
         for name in self.pictures.graph_ids:
             graph = graphs.get(name or "")
             found.append(
-                empty if graph is None else word_targets(graph.regions, graph.place, grid, self.tokenizer, known)
+                empty if graph is None else word_targets(graph.regions, graph.place, grid, self.packer.lexicon)
             )
         return np.stack(found)
 
@@ -135,9 +138,9 @@ class NanoTask(Task):
             noise = torch.randn(len(rest), weight.shape[1], generator=generator).to(weight.device)
             weight[rest] = weight[head] + FAMILY_NOISE * noise
 
-    def picture_batch(self, step: int) -> tuple[Tensor, Tensor]:
+    def picture_batch(self, step: int, part: int = 0, parts: int = 1) -> tuple[Tensor, Tensor]:
         """Pictures and their words for the alignment stage. [B, 3, S, S], [B, P, W]."""
-        chosen, _ = pictures_of_step(self.config.train.seed + 1, step, ALIGN_IMAGES, len(self.pictures))
+        chosen = pictures_of_step(self.config.train.seed + 1, step, ALIGN_IMAGES, len(self.pictures), part, parts)
         pixels = torch.from_numpy(np.ascontiguousarray(self.pictures.pixels[chosen])).to(self.device)
         words = torch.from_numpy(self.words[chosen].astype(np.int64)).to(self.device)
         return pixels.float().div_(255).sub_(0.5).mul_(4), words
@@ -147,12 +150,13 @@ class NanoTask(Task):
         loss = self._word_loss(self.model.see(pixels), words)
         return Losses(loss, {"words": loss.detach()}, 0)
 
-    def batch(self, step: int) -> PackedBatch:
-        """The packed questions of one step; a pure function of (seed, step)."""
+    def batch(self, step: int, part: int = 0, parts: int = 1) -> PackedBatch:
+        """The packed questions of a part of a step; a pure function of (seed, step)."""
         train = self.config.train
-        chosen, rng = pictures_of_step(train.seed, step, train.images_per_step, len(self.pictures))
+        chosen = pictures_of_step(train.seed, step, train.images_per_step, len(self.pictures), part, parts)
         asked = []
         for row in chosen:
+            rng = generator_of(train.seed, step, int(row))
             pools = (
                 (self.pictures.questions[row], train.questions_per_image),
                 (self.pictures.choices[row], train.choices_per_image),
@@ -165,8 +169,10 @@ class NanoTask(Task):
         """Answers, and beside them: words of the cells, where mentions point, where the answer is."""
         train = self.config.train
         prefix = self.model.prefix(batch.pixels_BCSS)
-        traces = self.model.rows(prefix, batch.ids_RT, batch.positions_RT, batch.owner_R, batch.mask)
-        predicted = self.model.logits(traces.last_RTD.flatten(0, 1)[batch.answers_N])
+        traces = self.model.rows(
+            prefix, batch.ids_RT, batch.positions_RT, batch.owner_R, batch.mask, batch.slots_RA
+        )  # fmt: skip
+        predicted = self.model.logits(traces.last_RAD.flatten(0, 1)[batch.answers_N])
         each = F.cross_entropy(predicted.float(), batch.targets_N, reduction="none")
         parts = {"answers": (each * batch.weights_N).sum() / batch.weights_N.sum()}
         parts["words"] = self._word_loss(prefix.seen_BPD, batch.words_BPW)
@@ -174,13 +180,16 @@ class NanoTask(Task):
             ("mentions", traces.mentions_RTS, batch.mentions_M, batch.mention_cells_MP),
             ("points", traces.answers_RTS, batch.points_K, batch.point_cells_KP),
         ):
-            parts[name] = _looking_loss(looks, index, cells)
-        for name, hidden, index, words in (
-            ("mention_words", traces.mentioned_RTD, batch.mentions_M, batch.mention_words_MW),
-            ("point_words", traces.pointed_RTD, batch.points_K, batch.point_words_KW),
+            parts[name] = _looking_loss(looks[..., : self.packer.images], index, cells)
+        decisive = traces.decisive_RAS[..., self.packer.images :]
+        parts["decisive"] = _looking_loss(decisive, batch.ends_Q, batch.decisive_QT)
+        for name, describe, hidden, index, words in (
+            ("mention_words", self.model.described, traces.mentioned_RTD, batch.mentions_M, batch.mention_words_MW),
+            ("point_words", self.model.described, traces.pointed_RTD, batch.points_K, batch.point_words_KW),
+            ("pair_words", self.model.related, traces.pointed_RTD, batch.pairs_L, batch.pair_words_LW),
         ):
-            parts[name] = self._description_loss(hidden, index, words)
-        parts["options"], parts["letters"] = self._choice_losses(traces, batch)
+            parts[name] = _description_loss(describe, hidden, index, words)
+        parts["options"] = self._options_loss(traces, batch)
         guide = max(GUIDANCE_FLOOR, 1 - GUIDANCE_FALL * share)  # scaffolding comes down as the answers stand
         weights = {
             "answers": 1.0,
@@ -189,8 +198,9 @@ class NanoTask(Task):
             "points": guide * train.point_weight,
             "mention_words": guide * train.describe_weight,
             "point_words": guide * train.describe_weight,
+            "pair_words": guide * train.describe_weight,
             "options": train.choice_weight,
-            "letters": train.choice_weight,
+            "decisive": train.decisive_weight,
         }
         total = sum((weights[name] * part for name, part in parts.items()), start=predicted.new_zeros(()))
         return Losses(total, {name: part.detach() for name, part in parts.items()}, batch.questions)
@@ -227,26 +237,15 @@ class NanoTask(Task):
         weight = torch.where(count > 1, 1.0, EMPTY_CELL_WEIGHT) * (count > 0)
         return (loss * weight).sum() / weight.sum()
 
-    def _choice_losses(self, traces: Traces, batch: PackedBatch) -> tuple[Tensor, Tensor]:
-        """Do options know their letters and which of them is right, and does the end of the prompt look at that one?"""
-        if len(batch.choices_C) == 0:
-            nothing = traces.last_RTD.new_zeros(())
-            return nothing, nothing
+    def _options_loss(self, traces: Traces, batch: PackedBatch) -> Tensor:
+        """Do options know their letters, and which of them is right?"""
+        if len(batch.options_C5) == 0:
+            return traces.last_RAD.new_zeros(())
         states = traces.weighed_RTD.flatten(0, 1)[batch.options_C5.clamp(min=0)]
-        scores = self.model.weighed(states).float().masked_fill(batch.options_C5 < 0, -1e4)
-        looks = traces.choices_RTS.flatten(0, 1)[batch.choices_C]
         there = batch.options_C5 >= 0
+        scores = self.model.weighed(states).float().masked_fill(~there, -1e4)
         known, _ = word_cross_entropy(self.model.described(states[there]), batch.option_letters_C5[there][:, None])
-        knows_itself = F.cross_entropy(scores, batch.right_C) + 0.3 * known.mean()
-        return knows_itself, -looks.gather(1, batch.option_columns_C[:, None]).mean()
-
-    def _description_loss(self, hidden_RTD: Tensor, index_M: Tensor, words_MW: Tensor) -> Tensor:
-        """Does a token that has found a thing know its words?"""
-        known = (words_MW >= 0).any(-1)
-        if not bool(known.any()):
-            return hidden_RTD.new_zeros(())
-        loss, _ = word_cross_entropy(self.model.described(hidden_RTD.flatten(0, 1)[index_M[known]]), words_MW[known])
-        return loss.mean()
+        return F.cross_entropy(scores, batch.right_C) + 0.3 * known.mean()
 
     @property
     def train_examples(self) -> Sequence[Example]:
@@ -264,12 +263,23 @@ def word_cross_entropy(logits_NV: Tensor, words_NW: Tensor) -> tuple[Tensor, Ten
     return -(logprobs.gather(-1, words_NW.clamp(min=0)) * there).sum(-1) / count.clamp(min=1), count
 
 
-def _looking_loss(looks_RTS: Tensor, index_M: Tensor, cells_MP: Tensor) -> Tensor:
-    """How far the attention of the indexed tokens is from the cells they should look at."""
+def _description_loss(
+    describe: Callable[[Tensor], Tensor], hidden_RTD: Tensor, index_M: Tensor, words_MW: Tensor
+) -> Tensor:
+    """Does a token that has found a thing know its words?"""
+    known = (words_MW >= 0).any(-1)
+    if not bool(known.any()):
+        return hidden_RTD.new_zeros(())
+    loss, _ = word_cross_entropy(describe(hidden_RTD.flatten(0, 1)[index_M[known]]), words_MW[known])
+    return loss.mean()
+
+
+def _looking_loss(looks_RTC: Tensor, index_M: Tensor, wanted_MC: Tensor) -> Tensor:
+    """How far the log-attention of the indexed tokens is from the cells, or words, that they should look at."""
     if len(index_M) == 0:
-        return looks_RTS.new_zeros(())
-    found = looks_RTS.flatten(0, 1)[index_M, : cells_MP.shape[1]]
-    return -((found * cells_MP).sum(-1) / cells_MP.sum(-1)).mean()
+        return looks_RTC.new_zeros(())
+    found = looks_RTC.flatten(0, 1)[index_M]
+    return -((found * wanted_MC).sum(-1) / wanted_MC.sum(-1)).mean()
 
 
 def _graphs(pictures: Pictures, config: RunConfig) -> dict[str, ImageGraph]:

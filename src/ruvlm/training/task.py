@@ -30,14 +30,15 @@ class Losses:
 class Stage:
     """A part of a run with its own optimisers: `share` of the time budget, at most `max_steps` steps.
 
-    `loss` is given the batch and how much of the stage is done, 0 to 1.
+    `batch` is given the step, the part and the number of parts of a step; `loss` the batch and how much of the stage
+    is done, 0 to 1.
     """
 
     name: str
     share: float
     max_steps: int
     optimizers: tuple[torch.optim.Optimizer, ...]
-    batch: Callable[[int], Any]
+    batch: Callable[[int, int, int], Any]
     loss: Callable[[Any, float], Losses]
     begin: Callable[[], None] | None = None
 
@@ -48,6 +49,8 @@ class Task(ABC):
     model: nn.Module
     steps_per_epoch: int
     notes: tuple[str, ...] = ()
+    # may a step's pictures be split into parts? not where batch statistics tie them together
+    splits: bool = False
 
     @property
     @abstractmethod

@@ -190,7 +190,8 @@ def topic(asker: Asker, letter: int) -> Choice | None:
     if sorted(counts.values())[-2] >= counts[best] or counts[best] < 2 or others >= counts[best]:
         return None
     wordings = ("Чего на картинке больше всего?", "Что здесь главное?")
-    return _choice(asker, "image_topic", letter, wordings, (), _TOPICS[best], [w for c, w in _TOPICS.items() if c != best])
+    things = tuple(t.id for t in asker.scene.anchors if KINDS[t.kind].category == best)
+    return _choice(asker, "image_topic", letter, wordings, (), _TOPICS[best], [w for c, w in _TOPICS.items() if c != best], things)
 
 
 _FUNCTIONS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
@@ -224,7 +225,10 @@ def action(asker: Asker, letter: int) -> Choice | None:
     person, name = picked
     assert person.action is not None
     wrong = [word for key, word in ACTIONS.items() if key != person.action]
-    return _choice(asker, "action_recognition", letter, ("Что делает {0:nomn}?",), (name,), ACTIONS[person.action], _sampled(asker, wrong))
+    wordings = ("Что делает {0:nomn}?",)
+    return _choice(
+        asker, "action_recognition", letter, wordings, (name,), ACTIONS[person.action], _sampled(asker, wrong), (person.id,)
+    )  # fmt: skip
 
 
 def emotion(asker: Asker, letter: int) -> Choice | None:
@@ -234,7 +238,8 @@ def emotion(asker: Asker, letter: int) -> Choice | None:
     person, name = picked
     assert person.emotion is not None
     wrong = [word for key, word in EMOTIONS.items() if key != person.emotion]
-    return _choice(asker, "image_emotion", letter, ("Какое чувство на лице у {0:gent}?",), (name,), EMOTIONS[person.emotion], wrong)
+    wordings = ("Какое чувство на лице у {0:gent}?",)
+    return _choice(asker, "image_emotion", letter, wordings, (name,), EMOTIONS[person.emotion], wrong, (person.id,))
 
 
 _PROFESSIONS = ("doctor", "cook", "builder", "police_officer")

@@ -21,14 +21,14 @@ from typing import Any
 
 from ruvlm.errors import DataError, OutputError
 from ruvlm.world.balance import Balancer
-from ruvlm.world.choices import choice_entries, held_out_choice
+from ruvlm.world.choices import Choice, choice_entries, held_out_choice
 from ruvlm.world.forms.asker import Asker
 from ruvlm.world.questions import held_out_things
 from ruvlm.world.render import SIDE, png, render
-from ruvlm.world.rows import Row, gqa_rows, mmbench_rows, scene_graph_row
+from ruvlm.world.rows import Row, gqa_rows, grounding_row, mmbench_rows, scene_graph_row
 from ruvlm.world.scene import SIGN_WORDS, SceneGraph, SceneSampler, Thing
 
-WORLD_VERSION = "1"
+WORLD_VERSION = "2"
 CHUNK = 100
 SplitName = str
 
@@ -90,6 +90,7 @@ class Tables:
     instructions: list[Row]
     scenes: list[Row]
     choices: list[Row]
+    groundings: list[Row]
 
 
 def make(chunk: Chunk) -> Tables:
@@ -101,7 +102,7 @@ def _make_gqa(chunk: Chunk) -> Tables:
     plan, rng = chunk.plan, chunk.rng()
     sampler = SceneSampler(chunk.level, plan.held_out)
     balancer = Balancer(chunk.level, rng)
-    tables = Tables([], [], [], [])
+    tables = Tables([], [], [], [], [])
     side = SIDE[chunk.level]
     for number in range(chunk.first, chunk.first + chunk.count):
         scene = sampler.sample(f"{plan.code}{number:06d}", rng)
@@ -111,30 +112,25 @@ def _make_gqa(chunk: Chunk) -> Tables:
         tables.instructions.extend(gqa_rows(scene, questions, (plan.code * 1_000_000 + number) * 100))
         tables.scenes.append(scene_graph_row(scene, side))
         if plan.shared:
-            first = number * plan.choices
-            for offset, row in enumerate(_asked(scene, picture, plan, rng, first, chunk)):
-                tables.choices.append(row | {"index": first + offset})
+            for index, choice in enumerate(_asked(scene, plan, rng, chunk.level), number * plan.choices):
+                tables.choices.extend(mmbench_rows(choice, picture, index, plan.name, _source(chunk), rotations=False))
+                tables.groundings.append(grounding_row(choice, index, scene.id))
     return tables
 
 
-def _asked(
-    scene: SceneGraph, picture: bytes, plan: SplitPlan, rng: random.Random, first: int, chunk: Chunk
-) -> list[Row]:
-    """Up to plan.choices multiple-choice rows about a picture that has its GQA questions already."""
+def _asked(scene: SceneGraph, plan: SplitPlan, rng: random.Random, level: str) -> list[Choice]:
+    """Up to plan.choices multiple-choice questions about a picture that has its GQA questions already."""
     asker = Asker(scene, rng, plan.held_out)
-    entries = [entry for entry in choice_entries(chunk.level) if not entry.prepare]
-    rows: list[Row] = []
-    texts: set[str] = set()
+    entries = [entry for entry in choice_entries(level) if not entry.prepare]
+    found: dict[str, Choice] = {}
     for _ in range(plan.choices * 4):
         entry = rng.choices(entries, [e.share for e in entries])[0]
         choice = entry.ask(asker, rng.randrange(12))
-        if choice is None or choice.text in texts:
-            continue
-        texts.add(choice.text)
-        rows += mmbench_rows(choice, picture, first, plan.name, _source(chunk), rotations=False)
-        if len(rows) == plan.choices:
+        if choice is not None:
+            found.setdefault(choice.text, choice)
+        if len(found) == plan.choices:
             break
-    return rows
+    return list(found.values())
 
 
 def _source(chunk: Chunk) -> str:
@@ -167,7 +163,7 @@ def _make_choices(chunk: Chunk) -> Tables:
             if choice is not None:
                 break
         rows += mmbench_rows(choice, png(render(scene)), number, plan.name, _source(chunk), plan.rotations)
-    return Tables([], [], [], rows)
+    return Tables([], [], [], rows, [])
 
 
 _CHART_LABELS = ("яблоки", "груши", "книги", "чашки", "мячи", "кошки", "птицы", "рыбы", "дома", "лодки")
@@ -278,7 +274,9 @@ def _write_all(
     total, done = sum(chunk.count for chunk in todo), 0
     writers = {plan.name: SplitWriter(folder, plan.name) for plan in splits}
     for chunk, tables in zip(todo, _made(todo, workers), strict=True):
-        writers[chunk.plan.name].add(tables.images, tables.instructions, tables.scenes, tables.choices)
+        writers[chunk.plan.name].add(
+            tables.images, tables.instructions, tables.scenes, tables.choices, tables.groundings
+        )
         done += chunk.count
         if progress is not None:
             progress(done, total)

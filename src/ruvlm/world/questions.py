@@ -29,7 +29,8 @@ class Draft:
     """A question before it is worded.
 
     `arguments` fill the templates' numbered slots. `needs` are facts that settle the answer, `gives` the facts that
-    question and answer together state: a question entails another when it gives what the other needs.
+    question and answer together state: a question entails another when it gives what the other needs. `answer_things`
+    are what one has to look at to answer.
     """
 
     form: Form

@@ -131,6 +131,19 @@ def mmbench_rows(choice: Choice, image: bytes, index: int, split: str, source: s
     return rows
 
 
+def grounding_row(choice: Choice, index: int, image_id: str) -> Row:
+    """Which things of the picture's scene graph a choice names, and which one has to look at to answer it."""
+    return {
+        "index": index,
+        "imageId": image_id,
+        "annotations": {
+            "question": _annotated(choice.text, choice.mentions),
+            "answer": [{"objectId": str(thing), "value": "0"} for thing in choice.answer_things],
+            "fullAnswer": [],
+        },
+    }
+
+
 def letter_counts(rows: Sequence[Row]) -> Counter[str]:
     """How often each letter is right among base rows."""
     return Counter(row["answer"] for row in rows if row["index"] < ROTATION)

@@ -12,6 +12,7 @@ from ruvlm.world.rows import Row
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 IMAGES = pa.schema([("id", pa.string()), ("image", IMAGE)])
 _MENTION = pa.list_(pa.struct([("objectId", pa.string()), ("value", pa.string())]))
+_ANNOTATIONS = pa.struct([("question", _MENTION), ("answer", _MENTION), ("fullAnswer", _MENTION)])
 INSTRUCTIONS = pa.schema(
     [
         ("id", pa.string()),
@@ -24,7 +25,7 @@ INSTRUCTIONS = pa.schema(
         ("entailed", pa.string()),
         ("equivalent", pa.string()),
         ("types", pa.struct([("structural", pa.string()), ("semantic", pa.string()), ("detailed", pa.string())])),
-        ("annotations", pa.struct([("question", _MENTION), ("answer", _MENTION), ("fullAnswer", _MENTION)])),
+        ("annotations", _ANNOTATIONS),
         (
             "semantic",
             pa.list_(
@@ -70,8 +71,11 @@ CHOICES = pa.schema(
 )
 
 
+GROUNDINGS = pa.schema([("index", pa.int64()), ("imageId", pa.string()), ("annotations", _ANNOTATIONS)])
+
+
 class SplitWriter:
-    """Streams one split into its four files, a row group a chunk; file names are the hub's."""
+    """Streams one split into its files, a row group a chunk; file names are the hub's, but for the groundings."""
 
     def __init__(self, folder: Path, split: str) -> None:
         gqa, mmbench = folder / "gqa-ru", folder / "mmbench-ru"
@@ -82,11 +86,12 @@ class SplitWriter:
             (gqa / f"{split}_balanced_instructions" / name, INSTRUCTIONS),
             (gqa / f"{split}_scene_graphs" / name, SCENES),
             (mmbench / f"mmbench_ru_{dev}.parquet", CHOICES),
+            (mmbench / "groundings" / f"{dev}.parquet", GROUNDINGS),
         )
         self._writers: dict[Path, pq.ParquetWriter] = {}
 
     def add(self, *tables: list[Row]) -> None:
-        """Append one chunk's rows: images, instructions, scenes, choices."""
+        """Append one chunk's rows: images, instructions, scenes, choices, groundings."""
         for (path, schema), rows in zip(self._targets, tables, strict=True):
             if not rows:
                 continue

@@ -83,7 +83,7 @@ def ask_colour_or(asker: Asker) -> Draft | None:
         colour = asker.rng.choice([c for c in (COLOURS if truth else asker.palette(kind)) if (c in colours) is truth])
         names.append(asker.namer.absent(kind, colour))
         facts |= {existence(kind, True, colour)} if truth else {colour_fact(t) for t in members}
-        things += [t.id for t in members if truth and t.colour == colour]
+        things += [t.id for t in members if (truth and t.colour == colour) or not asker.want]
     needs = frozenset(f for f in facts if f[0] == "exists") if asker.want else frozenset(facts)
     full = "Да, на картинке есть {0:nomn} или {1:nomn}." if asker.want else "Нет, ни {0:gent}, ни {1:gent} на картинке нет."
     return Draft(

@@ -46,14 +46,15 @@ def ask_exist_colour(asker: Asker) -> Draft | None:
     colours = {t.colour for t in asker.namer.by_kind[kind]}
     colour = picked[0].colour if asker.want else asker.rng.choice([c for c in asker.palette(kind) if c not in colours])
     name = asker.namer.absent(kind, colour)
+    members = asker.namer.by_kind[kind]
     fact = frozenset({existence(kind, asker.want, colour)})
-    needs = fact if asker.want else frozenset(colour_fact(t) for t in asker.namer.by_kind[kind])
+    needs = fact if asker.want else frozenset(colour_fact(t) for t in members)
     wordings = ("Есть ли на картинке {0:nomn}?", "На картинке есть {0:nomn}?", "Здесь есть {0:nomn}?")
     full = "Да, на картинке есть {0:nomn}." if asker.want else "Нет, {0:gent} на картинке нет."
     gives = fact | ({existence(kind, True)} if asker.want else set())
     return Draft(
         EXIST_ATTR, wordings, full, (name,), _answer(asker.want), chain(name, then=(("exist", "?"),)), needs, gives, None,
-        tuple(t.id for t in asker.namer.by_kind[kind] if t.colour == colour),
+        tuple(t.id for t in members if t.colour == colour or not asker.want),
     )  # fmt: skip
 
 
@@ -130,12 +131,13 @@ def ask_wears(asker: Asker) -> Draft | None:
         return None
     garment = asker.namer.absent(asker.rng.choice(options))
     key = garment.steps[0][1].split(" ")[0]
+    decisive = (worn[key],) if asker.want else tuple(worn.values())
     fact = frozenset({("wears", person.id, key, asker.want)})
     full = "Да, {0:nomn} в {1:loct}." if asker.want else "Нет, {0:nomn} не в {1:loct}."
     return Draft(
         WEARS, ("{0:nomn} в {1:loct}?", "Носит ли {0:nomn} {1:accs}?", "На {0:loct} {1:nomn}?"), full, (name, garment),
         _answer(asker.want), chain(name, then=(("verify rel", f"{key},wearing,o"),)), fact, fact | presence(person), None,
-        (person.id, *((worn[key].id,) if asker.want else ())),
+        tuple(t.id for t in decisive),
     )  # fmt: skip
 
 
@@ -161,7 +163,7 @@ def ask_holds(asker: Asker) -> Draft | None:
     return Draft(
         HOLDS, ("{0:nomn} держит {1:accs}?", "Держит ли {0:nomn} {1:accs}?", "У {0:gent} в руке {1:nomn}?"), full, (name, thing),
         _answer(asker.want), chain(name, then=(("verify rel", f"{kind},holding,o"),)), needs, fact | presence(person), None,
-        (person.id,),
+        (held.id if held else person.id,),
     )  # fmt: skip
 
 
@@ -190,7 +192,7 @@ def ask_exist_related(asker: Asker) -> Draft | None:
     return Draft(
         EXIST_RELATED, ("Есть ли {0} {1:nomn}?", "{0} есть {1:nomn}?"), full, (Related(relation, name), other), _answer(asker.want),
         chain(name, then=(("relate", f"{kind},{RELATION_WORDS[relation][2]},s"), ("exist", "?"))), needs,
-        fact | presence(thing), None, tuple(t.id for t in targets) or (thing.id,),
+        fact | presence(thing), None, tuple(t.id for t in targets or found) or (thing.id,),
     )  # fmt: skip
 
 

@@ -1,0 +1,74 @@
+"""Examples as training texts: the prompts of the evaluation, with the answer to learn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ruvlm.evaluation.prompts import OPTIONS_LINE, PROTOCOLS, question_text
+from ruvlm.schema import LETTERS, Example
+
+# a letter is one token of a long question, yet all that the question teaches
+LETTER_WEIGHT = 3.0
+OPEN_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One training text: prompt, answer, and the example it came from."""
+
+    prompt: str
+    answer: str
+    example: Example
+    option_ends: tuple[int, ...] = ()
+    right_option: int = 0
+
+    @property
+    def kind(self) -> str:
+        """What its weight in the loss goes by: GQA's detailed type, or how a choice is asked."""
+        return self.example.detailed or ("letters" if self.option_ends else "open choice")
+
+
+def type_weights(examples: Iterable[Example]) -> dict[str, float]:
+    """Weights of the answers' loss by detailed type: rare types, often the hard ones, count more.
+
+    The inverse square root of a type's share, relative to the mean and within 0.6–3. Letters have LETTER_WEIGHT.
+    """
+    counts = Counter(example.detailed for example in examples if example.detailed)
+    mean = counts.total() / max(1, len(counts))
+    weights = {kind: min(3.0, max(0.6, (mean / count) ** 0.5)) for kind, count in counts.items()}
+    return {**weights, "letters": LETTER_WEIGHT}
+
+
+def training_text(example: Example, rng: np.random.Generator, plain_share: float = 0.1) -> Asked:
+    """An example as the evaluation will ask it.
+
+    A multiple-choice question is asked by letters with its options rolled at random, or openly (the likelihood
+    protocol). Now and then a question is written as people type: lower case, no question mark.
+    """
+    question = example.question
+    if rng.random() < plain_share:
+        question = question[:1].lower() + question[1:].rstrip("?")
+    if not example.options:
+        return Asked(question_text(PROTOCOLS["gqa-ru/lmms"], question), example.answer, example)
+    if rng.random() < OPEN_SHARE:
+        gold = example.options[LETTERS.index(example.answer)]
+        return Asked(question_text(PROTOCOLS["mmbench-ru/likelihood"], question, (), example.hint), gold, example)
+    shift = int(rng.integers(len(example.options)))
+    options = example.options[shift:] + example.options[:shift]
+    right = (LETTERS.index(example.answer) - shift) % len(options)
+    prompt = question_text(PROTOCOLS["mmbench-ru/lmms"], question, options, example.hint)
+    return Asked(prompt, LETTERS[right], example, _option_ends(prompt, options), right)
+
+
+def _option_ends(prompt: str, options: Sequence[str]) -> tuple[int, ...]:
+    """The characters after which each listed option ends."""
+    ends, start = [], prompt.index(OPTIONS_LINE) + len(OPTIONS_LINE)
+    for option in options:
+        start += len("A. ") + len(option)
+        ends.append(start)
+        start += len("\n")
+    return tuple(ends)
