@@ -31,7 +31,7 @@ def test_eval_writes_what_it_prints(runs: Path, world: Path, tmp_path: Path, ruv
         assert summary["n"] == len(lines) == len((folder / "verdicts.jsonl").read_text(encoding="utf-8").splitlines())
         assert all({"n", "correct", "value", "low", "high"} <= set(score) for score in summary["scores"].values())
     gqa = next(row for row in rows if row["protocol"] == "gqa-ru/lmms" and row["model"] == name)
-    assert set(gqa["scores"]) == {"gqa-ru/lmms", "gqa-ru/ru", "gqa-ru/lemma"}
+    assert set(gqa["scores"]) == {"gqa-ru/lmms", "gqa-ru/ru", "gqa-ru/lemma", "gqa-ru/vlmevalkit"}
 
 
 def test_a_second_evaluation_asks_nothing_and_a_torn_line_is_asked_again(

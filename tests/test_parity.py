@@ -1,27 +1,53 @@
-"""Our reference rules decide as the reference code did."""
+"""Our reference rules decide as the reference codes did."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from ruvlm.evaluation.match import match_reference
+import pytest
+
+from ruvlm.data.mmbench_ru import example_of
+from ruvlm.evaluation.circular_reference import reference_figures
+from ruvlm.evaluation.match import match_reference, match_vlmevalkit
 from ruvlm.evaluation.parse import read_reference
+from ruvlm.evaluation.parse_vlmevalkit import read_vlmevalkit
+from ruvlm.schema import ImageRef
 
 
 def _lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_gqa_exact_match(shared: Path) -> None:
+@pytest.mark.parametrize(
+    ("rule", "key"), [(match_reference, "lmms_eval_exact_match"), (match_vlmevalkit, "vlmevalkit_gqa_accuracy")]
+)
+def test_gqa_match(shared: Path, rule, key: str) -> None:  # type: ignore[no-untyped-def]
     cases = _lines(shared / "parity" / "gqa_scoring_cases.jsonl")
     assert len(cases) > 700
-    wrong = [c for c in cases if match_reference(c["pred"], c["gold"]) != bool(c["lmms_eval_exact_match"])]
-    assert wrong == []
+    assert [c["id"] for c in cases if rule(c["pred"], c["gold"]) != bool(c[key])] == []
 
 
-def test_mmbench_extraction(shared: Path) -> None:
+@pytest.mark.parametrize(("rule", "key"), [(read_reference, "lmms_eval"), (read_vlmevalkit, "vlmevalkit")])
+def test_mmbench_extraction(shared: Path, rule, key: str) -> None:  # type: ignore[no-untyped-def]
     cases = _lines(shared / "parity" / "mmbench_extract_cases.jsonl")
     assert len(cases) > 300
-    read = [read_reference(c["prediction"], [c["options"].get(x) for x in "ABCDE"]).letter for c in cases]
-    assert [c["id"] for c, letter in zip(cases, read, strict=True) if letter != c["lmms_eval"]] == []
+    read = [rule(c["prediction"], [c["options"].get(x) for x in "ABCDE"]).letter for c in cases]
+    assert [c["id"] for c, letter in zip(cases, read, strict=True) if letter != c[key]] == []
+
+
+@pytest.mark.parametrize("name", ["clean", "uninferable", "missing_rotations"])
+@pytest.mark.parametrize("key", ["lmms_openai_api_down_seed2680", "lmms_static", "vlmevalkit_exact"])
+def test_circular_figures(shared: Path, name: str, key: str) -> None:
+    """Every group's verdict, and the overall, category and L2 figures."""
+    case = json.loads((shared / "parity" / "mmbench_circular_cases.json").read_text(encoding="utf-8"))[name]
+    examples = [example_of(row, ImageRef(Path("none"))) for row in case["rows"]]
+    read = read_vlmevalkit if key.startswith("vlm") else read_reference
+    letters = [read(row["prediction"], e.options).letter for row, e in zip(case["rows"], examples, strict=True)]
+    found = reference_figures(examples, letters, draw="seed" in key)
+    wanted = case[key]
+    assert {base: int(hit) for base, hit in found.hits.items()} == wanted["hits"]
+    assert found.overall == pytest.approx(wanted["overall"], abs=1e-12)
+    for axis, shares in (("category", found.category), ("l2", found.l2)):
+        if axis in wanted:
+            assert shares == pytest.approx(wanted[axis], abs=1e-12)

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ruvlm.backends.base import Asked, Backend
 from ruvlm.errors import ModelError
 from ruvlm.models.checkpoint import model_folder, read_model_type
 from ruvlm.registry import CHECKPOINTS, lookup
+from ruvlm.schema import ImageRef
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,27 @@ class Alternative:
 
 
 class LocalBackend(Backend):
-    """A model of ours."""
+    """A model of ours, from a checkpoint or in training."""
+
+    scores_candidates = True
+
+    def __init__(self, model: nn.Module, name: str, fingerprint: str, device: torch.device) -> None:
+        self.model = model.to(device)
+        self.device = device
+        self._name, self._fingerprint = name, fingerprint
+        self._pixels: dict[ImageRef, np.ndarray] = {}
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    @property
+    def parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.model.parameters())
 
     @abstractmethod
     def alternatives(self, asked: Asked, count: int = 5) -> list[Alternative]:

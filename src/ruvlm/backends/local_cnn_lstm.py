@@ -24,31 +24,16 @@ UNKNOWN_LOGPROB = -100.0
 class CnnLstmBackend(LocalBackend):
     """A cnn_lstm checkpoint, or a model in training. It reads the question, not the prompt's instructions."""
 
-    scores_candidates = True
+    model: CnnLstm
 
     def __init__(self, model: CnnLstm, name: str, fingerprint: str, device: torch.device) -> None:
-        self.model = model.to(device)
-        self.device = device
-        self._name, self._fingerprint = name, fingerprint
+        super().__init__(model, name, fingerprint, device)
         self._index = {word: number + 2 for number, word in enumerate(model.config.words)}
-        self._pixels: dict[ImageRef, np.ndarray] = {}
 
     @classmethod
     def load(cls, folder: Path, name: str, device: torch.device) -> CnnLstmBackend:
         """From a model folder. Raises ModelError."""
         return cls(load_strictly(CnnLstm, folder).eval(), name, weights_fingerprint(folder), device)
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def fingerprint(self) -> str:
-        return self._fingerprint
-
-    @property
-    def parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.model.parameters())
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         for start in range(0, len(asked), BATCH):

@@ -21,7 +21,7 @@ from ruvlm.data.images import load_image
 from ruvlm.data.pixels import square
 from ruvlm.errors import DataError
 from ruvlm.models.checkpoint import load_strictly, weights_fingerprint
-from ruvlm.models.nano import NanoForConditionalGeneration, parameter_count
+from ruvlm.models.nano import NanoForConditionalGeneration
 from ruvlm.models.text import EOS, load_tokenizer
 from ruvlm.schema import ImageRef, Prompt, Response
 
@@ -32,7 +32,7 @@ LONGEST_ANSWER = 24
 class NanoBackend(LocalBackend):
     """A nano checkpoint, or a model in training."""
 
-    scores_candidates = True
+    model: NanoForConditionalGeneration
 
     def __init__(
         self,
@@ -42,12 +42,9 @@ class NanoBackend(LocalBackend):
         fingerprint: str,
         device: torch.device,
     ) -> None:
-        self.model = model.to(device)
+        super().__init__(model, name, fingerprint, device)
         self.tokenizer = tokenizer
-        self.device = device
-        self._name, self._fingerprint = name, fingerprint
         self._eos = tokenizer.token_to_id(EOS)
-        self._pixels: dict[ImageRef, np.ndarray] = {}
 
     @classmethod
     def load(cls, folder: Path, name: str, device: torch.device) -> NanoBackend:
@@ -55,18 +52,6 @@ class NanoBackend(LocalBackend):
         model = load_strictly(NanoForConditionalGeneration, folder)
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         return cls(model.eval(), tokenizer, name, weights_fingerprint(folder), device)
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def fingerprint(self) -> str:
-        return self._fingerprint
-
-    @property
-    def parameters(self) -> int:
-        return parameter_count(self.model)
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         for start in range(0, len(asked), BATCH):

@@ -38,7 +38,7 @@ def load(folder: Path, split: str, source: str, scenes: Mapping[str, Objects] | 
     number = 0
     for batch in parquet.iter_batches(batch_size=4096, columns=columns):
         for row in batch.to_pylist():
-            example = _example(row, ImageRef(path, number))
+            example = example_of(row, ImageRef(path, number))
             if scenes and int(example.id) in groundings:
                 image_id, notes = groundings[int(example.id)]
                 example = _grounded(example, notes, scenes.get(image_id, {}))
@@ -62,7 +62,8 @@ def missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value)) or str(value).strip() in ("", "nan")
 
 
-def _example(row: dict[str, Any], ref: ImageRef) -> Example:
+def example_of(row: dict[str, Any], ref: ImageRef) -> Example:
+    """One row as an Example. Raises DataError naming the row for a gold letter that is no option, or no question."""
     options = []
     for letter in "ABCD":
         value = row.get(letter)

@@ -6,15 +6,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
 from ruvlm.evaluation.circular import groups_of, letter_use
 from ruvlm.evaluation.match import MATCHERS, normalised
-from ruvlm.evaluation.parse import read_reference
+from ruvlm.evaluation.parse import Reading, read_reference
+from ruvlm.evaluation.parse_ru import read_russian
+from ruvlm.evaluation.parse_vlmevalkit import read_vlmevalkit
 from ruvlm.evaluation.stats import score_columns
 from ruvlm.schema import LETTERS, Example, Response, Result, Score, Verdict
 
+Reader = Callable[[str, Sequence[str | None]], Reading]
+READERS: MappingProxyType[str, Reader] = MappingProxyType(
+    {"mmbench-ru/lmms": read_reference, "mmbench-ru/ru": read_russian, "mmbench-ru/vlmevalkit": read_vlmevalkit}
+)
 SPATIAL = ("to the left of", "to the right of", ",above", ",below", ",near")
 
 
@@ -32,9 +39,10 @@ def judge(protocol: str, example: Example, response: Response) -> Verdict:
         return Verdict(example.id, normalised(response.text), None, correct)
     if protocol == "mmbench-ru/likelihood":
         return _judge_likelihood(example, response)
-    reading = read_reference(response.text, example.options)
-    right = reading.letter == example.answer
-    return Verdict(example.id, reading.letter, reading.reason, {"mmbench-ru/lmms": right})
+    read = {rule: reader(response.text, example.options) for rule, reader in READERS.items()}
+    first = read[rules_of(protocol)[0]]
+    correct = {rule: reading.letter == example.answer for rule, reading in read.items()}
+    return Verdict(example.id, first.letter, first.reason, correct)
 
 
 def _judge_likelihood(example: Example, response: Response) -> Verdict:
@@ -50,7 +58,7 @@ def rules_of(protocol: str) -> tuple[str, ...]:
         return tuple(MATCHERS)
     if protocol == "mmbench-ru/likelihood":
         return ("mmbench-ru/likelihood", "mmbench-ru/likelihood-sum")
-    return ("mmbench-ru/lmms",)
+    return tuple(READERS)
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,8 @@ def score_mmbench(protocol: str, examples: Sequence[Example], verdicts: Sequence
         }
     used = letter_use(examples, [v.parsed for v in verdicts], right)
     notes = tuple(f"буква {u.letter}: выбрана {u.chosen}, верна {u.gold}, угадана {u.right}" for u in used)
+    rules = rules_of(protocol)
+    notes += disagreements(rules, np.array([[verdict.correct[rule] for rule in rules] for verdict in verdicts]))
     incomplete = sum(not group.complete for group in groups)
     if incomplete:
         notes += (f"неполных групп: {incomplete}",)

@@ -34,6 +34,11 @@ def match_reference(prediction: str, gold: str) -> bool:
     return given.rstrip("\0") == gold.lower().translate(_PUNCTUATION).rstrip("\0")
 
 
+def match_vlmevalkit(prediction: str, gold: str) -> bool:
+    """VLMEvalKit's GQA accuracy: both sides stripped and lower-cased; punctuation and reasoning stay."""
+    return prediction.strip().lower() == gold.strip().lower()
+
+
 _QUOTES = re.compile("[«»„“”‟\"'`‘’…–—‒―\u200b\u200c\u200d\u2060\ufeff\u00ad]")
 _PREFIX = re.compile(r"^\s*(?:правильный\s+|краткий\s+)?ответ\s*[:\-–—]\s*", re.IGNORECASE)
 _MARKDOWN = re.compile(r"[*_#`~]+")
@@ -62,6 +67,9 @@ def match_russian(prediction: str, gold: str) -> bool:
     return given == wanted
 
 
+_RUSSIAN = re.compile("[а-яё-]+", re.IGNORECASE)
+
+
 @lru_cache(maxsize=65536)
 def lemmas(word: str) -> frozenset[str]:
     """All normal forms of a word over all of pymorphy3's parses, ё = е."""
@@ -70,6 +78,8 @@ def lemmas(word: str) -> frozenset[str]:
     known = _LEMMA_OVERRIDES.get(word)
     if known is not None:
         return known
+    if not _RUSSIAN.fullmatch(word):  # nothing to know of it, and some characters pymorphy3 fails on
+        return frozenset({word})
     return frozenset(parse.normal_form.replace("ё", "е") for parse in analyser().parse(word)) | {word}
 
 
@@ -125,5 +135,10 @@ def _content(text: str) -> list[str]:
 Matcher = Callable[[str, str], bool]
 
 MATCHERS: MappingProxyType[str, Matcher] = MappingProxyType(
-    {"gqa-ru/lmms": match_reference, "gqa-ru/ru": match_russian, "gqa-ru/lemma": match_lemma}
+    {
+        "gqa-ru/lmms": match_reference,
+        "gqa-ru/ru": match_russian,
+        "gqa-ru/lemma": match_lemma,
+        "gqa-ru/vlmevalkit": match_vlmevalkit,
+    }
 )

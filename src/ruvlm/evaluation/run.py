@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from ruvlm.data.images import read_bytes
 from ruvlm.errors import OutputError
 from ruvlm.evaluation.judge import judge, score_gqa, score_mmbench
 from ruvlm.evaluation.prompts import DEFAULT_PROTOCOLS, prompt_for, protocol_named
-from ruvlm.evaluation.store import ResponseStore, response_key, write_json, write_verdicts
-from ruvlm.schema import Dataset, Response, Result, Score, Verdict
+from ruvlm.evaluation.store import ResponseStore, image_mark, response_key, write_json, write_verdicts
+from ruvlm.schema import Dataset, ImageRef, Response, Result, Score, Verdict
 
 Progress = Callable[[int, int], None]
 FLUSH_EVERY = 512
@@ -114,9 +114,8 @@ def _ask_missing(
     examples = dataset.examples
     prompts = [prompt_for(table, example) for example in examples]
     order = sorted(range(len(examples)), key=lambda n: (examples[n].image.path, examples[n].image.row or 0))
-    keys: dict[int, str] = {}
-    for n in order:
-        keys[n] = response_key(examples[n].id, read_bytes(examples[n].image), prompts[n], backend.fingerprint)
+    marks = _image_marks([examples[n].image for n in order])
+    keys = {n: response_key(examples[n].id, marks[examples[n].image], prompts[n], backend.fingerprint) for n in order}
     missing = [n for n in order if store.get(keys[n]) is None]
     answers = backend.answer([Asked(prompts[n], examples[n]) for n in missing])
     for done, (n, response) in enumerate(zip(missing, answers, strict=True), 1):
@@ -127,6 +126,15 @@ def _ask_missing(
             progress(done, len(missing))
     found = [store.get(keys[n]) or Response("", error="нет ответа") for n in range(len(examples))]
     return found, len(missing)
+
+
+def _image_marks(refs: Iterable[ImageRef]) -> dict[ImageRef, bytes]:
+    """A hash of each picture's bytes, every picture read once."""
+    marks: dict[ImageRef, bytes] = {}
+    for ref in refs:
+        if ref not in marks:
+            marks[ref] = image_mark(read_bytes(ref))
+    return marks
 
 
 def score_dict(score: Score) -> dict[str, Any]:

@@ -15,14 +15,19 @@ from ruvlm.errors import DataError, OutputError
 from ruvlm.schema import Prompt, Response, Verdict
 
 
+def image_mark(data: bytes) -> bytes:
+    """A hash of a picture's bytes."""
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
 def response_key(example_id: str, image: bytes, prompt: Prompt, model: str) -> str:
-    """Hash of example, image bytes, prompt, generation settings and model; not of batch size or time limits."""
+    """Hash of example, image mark, prompt, generation settings and model; not of batch size or time limits."""
     digest = hashlib.sha256()
     parts = (example_id, prompt.protocol, prompt.text, repr(prompt.generation), repr(prompt.candidates), model)
     for part in parts:
         digest.update(part.encode())
         digest.update(b"\0")
-    digest.update(hashlib.blake2b(image, digest_size=16).digest())
+    digest.update(image)
     return digest.hexdigest()[:32]
 
 

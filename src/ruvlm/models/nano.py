@@ -92,22 +92,32 @@ class Layer(nn.Module):
         return self.finish(x_BPD, F.scaled_dot_product_attention(q, k, v)), k, v
 
     def forward_rows(
-        self, x_RTD: Tensor, keys: Tensor, values: Tensor, owner_R: Tensor, mask: Tensor, look: bool
+        self, x_RTD: Tensor, keys: Tensor, values: Tensor, owner_R: Tensor, mask: Tensor, look_N: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """Rows of text attend to their picture's keys and values [B, H, P, d] and, under `mask`, to themselves.
 
-        With `look`, also the log-attention of head 0, which training teaches where to look. [R, T, P + T].
+        Also where head 0 of the tokens `look_N` (indices into [R, T]) looks: training teaches it. [N, P + T].
         """
         q, k, v = self.project(x_RTD)
         k = torch.cat([keys[owner_R], k], dim=2)
         v = torch.cat([values[owner_R], v], dim=2)
         out = self.finish(x_RTD, F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
-        return out, log_attention(q, k, mask) if look else None
+        return out, None if look_N is None else log_attention(q, k, mask, look_N)
 
     def forward_slots(
-        self, x_RTD: Tensor, keys: Tensor, values: Tensor, owner_R: Tensor, mask: Tensor, slots_RA: Tensor
+        self,
+        x_RTD: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        owner_R: Tensor,
+        mask: Tensor,
+        slots_RA: Tensor,
+        look_N: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """As forward_rows, for the tokens in columns `slots_RA` only: all that the last layer has to give."""
+        """As forward_rows, for the tokens in columns `slots_RA` only: all that the last layer has to give.
+
+        `look_N` are indices into [R, A].
+        """
         width = x_RTD.shape[-1]
         normed = F.layer_norm(x_RTD, (width,), self.norms[0])
         at_RAD = slots_RA[..., None].expand(-1, -1, width)
@@ -119,17 +129,19 @@ class Layer(nn.Module):
         v = torch.cat([values[owner_R], v], dim=2)
         mask = mask[:, 0].gather(1, slots_RA[..., None].expand(-1, -1, mask.shape[-1]))[:, None]
         out = self.finish(x_RTD.gather(1, at_RAD), F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
-        return out, log_attention(q, k, mask)
+        return out, log_attention(q, k, mask, look_N)
 
     def _headed(self, x_BTD: Tensor) -> Tensor:
         batch, length, width = x_BTD.shape
         return x_BTD.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
 
 
-def log_attention(q_BHTd: Tensor, k_BHSd: Tensor, mask: Tensor) -> Tensor:
-    """Where head 0 looks, as log-probabilities. [B, T, S]."""
-    scores = torch.bmm(q_BHTd[:, 0], k_BHSd[:, 0].transpose(1, 2)) * q_BHTd.shape[-1] ** -0.5
-    return scores.masked_fill(~mask[:, 0], -1e4).float().log_softmax(-1)
+def log_attention(q_BHTd: Tensor, k_BHSd: Tensor, mask: Tensor, look_N: Tensor) -> Tensor:
+    """Where head 0 of the tokens `look_N`, indices into [B, T], looks, as log-probabilities. [N, S]."""
+    q_Nd = q_BHTd[:, 0].flatten(0, 1)[look_N]
+    k_NSd = k_BHSd[:, 0][look_N // q_BHTd.shape[2]]
+    scores = torch.bmm(k_NSd, q_Nd[..., None])[..., 0] * q_Nd.shape[-1] ** -0.5
+    return scores.masked_fill(~mask[:, 0].flatten(0, 1)[look_N], -1e4).float().log_softmax(-1)
 
 
 @dataclass(frozen=True)
@@ -142,18 +154,38 @@ class Prefix:
 
 
 @dataclass(frozen=True)
-class Traces:
-    """What training looks at: last hidden states of the answering tokens, and where head 0 of three layers looks.
+class Places:
+    """Which tokens do what. `slots` are columns of the rows; the others are indices into [R, T], `ends` into [R, A].
 
-    `mentions` is an early layer, where a word finds the thing it names; `answers` a late one, where the end of the
-    prompt finds the thing that the answer is about; `decisive` the last, where it finds the words that decide.
-    `mentioned`, `pointed` and `weighed` are the hidden states after the first two and before the last.
+    `mentions` name a thing, `seconds` the second of two things that a question compares, `points` and `ends` are the
+    last tokens of prompts.
+    """
+
+    slots_RA: Tensor
+    mentions_M: Tensor
+    seconds_L: Tensor
+    points_K: Tensor
+    ends_Q: Tensor
+
+    def to(self, device: torch.device) -> Places:
+        return Places(*(tensor.to(device) for tensor in self.__dict__.values()))
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What training looks at: last hidden states of the answering tokens, and where head 0 of four layers looks.
+
+    In an early layer a word finds the thing it names (`mentions`), in the next a second thing the first one if they
+    are alike (`pairs`), in a late one the end of the prompt finds the thing that the answer is about (`points`), in the
+    last the words that decide (`decisive`). `mentioned`, `pointed` and `weighed` are the hidden states after the first
+    and third of these and before the last.
     """
 
     last_RAD: Tensor
-    mentions_RTS: Tensor
-    answers_RTS: Tensor
-    decisive_RAS: Tensor
+    mentions_MS: Tensor
+    pairs_LS: Tensor
+    points_KS: Tensor
+    decisive_QS: Tensor
     mentioned_RTD: Tensor
     pointed_RTD: Tensor
     weighed_RTD: Tensor
@@ -237,21 +269,26 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return Prefix(seen, tuple(keys), tuple(values))
 
     def rows(
-        self, prefix: Prefix, ids_RT: Tensor, positions_RT: Tensor, owner_R: Tensor, mask: Tensor, slots_RA: Tensor
+        self, prefix: Prefix, ids_RT: Tensor, positions_RT: Tensor, owner_R: Tensor, mask: Tensor, places: Places
     ) -> Traces:
-        """Run rows of text after their pictures. `mask` [R, 1, T, P + T], True = may look; `slots_RA` answer."""
+        """Run rows of text after their pictures. `mask` [R, 1, T, P + T], True = may look."""
         x = self.read(ids_RT, positions_RT)
-        looks, states = {}, {}
+        looks: dict[int, Any] = {}
+        states: dict[int, Tensor] = {}
         last = len(self.layers) - 1
+        early, middle, late = self.taught_layers
+        taught = {early: places.mentions_M, middle: places.seconds_L, late: places.points_K}
         for number, layer in enumerate(self.layers[:last]):
-            look = number in (self.mention_layer, self.answer_layer)
-            x, looks[number] = layer.forward_rows(x, prefix.keys[number], prefix.values[number], owner_R, mask, look)
+            x, looks[number] = layer.forward_rows(
+                x, prefix.keys[number], prefix.values[number], owner_R, mask, taught.get(number)
+            )
             states[number] = x
         answering, decisive = self.layers[last].forward_slots(
-            x, prefix.keys[last], prefix.values[last], owner_R, mask, slots_RA
+            x, prefix.keys[last], prefix.values[last], owner_R, mask, places.slots_RA, places.ends_Q
         )
-        early, late = self.mention_layer, self.answer_layer
-        return Traces(answering, looks[early], looks[late], decisive, states[early], states[late], x)
+        return Traces(
+            answering, looks[early], looks[middle], looks[late], decisive, states[early], states[late], x
+        )  # fmt: skip
 
     def described(self, hidden_ND: Tensor) -> Tensor:
         """What a hidden state has seen, as scores over the words. [N, D] → [N, V]."""
@@ -266,12 +303,10 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return F.linear(normed, self.embed.weight)
 
     @property
-    def mention_layer(self) -> int:
-        return min(1, len(self.layers) - 2)
-
-    @property
-    def answer_layer(self) -> int:
-        return max(0, min(3, len(self.layers) - 2))
+    def taught_layers(self) -> tuple[int, int, int]:
+        """Where head 0 is taught to find mentioned things, like things and the thing the answer is about."""
+        late = min(3, len(self.layers) - 2)
+        return late - 2, late - 1, late
 
     def forward(
         self,

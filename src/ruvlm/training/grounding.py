@@ -12,7 +12,14 @@ from ruvlm.schema import Box, Example, Region
 
 IGNORED = -1
 CELL_WORDS = 6
+PAIR_WORDS = 8
 YES, NO = "да", "нет"
+COLOURS = frozenset(
+    {"красный", "оранжевый", "жёлтый", "зелёный", "голубой", "синий", "фиолетовый"}
+    | {"розовый", "коричневый", "чёрный", "белый", "серый"}
+)
+# what a question that sets its things against each other, or claims something of them, has in its program
+_CLAIMS = ("verify", "choose", "same", "different")
 # centres closer than this along an axis are level: no relation word is taught
 LEVEL = 0.08
 NEAR = 0.41
@@ -89,14 +96,33 @@ def relation(first: Region, second: Region) -> tuple[str, ...]:
     upright = abs(dx) < UPRIGHT
     down = ("над",) if upright and dy < -LEVEL else ("под",) if upright and dy > LEVEL else ()
     near = ("рядом",) if (dx * dx + dy * dy) ** 0.5 < NEAR else ()
-    return (*across, *down, *near, *(word for word in first.words if word in second.words))
+    return (*across, *down, *near, *_colours_compared(first, second), *(w for w in first.words if w in second.words))
+
+
+def _colours_compared(first: Region, second: Region) -> tuple[str, ...]:
+    """The words for two things' colours being the same or not, in the forms that questions use."""
+    alike = same_colour(first, second)
+    if alike is None:
+        return ()
+    return ("одного", "одинаковый") if alike else ("разного", "разные")
+
+
+def same_colour(first: Region, second: Region) -> bool | None:
+    """Have two things a colour in common? None where one has no colour."""
+    mine, other = COLOURS & set(first.words), COLOURS & set(second.words)
+    return bool(mine & other) if mine and other else None
 
 
 def compared(example: Example) -> tuple[Region, Region] | None:
-    """The two things that a question sets against each other, None where it names fewer."""
-    if len(example.mentions) >= 2:
+    """The two things that a question sets against each other, None where it names fewer or asks if they are there."""
+    if len(example.mentions) >= 2 and not _seeks(example):
         return example.mentions[0].region, example.mentions[1].region
     return None
+
+
+def _seeks(example: Example) -> bool:
+    """Does it ask whether things are there, and nothing more of them?"""
+    return example.answer in (YES, NO) and not any(claim in example.program for claim in _CLAIMS)
 
 
 def decisive_tokens(example: Example, prompt: Encoding, lexicon: Lexicon) -> list[int]:
@@ -111,7 +137,8 @@ def decisive_tokens(example: Example, prompt: Encoding, lexicon: Lexicon) -> lis
         pair = compared(example)
         words = {word for region in example.answer_regions for word in region.words}
         words |= set(relation(*pair)) if pair else set()
-        named = {n for mention in example.mentions for n in inside(prompt, mention.start, mention.end)}
+        given = () if _seeks(example) else example.mentions
+        named = {n for mention in given for n in inside(prompt, mention.start, mention.end)}
         return [n for n in _bearing(words, prompt, lexicon) if n not in named]
     if example.structural in ("choose", "compare"):
         return _bearing({example.answer}, prompt, lexicon)

@@ -125,7 +125,7 @@ class NanoTask(Task):
                 Muon(stem, lr=2.5 * train.matrix_lr),
                 torch.optim.AdamW(others, lr=2 * train.lr, betas=(0.9, 0.95), weight_decay=0.0),
             )
-            steps = max(1, round(steps * 0.5)) if train.max_steps else 4 * len(self.pictures) // ALIGN_IMAGES + 1
+            steps = max(1, round(steps * 0.3)) if train.max_steps else 4 * len(self.pictures) // ALIGN_IMAGES + 1
             found.insert(0, Stage("words", share, steps, optimizers, self.picture_batch, self.word_loss))
         return tuple(found)
 
@@ -170,23 +170,27 @@ class NanoTask(Task):
         train = self.config.train
         prefix = self.model.prefix(batch.pixels_BCSS)
         traces = self.model.rows(
-            prefix, batch.ids_RT, batch.positions_RT, batch.owner_R, batch.mask, batch.slots_RA
+            prefix, batch.ids_RT, batch.positions_RT, batch.owner_R, batch.mask, batch.places
         )  # fmt: skip
         predicted = self.model.logits(traces.last_RAD.flatten(0, 1)[batch.answers_N])
         each = F.cross_entropy(predicted.float(), batch.targets_N, reduction="none")
         parts = {"answers": (each * batch.weights_N).sum() / batch.weights_N.sum()}
         parts["words"] = self._word_loss(prefix.seen_BPD, batch.words_BPW)
-        for name, looks, index, cells in (
-            ("mentions", traces.mentions_RTS, batch.mentions_M, batch.mention_cells_MP),
-            ("points", traces.answers_RTS, batch.points_K, batch.point_cells_KP),
-        ):
-            parts[name] = _looking_loss(looks[..., : self.packer.images], index, cells)
-        decisive = traces.decisive_RAS[..., self.packer.images :]
-        parts["decisive"] = _looking_loss(decisive, batch.ends_Q, batch.decisive_QT)
+        images = self.packer.images
+        parts["mentions"] = _looking_loss(traces.mentions_MS[:, :images], batch.mention_cells_MP)
+        parts["points"] = _looking_loss(traces.points_KS[:, :images], batch.point_cells_KP)
+        parts["pairs"] = _looking_loss(traces.pairs_LS[:, images:], batch.pair_columns_LT)
+        parts["decisive"] = _looking_loss(traces.decisive_QS[:, images:], batch.decisive_QT)
         for name, describe, hidden, index, words in (
-            ("mention_words", self.model.described, traces.mentioned_RTD, batch.mentions_M, batch.mention_words_MW),
-            ("point_words", self.model.described, traces.pointed_RTD, batch.points_K, batch.point_words_KW),
-            ("pair_words", self.model.related, traces.pointed_RTD, batch.pairs_L, batch.pair_words_LW),
+            (
+                "mention_words",
+                self.model.described,
+                traces.mentioned_RTD,
+                batch.places.mentions_M,
+                batch.mention_words_MW,
+            ),
+            ("point_words", self.model.described, traces.pointed_RTD, batch.places.points_K, batch.point_words_KW),
+            ("pair_words", self.model.related, traces.pointed_RTD, batch.related_L, batch.pair_words_LW),
         ):
             parts[name] = _description_loss(describe, hidden, index, words)
         parts["options"] = self._options_loss(traces, batch)
@@ -196,6 +200,7 @@ class NanoTask(Task):
             "words": guide * train.word_weight,
             "mentions": guide * train.mention_weight,
             "points": guide * train.point_weight,
+            "pairs": guide * train.point_weight,
             "mention_words": guide * train.describe_weight,
             "point_words": guide * train.describe_weight,
             "pair_words": guide * train.describe_weight,
@@ -274,12 +279,11 @@ def _description_loss(
     return loss.mean()
 
 
-def _looking_loss(looks_RTC: Tensor, index_M: Tensor, wanted_MC: Tensor) -> Tensor:
-    """How far the log-attention of the indexed tokens is from the cells, or words, that they should look at."""
-    if len(index_M) == 0:
-        return looks_RTC.new_zeros(())
-    found = looks_RTC.flatten(0, 1)[index_M]
-    return -((found * wanted_MC).sum(-1) / wanted_MC.sum(-1)).mean()
+def _looking_loss(looks_NC: Tensor, wanted_NC: Tensor) -> Tensor:
+    """How far log-attentions are from the cells, or words, that they should look at."""
+    if len(looks_NC) == 0:
+        return looks_NC.new_zeros(())
+    return -((looks_NC * wanted_NC).sum(-1) / wanted_NC.sum(-1)).mean()
 
 
 def _graphs(pictures: Pictures, config: RunConfig) -> dict[str, ImageGraph]:

@@ -6,7 +6,7 @@ W words a cell or a thing may carry.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,11 +14,13 @@ import torch
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
+from ruvlm.models.nano import Places
 from ruvlm.models.text import EOS
 from ruvlm.schema import LETTERS, Box, Region
 from ruvlm.training.grounding import (
     CELL_WORDS,
     IGNORED,
+    PAIR_WORDS,
     Lexicon,
     compared,
     covered_cells,
@@ -27,6 +29,7 @@ from ruvlm.training.grounding import (
     inside,
     names,
     relation,
+    same_colour,
 )
 from ruvlm.training.texts import Asked
 
@@ -35,9 +38,8 @@ from ruvlm.training.texts import Asked
 class PackedBatch:
     """One step's tensors.
 
-    `slots` are the columns of the tokens that answer; `answers` and `ends` are indices into the flattened [R, A] slots,
-    the other indices into the flattened [R, T] rows. `answers` predict `targets`; `decisive` are the columns that the
-    end of a prompt should look at.
+    `answers` are indices into the flattened [R, A] slots, other indices into the flattened [R, T] rows. `answers` predict `targets`. `decisive` and `pair_columns`
+    are the columns that the end of a prompt, and the second of two compared things, should look at.
     """
 
     pixels_BCSS: Tensor
@@ -45,20 +47,18 @@ class PackedBatch:
     positions_RT: Tensor
     owner_R: Tensor
     mask: Tensor
-    slots_RA: Tensor
+    places: Places
     answers_N: Tensor
     targets_N: Tensor
     weights_N: Tensor
     words_BPW: Tensor
-    mentions_M: Tensor
     mention_cells_MP: Tensor
     mention_words_MW: Tensor
-    points_K: Tensor
     point_cells_KP: Tensor
     point_words_KW: Tensor
-    pairs_L: Tensor
+    pair_columns_LT: Tensor
+    related_L: Tensor
     pair_words_LW: Tensor
-    ends_Q: Tensor
     decisive_QT: Tensor
     options_C5: Tensor
     option_letters_C5: Tensor
@@ -66,14 +66,14 @@ class PackedBatch:
     questions: int
 
     def to(self, device: torch.device) -> PackedBatch:
-        return PackedBatch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in self.__dict__.items()})
+        return PackedBatch(**{k: v if isinstance(v, int) else v.to(device) for k, v in self.__dict__.items()})
 
 
 class Packer:
     """Turns pictures with their chosen questions into PackedBatch: questions share rows of about `row_length` tokens."""
 
     def __init__(
-        self, tokenizer: Tokenizer, grid: int, max_positions: int, weights: dict[str, float], row_length: int = 48
+        self, tokenizer: Tokenizer, grid: int, max_positions: int, weights: Mapping[str, float], row_length: int = 48
     ) -> None:
         self.tokenizer = tokenizer
         self.lexicon = Lexicon(tokenizer)
@@ -108,21 +108,25 @@ class Packer:
             positions_RT=torch.from_numpy(positions),
             owner_R=torch.tensor([row.owner for row in rows]),
             mask=self._mask(segments),
-            slots_RA=slots,
+            places=Places(
+                slots,
+                mentions_M=_joined([n * length + np.asarray(row.mentions) for n, row in enumerate(rows)]),
+                seconds_L=_joined([n * length + np.asarray(row.seconds) for n, row in enumerate(rows)]),
+                points_K=_joined([n * length + np.asarray(row.points) for n, row in enumerate(rows)]),
+                ends_Q=_joined([n * slots.shape[1] + np.asarray(row.ends) for n, row in enumerate(rows)]),
+            ),
             answers_N=_joined([n * slots.shape[1] + np.arange(len(row.answers)) for n, row in enumerate(rows)]),
             targets_N=_joined([np.asarray(row.targets) for row in rows]),
             weights_N=torch.tensor([weight for row in rows for weight in row.weights]),
             words_BPW=torch.from_numpy(words.astype(np.int64)),
-            mentions_M=_joined([n * length + np.asarray(row.mentions) for n, row in enumerate(rows)]),
             mention_cells_MP=self._cells([(region.box,) for region in mentioned]),
             mention_words_MW=self._words([description(region) for region in mentioned]),
-            points_K=_joined([n * length + np.asarray(row.points) for n, row in enumerate(rows)]),
             point_cells_KP=self._cells([tuple(region.box for region in regions) for regions in pointed]),
             # several things are only named: their colours would not be anyone's
             point_words_KW=self._words([description(r[0]) if len(r) == 1 else names(r) for r in pointed]),
-            pairs_L=_joined([n * length + np.asarray(row.pairs) for n, row in enumerate(rows)]),
-            pair_words_LW=self._words([relation(*pair) for row in rows for pair in row.paired]),
-            ends_Q=_joined([n * slots.shape[1] + np.asarray(row.ends) for n, row in enumerate(rows)]),
+            pair_columns_LT=_marked([[column] for row in rows for column in row.firsts], length),
+            related_L=_joined([n * length + np.asarray(row.pairs) for n, row in enumerate(rows)]),
+            pair_words_LW=self._words([relation(*pair) for row in rows for pair in row.paired], PAIR_WORDS),
             decisive_QT=_marked([columns for row in rows for columns in row.decisive], length),
             **self._choice_tensors(rows, length),
             questions=len(flat),
@@ -150,11 +154,11 @@ class Packer:
             "right_C": torch.tensor(right, dtype=torch.long),
         }
 
-    def _words(self, groups: Sequence[tuple[str, ...]]) -> Tensor:
+    def _words(self, groups: Sequence[tuple[str, ...]], most: int = CELL_WORDS) -> Tensor:
         """Token ids of each thing's words, padded with IGNORED. [len(groups), W]."""
-        tokens = [[self.lexicon.token(word) for word in words[:CELL_WORDS]] for words in groups]
-        rows = [[*row, *[IGNORED] * (CELL_WORDS - len(row))] for row in tokens]
-        return torch.tensor(rows, dtype=torch.long).reshape(-1, CELL_WORDS)
+        tokens = [[self.lexicon.token(word) for word in words[:most]] for words in groups]
+        rows = [[*row, *[IGNORED] * (most - len(row))] for row in tokens]
+        return torch.tensor(rows, dtype=torch.long).reshape(-1, most)
 
     def _answer(self, text: str) -> list[int]:
         """Tokens of an answer; there are few different ones."""
@@ -225,6 +229,8 @@ class _Row:
     mentioned: list[Region] = field(default_factory=list)
     points: list[int] = field(default_factory=list)
     pointed: list[tuple[Region, ...]] = field(default_factory=list)
+    seconds: list[int] = field(default_factory=list)
+    firsts: list[int] = field(default_factory=list)
     pairs: list[int] = field(default_factory=list)
     paired: list[tuple[Region, Region]] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
@@ -262,12 +268,21 @@ class _Row:
         if item.example.answer_regions:
             self.points.append(last)
             self.pointed.append(item.example.answer_regions)
-        pair = compared(item.example)
-        if pair is not None:
-            self.pairs.append(last)
-            self.paired.append(pair)
+        ends = {}
         for mention in item.example.mentions:
             tokens = inside(prompt, mention.start, mention.end)
             if tokens:
+                ends[mention] = start + tokens[-1]
                 self.mentions.append(start + tokens[-1])
                 self.mentioned.append(mention.region)
+        pair = compared(item.example)
+        first, second = (ends.get(mention) for mention in item.example.mentions[:2]) if pair else (None, None)
+        if pair is None or first is None or second is None:
+            return
+        # the second of two mentions is the first place where both are known
+        self.pairs += [second, last]
+        self.paired += [pair, pair]
+        alike = same_colour(*pair)
+        if alike is not None:
+            self.seconds.append(second)
+            self.firsts.append(first if alike else second)

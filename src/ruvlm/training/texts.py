@@ -13,7 +13,8 @@ from ruvlm.schema import LETTERS, Example
 
 # a letter is one token of a long question, yet all that the question teaches
 LETTER_WEIGHT = 3.0
-OPEN_SHARE = 0.3
+OPEN_CHOICE_WEIGHT = 2.0
+OPEN_SHARE = 0.4
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,13 @@ class Asked:
 def type_weights(examples: Iterable[Example]) -> dict[str, float]:
     """Weights of the answers' loss by detailed type: rare types, often the hard ones, count more.
 
-    The inverse square root of a type's share, relative to the mean and within 0.6–3. Letters have LETTER_WEIGHT.
+    The inverse square root of a type's share, relative to the mean and within 0.6–3. A multiple choice has a weight of
+    its own.
     """
     counts = Counter(example.detailed for example in examples if example.detailed)
     mean = counts.total() / max(1, len(counts))
     weights = {kind: min(3.0, max(0.6, (mean / count) ** 0.5)) for kind, count in counts.items()}
-    return {**weights, "letters": LETTER_WEIGHT}
+    return {**weights, "letters": LETTER_WEIGHT, "open choice": OPEN_CHOICE_WEIGHT}
 
 
 def training_text(example: Example, rng: np.random.Generator, plain_share: float = 0.1) -> Asked:

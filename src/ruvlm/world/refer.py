@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 
@@ -99,6 +99,11 @@ class Namer:
             words.append(COLOURS[key].word if attribute == "color" else SIZES[key])  # type: ignore[index]
             steps.append((f"filter {attribute}", key or ""))
         return Reference(noun_of(thing.kind), tuple(words), tuple(steps), thing)
+
+    def sought(self, kind: str, colour: str | None = None) -> Reference:
+        """As `absent`, but if exactly one such thing is there the phrase mentions it."""
+        found = [t for t in self.by_kind.get(kind, ()) if colour in (None, t.colour)]
+        return replace(self.absent(kind, colour), thing=found[0] if len(found) == 1 else None)
 
     def absent(self, kind: str, colour: str | None = None) -> Reference:
         """A phrase for a kind, or a coloured kind, that need not be in the scene."""

@@ -39,7 +39,7 @@ def _exist_both(asker: Asker, form: Form, joint: str, present: tuple[bool, bool]
     kinds = _two_kinds(asker, present)
     if not kinds:
         return None
-    names = tuple(asker.namer.absent(kind) for kind in kinds)
+    names = tuple(asker.namer.sought(kind) for kind in kinds)
     facts: frozenset[Fact] = frozenset(existence(kind, there) for kind, there in zip(kinds, present, strict=True))
     if joint == "или":
         wordings: tuple[str, ...] = ("Есть ли на картинке {0:nomn} или {1:nomn}?", "На картинке есть {0:nomn} или {1:nomn}?")
@@ -81,7 +81,7 @@ def ask_colour_or(asker: Asker) -> Draft | None:
         members = asker.namer.by_kind[kind]
         colours = {t.colour for t in members}
         colour = asker.rng.choice([c for c in (COLOURS if truth else asker.palette(kind)) if (c in colours) is truth])
-        names.append(asker.namer.absent(kind, colour))
+        names.append(asker.namer.sought(kind, colour))
         facts |= {existence(kind, True, colour)} if truth else {colour_fact(t) for t in members}
         things += [t.id for t in members if (truth and t.colour == colour) or not asker.want]
     needs = frozenset(f for f in facts if f[0] == "exists") if asker.want else frozenset(facts)

@@ -30,7 +30,7 @@ def ask_exist(asker: Asker) -> Draft | None:
         kind = asker.rng.choice([k for k in asker.namer.by_kind if k in KINDS])
     else:
         kind = asker.rng.choice(asker.absent_kinds)
-    name = asker.namer.absent(kind)
+    name = asker.namer.sought(kind)
     fact = frozenset({existence(kind, asker.want)})
     wordings = ("Есть ли на картинке {0:nomn}?", "На картинке есть {0:nomn}?", "Здесь есть {0:nomn}?")
     full = "Да, на картинке есть {0:nomn}." if asker.want else "Нет, {0:gent} на картинке нет."
@@ -45,7 +45,7 @@ def ask_exist_colour(asker: Asker) -> Draft | None:
     kind = picked[0].kind
     colours = {t.colour for t in asker.namer.by_kind[kind]}
     colour = picked[0].colour if asker.want else asker.rng.choice([c for c in asker.palette(kind) if c not in colours])
-    name = asker.namer.absent(kind, colour)
+    name = asker.namer.sought(kind, colour)
     members = asker.namer.by_kind[kind]
     fact = frozenset({existence(kind, asker.want, colour)})
     needs = fact if asker.want else frozenset(colour_fact(t) for t in members)
