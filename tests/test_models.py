@@ -93,7 +93,8 @@ def test_a_batch_answers_as_one_by_one(runs: Path, world: Path, protocol: str) -
 
 def test_packed_rows_predict_as_separate_ones(runs: Path, world: Path) -> None:
     """Questions that share a row do not see one another."""
-    from ruvlm.training.packing import Packer, training_text
+    from ruvlm.training.packing import Packer
+    from ruvlm.training.texts import training_text
 
     backend = load_local(str(runs / "nano"), torch.device("cpu"))
     model = backend.model  # type: ignore[attr-defined]
@@ -108,9 +109,14 @@ def test_packed_rows_predict_as_separate_ones(runs: Path, world: Path) -> None:
         batch = packer.pack(pixels, words, [asked])
         with torch.no_grad():
             traces = model.rows(
-                model.prefix(batch.pixels_BCSS), batch.ids_RT, batch.positions_RT, batch.owner_R, batch.mask
+                model.prefix(batch.pixels_BCSS),
+                batch.ids_RT,
+                batch.positions_RT,
+                batch.owner_R,
+                batch.mask,
+                batch.places,
             )
-            logits = model.logits(traces.last_RTD.flatten(0, 1)[batch.answers_N])
+            logits = model.logits(traces.last_RAD.flatten(0, 1)[batch.answers_N])
         return {"n": len(batch.answers_N), "sum": logits.double().sum()}
 
     together = predicted(texts)

@@ -36,6 +36,37 @@ def test_mmbench_extraction(shared: Path, rule, key: str) -> None:  # type: igno
     assert [c["id"] for c, letter in zip(cases, read, strict=True) if letter != c[key]] == []
 
 
+def test_parse_and_match_on_the_command_line(shared: Path, ruvlm) -> None:  # type: ignore[no-untyped-def]
+    path = shared / "parity" / "mmbench_extract_cases.jsonl"
+    ran = ruvlm("parse", path, "--rule", "mmbench-ru/lmms", "--json")
+    assert ran.code == 0
+    assert [json.loads(line)["letter"] for line in ran.out.splitlines()] == [c["lmms_eval"] for c in _lines(path)]
+    path = shared / "parity" / "gqa_scoring_cases.jsonl"
+    ran = ruvlm("match", path, "--rule", "gqa-ru/lmms", "--json")
+    wanted = [bool(c["lmms_eval_exact_match"]) for c in _lines(path)]
+    assert [json.loads(line)["correct"] for line in ran.out.splitlines()] == wanted
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"prediction": "A"}', "options"),
+        ('{"prediction": "A", "options": {"Ж": "x"}}', "options"),
+        ('{"prediction": 5, "options": ["x", "y"]}', "prediction"),
+        ('{"prediction": "A", "options": ["x", 7]}', "7"),
+        ("[1]", "не объект"),
+        ("{", "не JSON"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, ruvlm, line: str, said: str) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "answers.jsonl"
+    path.write_text('{"prediction": "A", "options": ["стол", "стул"]}\n' + line + "\n", encoding="utf-8")
+    ran = ruvlm("parse", path)
+    assert ran.code == 2
+    assert "строка 2" in ran.err
+    assert said in ran.err
+
+
 @pytest.mark.parametrize("name", ["clean", "uninferable", "missing_rotations"])
 @pytest.mark.parametrize("key", ["lmms_openai_api_down_seed2680", "lmms_static", "vlmevalkit_exact"])
 def test_circular_figures(shared: Path, name: str, key: str) -> None:

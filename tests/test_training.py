@@ -74,7 +74,6 @@ def test_ctrl_c_saves_and_resume_goes_on(world: Path, tmp_path: Path) -> None:
     assert (tmp_path / "n" / "final_model").is_dir()
 
 
-@pytest.mark.xfail(strict=False, reason="not bit-exact yet, cause not found (issue 5)")
 def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(world: Path, tmp_path: Path) -> None:
     """CPU, fp32: stopping between steps and going on changes nothing."""
     from ruvlm.config import load_config

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ruvlm.errors import DataError
+from ruvlm.evaluation.jsonl import read_jsonl
 from ruvlm.evaluation.judge import disagreements
 from ruvlm.evaluation.match import MATCHERS
 from ruvlm.evaluation.stats import score_columns
@@ -24,7 +24,7 @@ def score_file(path: Path) -> Result:
 
     Raises DataError naming file, line and field.
     """
-    rows = _read(path)
+    rows = read_jsonl(path)
     predicted = _column(path, rows, PREDICTION, "ответа модели")
     gold = _column(path, rows, GOLD, "верного ответа")
     cluster = next((name for name in CLUSTER if all(name in row for row in rows)), None)
@@ -39,31 +39,6 @@ def score_file(path: Path) -> Result:
     scores = dict(zip(names, score_columns(clusters, right, np.ones_like(right)), strict=True))
     how = f"интервалы – по картинкам (поле {cluster})" if cluster else "картинки не названы: интервалы – по строкам"
     return Result(len(rows), scores, notes=(*disagreements(names, right), how))
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise DataError(f"Файла {path} нет: проверьте путь.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: это не текст в UTF-8 (байт {error.start}): нужен JSONL.") from error
-    except OSError as error:
-        raise DataError(f"{path} не удалось прочитать ({error.strerror}).") from error
-    rows = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}, строка {number}: это не JSON («{line[:60]}»): исправьте строку.") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{path}, строка {number}: «{line[:60]}» – не объект с полями: исправьте строку.")
-        rows.append(row)
-    if not rows:
-        raise DataError(f"{path}: файл пуст, оценивать нечего.")
-    return rows
 
 
 def _column(path: Path, rows: list[dict[str, Any]], names: tuple[str, ...], what: str) -> str:

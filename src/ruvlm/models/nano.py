@@ -23,6 +23,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from ruvlm.models.nano_config import NanoConfig
 
 EMBEDDING_STD = 0.4
+HIDDEN = -1e4
 
 
 class Stem(nn.Module):
@@ -74,6 +75,13 @@ class Layer(nn.Module):
         q, k = F.layer_norm(q, size), F.layer_norm(k, size)
         return q.transpose(1, 2) * self.sharpness, k.transpose(1, 2), v.transpose(1, 2)
 
+    def keys_values(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values only, each [B, H, T, D / H]."""
+        width = x_BTD.shape[-1]
+        normed = F.layer_norm(x_BTD, (width,), self.norms[0])
+        k, v = (self._headed(x) for x in F.linear(normed, self.qkv.weight[width:]).chunk(2, -1))
+        return F.layer_norm(k, (k.shape[-1],)), v
+
     def finish(self, x_BTD: Tensor, attended_BHTd: Tensor) -> Tensor:
         """The rest of the layer after attention."""
         x = x_BTD + self.out(attended_BHTd.transpose(1, 2).flatten(2))
@@ -92,17 +100,17 @@ class Layer(nn.Module):
         return self.finish(x_BPD, F.scaled_dot_product_attention(q, k, v)), k, v
 
     def forward_rows(
-        self, x_RTD: Tensor, keys: Tensor, values: Tensor, owner_R: Tensor, mask: Tensor, look_N: Tensor | None
+        self, x_RTD: Tensor, keys: Tensor, values: Tensor, owner_R: Tensor, bias: Tensor, look_N: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Rows of text attend to their picture's keys and values [B, H, P, d] and, under `mask`, to themselves.
+        """Rows of text attend to their picture's keys and values [B, H, P, d] and, under `bias`, to themselves.
 
         Also where head 0 of the tokens `look_N` (indices into [R, T]) looks: training teaches it. [N, P + T].
         """
         q, k, v = self.project(x_RTD)
         k = torch.cat([keys[owner_R], k], dim=2)
         v = torch.cat([values[owner_R], v], dim=2)
-        out = self.finish(x_RTD, F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
-        return out, None if look_N is None else log_attention(q, k, mask, look_N)
+        out = self.finish(x_RTD, F.scaled_dot_product_attention(q, k, v, attn_mask=bias))
+        return out, None if look_N is None else log_attention(q, k, bias, look_N)
 
     def forward_slots(
         self,
@@ -110,7 +118,7 @@ class Layer(nn.Module):
         keys: Tensor,
         values: Tensor,
         owner_R: Tensor,
-        mask: Tensor,
+        bias: Tensor,
         slots_RA: Tensor,
         look_N: Tensor,
     ) -> tuple[Tensor, Tensor]:
@@ -119,29 +127,40 @@ class Layer(nn.Module):
         `look_N` are indices into [R, A].
         """
         width = x_RTD.shape[-1]
-        normed = F.layer_norm(x_RTD, (width,), self.norms[0])
         at_RAD = slots_RA[..., None].expand(-1, -1, width)
-        q = self._headed(F.linear(normed.gather(1, at_RAD), self.qkv.weight[:width]))
-        k, v = (self._headed(x) for x in F.linear(normed, self.qkv.weight[width:]).chunk(2, -1))
-        size = (q.shape[-1],)
-        q, k = F.layer_norm(q, size) * self.sharpness, F.layer_norm(k, size)
+        normed = F.layer_norm(x_RTD.gather(1, at_RAD), (width,), self.norms[0])
+        q = self._headed(F.linear(normed, self.qkv.weight[:width]))
+        q = F.layer_norm(q, (q.shape[-1],)) * self.sharpness
+        k, v = self.keys_values(x_RTD)
         k = torch.cat([keys[owner_R], k], dim=2)
         v = torch.cat([values[owner_R], v], dim=2)
-        mask = mask[:, 0].gather(1, slots_RA[..., None].expand(-1, -1, mask.shape[-1]))[:, None]
-        out = self.finish(x_RTD.gather(1, at_RAD), F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
-        return out, log_attention(q, k, mask, look_N)
+        bias = bias[:, 0].gather(1, slots_RA[..., None].expand(-1, -1, bias.shape[-1]))[:, None]
+        out = self.finish(x_RTD.gather(1, at_RAD), F.scaled_dot_product_attention(q, k, v, attn_mask=bias))
+        return out, log_attention(q, k, bias, look_N)
+
+    def match(self, x_RTD: Tensor, index_M: Tensor) -> Tensor:
+        """Scores of head 0 between the tokens `index_M`, indices into [R, T], wherever they stand. [M, M]."""
+        width = x_RTD.shape[-1]
+        normed = F.layer_norm(x_RTD.flatten(0, 1)[index_M], (width,), self.norms[0])
+        size = width // self.heads
+        q = F.layer_norm(F.linear(normed, self.qkv.weight[:size]), (size,)) * self.sharpness[0, 0]
+        k = F.layer_norm(F.linear(normed, self.qkv.weight[width : width + size]), (size,))
+        return q @ k.T * size**-0.5
 
     def _headed(self, x_BTD: Tensor) -> Tensor:
         batch, length, width = x_BTD.shape
         return x_BTD.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
 
 
-def log_attention(q_BHTd: Tensor, k_BHSd: Tensor, mask: Tensor, look_N: Tensor) -> Tensor:
-    """Where head 0 of the tokens `look_N`, indices into [B, T], looks, as log-probabilities. [N, S]."""
+def log_attention(q_BHTd: Tensor, k_BHSd: Tensor, bias: Tensor, look_N: Tensor) -> Tensor:
+    """Where head 0 of the tokens `look_N`, indices into [B, T], looks, as log-probabilities. [N, S].
+
+    `bias` [B, 1, T, S] is 0 where a token may look and HIDDEN where not.
+    """
     q_Nd = q_BHTd[:, 0].flatten(0, 1)[look_N]
     k_NSd = k_BHSd[:, 0][look_N // q_BHTd.shape[2]]
     scores = torch.bmm(k_NSd, q_Nd[..., None])[..., 0] * q_Nd.shape[-1] ** -0.5
-    return scores.masked_fill(~mask[:, 0].flatten(0, 1)[look_N], -1e4).float().log_softmax(-1)
+    return (scores + bias[:, 0].flatten(0, 1)[look_N]).float().log_softmax(-1)
 
 
 @dataclass(frozen=True)
@@ -177,13 +196,14 @@ class Traces:
 
     In an early layer a word finds the thing it names (`mentions`), in the next a second thing the first one if they
     are alike (`pairs`), in a late one the end of the prompt finds the thing that the answer is about (`points`), in the
-    last the words that decide (`decisive`). `mentioned`, `pointed` and `weighed` are the hidden states after the first
+    last the words that decide (`decisive`). `alike` are the scores by which mentions find like ones. `mentioned`, `pointed` and `weighed` are the hidden states after the first
     and third of these and before the last.
     """
 
     last_RAD: Tensor
     mentions_MS: Tensor
     pairs_LS: Tensor
+    alike_MM: Tensor
     points_KS: Tensor
     decisive_QS: Tensor
     mentioned_RTD: Tensor
@@ -260,10 +280,10 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         x = self.placed(seen)
         keys, values = [], []
         for number, layer in enumerate(self.layers):
-            if number + 1 < len(self.layers):
+            if number < self.seeing_layers:
                 x, k, v = layer.forward_prefix(x)
-            else:  # nothing reads the pictures' last hidden states
-                _, k, v = layer.project(x)
+            else:
+                k, v = layer.keys_values(x)
             keys.append(k)
             values.append(v)
         return Prefix(seen, tuple(keys), tuple(values))
@@ -273,6 +293,7 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
     ) -> Traces:
         """Run rows of text after their pictures. `mask` [R, 1, T, P + T], True = may look."""
         x = self.read(ids_RT, positions_RT)
+        bias = torch.zeros(mask.shape, dtype=x.dtype, device=x.device).masked_fill_(~mask, HIDDEN)
         looks: dict[int, Any] = {}
         states: dict[int, Tensor] = {}
         last = len(self.layers) - 1
@@ -280,14 +301,15 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         taught = {early: places.mentions_M, middle: places.seconds_L, late: places.points_K}
         for number, layer in enumerate(self.layers[:last]):
             x, looks[number] = layer.forward_rows(
-                x, prefix.keys[number], prefix.values[number], owner_R, mask, taught.get(number)
+                x, prefix.keys[number], prefix.values[number], owner_R, bias, taught.get(number)
             )
             states[number] = x
+        alike = self.layers[middle].match(states[early], places.mentions_M)
         answering, decisive = self.layers[last].forward_slots(
-            x, prefix.keys[last], prefix.values[last], owner_R, mask, places.slots_RA, places.ends_Q
+            x, prefix.keys[last], prefix.values[last], owner_R, bias, places.slots_RA, places.ends_Q
         )
         return Traces(
-            answering, looks[early], looks[middle], looks[late], decisive, states[early], states[late], x
+            answering, looks[early], looks[middle], alike, looks[late], decisive, states[early], states[late], x
         )  # fmt: skip
 
     def described(self, hidden_ND: Tensor) -> Tensor:
@@ -301,6 +323,14 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def _worded(self, hidden_ND: Tensor) -> Tensor:
         normed = F.layer_norm(hidden_ND, (hidden_ND.shape[-1],), self.see_norm)
         return F.linear(normed, self.embed.weight)
+
+    @property
+    def seeing_layers(self) -> int:
+        """How many layers work on the visual tokens; later ones read what these left.
+
+        Nothing is looked for in the picture after the last taught layer, so its own keys are the last that matter.
+        """
+        return self.taught_layers[-1]
 
     @property
     def taught_layers(self) -> tuple[int, int, int]:
@@ -331,7 +361,8 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         x, _positions = self._embedded(input_ids, is_image, pixel_values, attention_mask, past)
         mask = self._mask(is_image, attention_mask, past)
         for number, layer in enumerate(self.layers):
-            x = layer(x, mask, past_key_values, number)
+            done = layer(x, mask, past_key_values, number)
+            x = done if number < self.seeing_layers else torch.where(is_image[..., None], x, done)
         kept = x[:, -logits_to_keep:] if logits_to_keep else x
         logits = self.logits(kept)
         loss = None

@@ -19,6 +19,7 @@ from ruvlm.models.text import EOS
 from ruvlm.schema import LETTERS, Box, Region
 from ruvlm.training.grounding import (
     CELL_WORDS,
+    COLOURS,
     IGNORED,
     PAIR_WORDS,
     Lexicon,
@@ -54,6 +55,8 @@ class PackedBatch:
     words_BPW: Tensor
     mention_cells_MP: Tensor
     mention_words_MW: Tensor
+    mention_colours_M: Tensor
+    mention_things_M: Tensor
     point_cells_KP: Tensor
     point_words_KW: Tensor
     pair_columns_LT: Tensor
@@ -121,6 +124,8 @@ class Packer:
             words_BPW=torch.from_numpy(words.astype(np.int64)),
             mention_cells_MP=self._cells([(region.box,) for region in mentioned]),
             mention_words_MW=self._words([description(region) for region in mentioned]),
+            mention_colours_M=torch.tensor([self._colour(region) for region in mentioned], dtype=torch.long),
+            mention_things_M=_numbered([(row.owner, region) for row in rows for region in row.mentioned]),
             point_cells_KP=self._cells([tuple(region.box for region in regions) for regions in pointed]),
             # several things are only named: their colours would not be anyone's
             point_words_KW=self._words([description(r[0]) if len(r) == 1 else names(r) for r in pointed]),
@@ -159,6 +164,10 @@ class Packer:
         tokens = [[self.lexicon.token(word) for word in words[:most]] for words in groups]
         rows = [[*row, *[IGNORED] * (most - len(row))] for row in tokens]
         return torch.tensor(rows, dtype=torch.long).reshape(-1, most)
+
+    def _colour(self, region: Region) -> int:
+        """The token of a thing's colour, IGNORED where it has none."""
+        return next((self.lexicon.token(word) for word in region.words if word in COLOURS), IGNORED)
 
     def _answer(self, text: str) -> list[int]:
         """Tokens of an answer; there are few different ones."""
@@ -200,6 +209,12 @@ class Packer:
 def _joined(parts: Iterable[np.ndarray]) -> Tensor:
     found = [part.astype(np.int64) for part in parts if part.size]
     return torch.from_numpy(np.concatenate(found)) if found else torch.zeros(0, dtype=torch.long)
+
+
+def _numbered(things: Sequence[tuple[int, Region]]) -> Tensor:
+    """A number for each thing, the same for equal ones. [M]."""
+    numbers: dict[tuple[int, Region], int] = {}
+    return torch.tensor([numbers.setdefault(thing, len(numbers)) for thing in things], dtype=torch.long)
 
 
 def _padded(lists: Sequence[Sequence[int]], fill: int) -> Tensor:

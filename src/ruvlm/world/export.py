@@ -103,6 +103,7 @@ def _make_gqa(chunk: Chunk) -> Tables:
     sampler = SceneSampler(chunk.level, plan.held_out)
     balancer = Balancer(chunk.level, rng)
     tables = Tables([], [], [], [], [])
+    made = dict.fromkeys(range(len(choice_entries(chunk.level))), 0)
     side = SIDE[chunk.level]
     for number in range(chunk.first, chunk.first + chunk.count):
         scene = sampler.sample(f"{plan.code}{number:06d}", rng)
@@ -112,24 +113,27 @@ def _make_gqa(chunk: Chunk) -> Tables:
         tables.instructions.extend(gqa_rows(scene, questions, (plan.code * 1_000_000 + number) * 100))
         tables.scenes.append(scene_graph_row(scene, side))
         if plan.shared:
-            for index, choice in enumerate(_asked(scene, plan, rng, chunk.level), number * plan.choices):
+            for index, choice in enumerate(_asked(scene, plan, rng, chunk.level, made), number * plan.choices):
                 tables.choices.extend(mmbench_rows(choice, picture, index, plan.name, _source(chunk), rotations=False))
                 tables.groundings.append(grounding_row(choice, index, scene.id))
     return tables
 
 
-def _asked(scene: SceneGraph, plan: SplitPlan, rng: random.Random, level: str) -> list[Choice]:
-    """Up to plan.choices multiple-choice questions about a picture that has its GQA questions already."""
+def _asked(scene: SceneGraph, plan: SplitPlan, rng: random.Random, level: str, made: dict[int, int]) -> list[Choice]:
+    """Up to plan.choices multiple-choice questions about a picture that has its GQA questions already.
+
+    Forms are tried by the largest deficit against their share; `made` keeps count over pictures.
+    """
     asker = Asker(scene, rng, plan.held_out)
-    entries = [entry for entry in choice_entries(level) if not entry.prepare]
+    entries = choice_entries(level)
     found: dict[str, Choice] = {}
-    for _ in range(plan.choices * 4):
-        entry = rng.choices(entries, [e.share for e in entries])[0]
-        choice = entry.ask(asker, rng.randrange(12))
-        if choice is not None:
-            found.setdefault(choice.text, choice)
-        if len(found) == plan.choices:
-            break
+    for _ in range(2):
+        rank = {k: (made[k] + rng.random()) / entries[k].share for k in made if not entries[k].prepare}
+        for kind in sorted(rank, key=lambda k: rank[k]):
+            choice = entries[kind].ask(asker, rng.randrange(12))
+            if choice is not None and choice.text not in found and len(found) < plan.choices:
+                found[choice.text] = choice
+                made[kind] += 1
     return list(found.values())
 
 

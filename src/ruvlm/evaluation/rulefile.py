@@ -1,0 +1,55 @@
+"""A rule applied to a file, line by line: how each answer is read, whether each pair matches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ruvlm.errors import ConfigError, DataError
+from ruvlm.evaluation.jsonl import Row, read_jsonl, text_field
+from ruvlm.evaluation.judge import READERS
+from ruvlm.evaluation.match import MATCHERS
+from ruvlm.evaluation.parse import Reading
+from ruvlm.schema import LETTERS
+
+PREDICTION = ("prediction", "pred")
+GOLD = ("gold", "answer")
+
+
+def parse_file(path: Path, rule: str) -> list[Reading]:
+    """The letter of each line's `prediction` among its `options` (an object by letters, or a list). Raises RuvlmError."""
+    if rule not in READERS:
+        raise ConfigError(f"Правила чтения «{rule}» нет: есть {', '.join(READERS)}.")
+    read = READERS[rule]
+    return [
+        read(text_field(path, number, row, PREDICTION), _options(path, number, row))
+        for number, row in enumerate(read_jsonl(path), 1)
+    ]
+
+
+def match_file(path: Path, rule: str) -> list[bool]:
+    """Whether each line's `pred` is right against its `gold`. Raises RuvlmError."""
+    if rule not in MATCHERS:
+        raise ConfigError(f"Правила сравнения «{rule}» нет: есть {', '.join(MATCHERS)}.")
+    match = MATCHERS[rule]
+    return [
+        match(text_field(path, number, row, PREDICTION), text_field(path, number, row, GOLD))
+        for number, row in enumerate(read_jsonl(path), 1)
+    ]
+
+
+def _options(path: Path, number: int, row: Row) -> list[str | None]:
+    given = row.get("options")
+    if isinstance(given, dict) and given and set(given) <= set(LETTERS):
+        values = [given.get(letter) for letter in LETTERS]
+    elif isinstance(given, list) and 0 < len(given) <= len(LETTERS):
+        values = list(given)
+    else:
+        raise DataError(
+            f"{path}, строка {number}: поле «options» = {str(given)[:60]}, а нужен список или объект с буквами {LETTERS}."
+        )
+    wrong = [value for value in values if not (value is None or isinstance(value, str))]
+    if wrong:
+        raise DataError(f"{path}, строка {number}: вариант {wrong[0]!r} в «options» – не текст: исправьте строку.")
+    while values and values[-1] is None:
+        values.pop()
+    return values
