@@ -99,3 +99,15 @@ def test_group_arithmetic_of_the_real_set(shared: Path) -> None:
     examples = [example(row["index"], 4, row["category"]) for row in rows]
     groups = groups_of(examples, [True] * len(rows))
     assert (len(rows), len(groups), sum(g.based for g in groups)) == (3910, 1109, 1045)
+
+
+def test_score_explains_where_rules_differ(tmp_path: Path, ruvlm: Run) -> None:
+    rows = [("стол", "стол"), ("Зеленый", "зелёный"), ("столом", "стол"), ("кот", "стол"), ("стол.", "стол")]
+    path = tmp_path / "answers.jsonl"
+    lines = [json.dumps({"prediction": a, "gold": b}, ensure_ascii=False) for a, b in rows]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    found = [json.loads(line) for line in ruvlm("score", path, "--explain", "--json").out.splitlines()]
+    assert [row["line"] for row in found] == [2, 3, 5]
+    assert [row["right_by"] for row in found] == [
+        ["gqa-ru/ru", "gqa-ru/lemma"], ["gqa-ru/lemma"], ["gqa-ru/lmms", "gqa-ru/ru", "gqa-ru/lemma"],
+    ]  # fmt: skip

@@ -23,7 +23,7 @@ def test_a_real_models_answers_score_as_its_author_says(shared: Path, ruvlm: Run
     assert (found["n"], score["n"], score["correct"]) == (300, 300, 139)
     assert score["value"] == pytest.approx(46.3333, abs=1e-3)
     assert score["low"] < score["value"] < score["high"]
-    assert set(found["scores"]) == {"gqa-ru/lmms", "gqa-ru/ru", "gqa-ru/lemma"}
+    assert set(found["scores"]) == {"gqa-ru/lmms", "gqa-ru/ru", "gqa-ru/lemma", "gqa-ru/vlmevalkit"}
 
 
 def test_photographs_are_answered_without_fuss(shared: Path, runs: Path, ruvlm: Run) -> None:

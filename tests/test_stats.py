@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from ruvlm.evaluation.stats import mcnemar, score_columns, score_one
+from ruvlm.evaluation.stats import difference, holm, mcnemar, score_columns, score_one
 
 
 def test_single_row_clusters_give_the_binomial_error() -> None:
@@ -61,3 +61,21 @@ def test_mcnemar_is_the_binomial_test(only_a: int, only_b: int, p: float) -> Non
     a = [True] * only_a + [False] * only_b + [True] * 7
     b = [False] * only_a + [True] * only_b + [True] * 7
     assert mcnemar(a, b) == pytest.approx(p)
+
+
+def test_holm_on_a_worked_example() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_a_difference_of_single_rows_has_the_normal_interval() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.random(2000) < 0.5, rng.random(2000) < 0.6
+    points, low, high = difference([str(n) for n in range(2000)], a.tolist(), b.tolist())
+    gains = b.astype(float) - a.astype(float)
+    half = 196 * gains.std() / math.sqrt(2000)
+    assert points == pytest.approx(100 * gains.mean())
+    assert low == pytest.approx(points - half, abs=0.3)
+    assert high == pytest.approx(points + half, abs=0.3)
+    assert difference(["a", "a"], [True, False], [True, True]) == (50.0, None, None)

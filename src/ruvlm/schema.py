@@ -125,10 +125,11 @@ class Response:
 class Verdict:
     """How an answer was read and judged. `parsed` is None when it could not be read, `reason` says why.
 
-    `correct` has one entry a rule.
+    `correct` has one entry a rule; `cluster` is the example's resampling unit.
     """
 
     id: str
+    cluster: str
     parsed: str | None
     reason: str | None
     correct: dict[str, bool]

@@ -72,13 +72,25 @@ def _table(done: list[Evaluation]) -> None:
 def score(
     file: Annotated[Path, typer.Argument(help="JSONL с полями prediction и gold (id, question, imageId – если есть)")],
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="перечислить строки, на которых правила расходятся")
+    ] = False,
 ) -> None:
-    """Посчитать баллы готовых ответов: точное совпадение, русское и по леммам.
+    """Посчитать баллы готовых ответов: точное совпадение, русское, по леммам и VLMEvalKit.
 
     Пример: ruvlm score answers.jsonl --json
     """
     from ruvlm.evaluation.run import score_dict
-    from ruvlm.evaluation.table import score_file
+    from ruvlm.evaluation.table import disputes, score_file
+
+    if explain:
+        for row in disputes(file):
+            line = f"{row.line}: «{row.predicted}» при верном «{row.gold}» – верно по {', '.join(row.right_by)}"
+            if json_:
+                show_json({"line": row.line, "prediction": row.predicted, "gold": row.gold, "right_by": row.right_by})
+            else:
+                results.print(line, markup=False)
+        return
 
     result = score_file(file)
     if json_:

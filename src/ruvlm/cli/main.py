@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from ruvlm.cli import ask, data, evaluate, rules, train
+from ruvlm.cli import ask, compare, data, evaluate, rules, train
 from ruvlm.cli.console import say
 from ruvlm.errors import RuvlmError
 
@@ -27,6 +27,7 @@ app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("score")(evaluate.score)
+app.command("compare")(compare.compare)
 app.command("parse")(rules.parse)
 app.command("match")(rules.match)
 app.command("ask")(ask.ask)

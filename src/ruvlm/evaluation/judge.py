@@ -33,23 +33,25 @@ def is_spatial(example: Example) -> bool:
 def judge(protocol: str, example: Example, response: Response) -> Verdict:
     """One response under every rule of its protocol."""
     if response.error is not None:
-        return Verdict(example.id, None, f"ошибка: {response.error}", dict.fromkeys(rules_of(protocol), False))
+        return Verdict(
+            example.id, example.cluster, None, f"ошибка: {response.error}", dict.fromkeys(rules_of(protocol), False)
+        )
     if protocol.startswith("gqa-ru"):
         correct = {rule: match(response.text, example.answer) for rule, match in MATCHERS.items()}
-        return Verdict(example.id, normalised(response.text), None, correct)
+        return Verdict(example.id, example.cluster, normalised(response.text), None, correct)
     if protocol == "mmbench-ru/likelihood":
         return _judge_likelihood(example, response)
     read = {rule: reader(response.text, example.options) for rule, reader in READERS.items()}
     first = read[rules_of(protocol)[0]]
     correct = {rule: reading.letter == example.answer for rule, reading in read.items()}
-    return Verdict(example.id, first.letter, first.reason, correct)
+    return Verdict(example.id, example.cluster, first.letter, first.reason, correct)
 
 
 def _judge_likelihood(example: Example, response: Response) -> Verdict:
     best = LETTERS[int(np.argmax(response.mean_logprobs))] if response.mean_logprobs else None
     by_sum = LETTERS[int(np.argmax(response.sum_logprobs))] if response.sum_logprobs else None
     correct = {"mmbench-ru/likelihood": best == example.answer, "mmbench-ru/likelihood-sum": by_sum == example.answer}
-    return Verdict(example.id, best, None if best else "модель не умеет оценивать варианты", correct)
+    return Verdict(example.id, example.cluster, best, None if best else "модель не умеет оценивать варианты", correct)
 
 
 def rules_of(protocol: str) -> tuple[str, ...]:

@@ -78,6 +78,34 @@ def score_one(clusters: Sequence[str], right: Sequence[bool], resamples: int = R
     return score_columns(clusters, column, np.ones_like(column), resamples)[0]
 
 
+def difference(
+    clusters: Sequence[str], a: Sequence[bool], b: Sequence[bool], resamples: int = RESAMPLES
+) -> tuple[float, float | None, float | None]:
+    """Share of `b` minus share of `a` on the same rows, in points, with its 95 % cluster-bootstrap interval.
+
+    The interval is None below two clusters.
+    """
+    names, codes = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
+    gains = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
+    points = 100 * float(gains.mean())
+    if len(names) < 2:
+        return points, None, None
+    sums = np.stack([np.bincount(codes, gains), np.bincount(codes).astype(np.float64)])[:, :, None]
+    low, high = np.quantile(_resampled(sums, resamples)[:, 0], (0.025, 0.975))
+    return points, 100 * float(low), 100 * float(high)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (Holm 1979), in the order given."""
+    order = sorted(range(len(p_values)), key=lambda n: p_values[n])
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, n in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[n]))
+        corrected[n] = largest
+    return corrected
+
+
 def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> float:
     """Exact two-sided McNemar p-value on paired rows: the binomial test of the discordant pairs."""
     only_a = sum(x and not y for x, y in zip(a, b, strict=True))

@@ -1,0 +1,47 @@
+"""ruvlm compare: are two models different, and how sure is that?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ruvlm.cli.console import results, say, show_json
+
+
+def compare(
+    folders: Annotated[
+        list[Path], typer.Argument(help="папки оценок (…/eval/…) одних и тех же данных, две или больше")
+    ],
+    json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
+) -> None:
+    """Сравнить оценки попарно на одних строках: разность с интервалом, точный критерий Макнемара, поправка Холма.
+
+    Пример: ruvlm compare results/a/eval/test-gqa results/b/eval/test-gqa
+    """
+    from rich.table import Table
+
+    from ruvlm.errors import ConfigError
+    from ruvlm.evaluation.compare import compare as compared
+
+    if len(folders) < 2:
+        raise ConfigError("Сравнивать нужно хотя бы две оценки: укажите ещё одну папку.")
+    rows = compared(folders)
+    if json_:
+        show_json([{**asdict(row), "words": row.words} for row in rows])
+        return
+    table = Table(title="Разность – второй минус первый, пункты", title_justify="left")
+    for column in ("первый", "второй", "правило", "n", "верно, %", "разность", "95 % интервал", "p (Холм)", "вывод"):
+        table.add_column(column)
+    for row in rows:
+        interval = f"{row.low:+.2f} … {row.high:+.2f}" if row.low is not None else "нет"
+        table.add_row(
+            row.a, row.b, row.rule, str(row.n), f"{row.value_a:.2f} и {row.value_b:.2f}", f"{row.points:+.2f}", interval,
+            f"{row.p_holm:.2g}", row.words,
+        )  # fmt: skip
+    results.print(table)
+    say(
+        "Критерий Макнемара – точный, по строкам (для circular – по группам); интервал – бутстрэп по картинкам или вопросам."
+    )
