@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +44,24 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("prediction", "gold", "reference", "russian", "lemma"), CASES)
+TABLE = Path(__file__).parent / "match_cases.tsv"
+
+
+def _table() -> list[tuple[str, str, int, int, int]]:
+    """prediction, gold and the verdicts of the three rules, a line each."""
+    found = []
+    for line in TABLE.read_text(encoding="utf-8").splitlines()[1:]:
+        prediction, gold, *verdicts = line.split("\t")
+        reference, russian, lemma = map(int, verdicts)
+        found.append((prediction.replace("\\n", "\n"), gold, reference, russian, lemma))
+    return found
+
+
+def test_the_tables_are_large_enough() -> None:
+    assert len(CASES) + len(_table()) >= 150
+
+
+@pytest.mark.parametrize(("prediction", "gold", "reference", "russian", "lemma"), [*CASES, *_table()])
 def test_cases(prediction: str, gold: str, reference: int, russian: int, lemma: int) -> None:
     found = (match_reference(prediction, gold), match_russian(prediction, gold), match_lemma(prediction, gold))
     assert found == (bool(reference), bool(russian), bool(lemma))

@@ -24,7 +24,7 @@ class ModelSettings(Section):
     name: str = "nano"
     image_size: int = Field(64, ge=16, le=1024)
     hidden_size: int = Field(96, ge=16)
-    layers: int = Field(5, ge=4)
+    layers: int = Field(5, ge=5)
     heads: int = Field(4, ge=1)
     mlp_ratio: int = Field(2, ge=1)
     stem_widths: tuple[int, int] = (32, 64)

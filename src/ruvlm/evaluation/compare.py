@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -65,16 +65,19 @@ def compare(folders: list[Path]) -> list[Difference]:
     stored = [read_stored(folder) for folder in folders]
     for other in stored[1:]:
         _comparable(stored[0], other)
-    rows = []
-    for a, b in combinations(stored, 2):
-        for rule in a.right:
-            units = list(a.right[rule])
-            left, right = ([found.right[rule][unit] for unit in units] for found in (a, b))
-            points, low, high = difference([a.clusters[unit] for unit in units], left, right)
-            shares = [100 * sum(values) / len(values) for values in (left, right)]
-            rows.append((a.model, b.model, rule, len(units), *shares, points, low, high, mcnemar(left, right)))
-    corrected = holm([row[-1] for row in rows])
-    return [Difference(*row, p_holm=p) for row, p in zip(rows, corrected, strict=True)]
+    found = [_difference(a, b, rule) for a, b in combinations(stored, 2) for rule in a.right]
+    corrected = holm([row.p for row in found])
+    return [replace(row, p_holm=p) for row, p in zip(found, corrected, strict=True)]
+
+
+def _difference(a: Stored, b: Stored, rule: str) -> Difference:
+    units = list(a.right[rule])
+    left, right = ([stored.right[rule][unit] for unit in units] for stored in (a, b))
+    points, low, high = difference([a.clusters[unit] for unit in units], left, right)
+    p = mcnemar(left, right)
+    return Difference(
+        a.model, b.model, rule, len(units), 100 * sum(left) / len(units), 100 * sum(right) / len(units), points, low, high, p, p
+    )  # fmt: skip
 
 
 def read_stored(folder: Path) -> Stored:

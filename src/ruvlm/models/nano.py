@@ -100,17 +100,23 @@ class Layer(nn.Module):
         return self.finish(x_BPD, F.scaled_dot_product_attention(q, k, v)), k, v
 
     def forward_rows(
-        self, x_RTD: Tensor, keys: Tensor, values: Tensor, owner_R: Tensor, bias: Tensor, look_N: Tensor | None
+        self,
+        x_RTD: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        owner_R: Tensor,
+        bias: Tensor,
+        look: tuple[Tensor, int] | None,
     ) -> tuple[Tensor, Tensor | None]:
         """Rows of text attend to their picture's keys and values [B, H, P, d] and, under `bias`, to themselves.
 
-        Also where head 0 of the tokens `look_N` (indices into [R, T]) looks: training teaches it. [N, P + T].
+        With `look`, tokens (indices into [R, T]) and a head, also where these look: training teaches it. [N, P + T].
         """
         q, k, v = self.project(x_RTD)
         k = torch.cat([keys[owner_R], k], dim=2)
         v = torch.cat([values[owner_R], v], dim=2)
         out = self.finish(x_RTD, F.scaled_dot_product_attention(q, k, v, attn_mask=bias))
-        return out, None if look_N is None else log_attention(q, k, bias, look_N)
+        return out, None if look is None else log_attention(q, k, bias, *look)
 
     def forward_slots(
         self,
@@ -136,15 +142,15 @@ class Layer(nn.Module):
         v = torch.cat([values[owner_R], v], dim=2)
         bias = bias[:, 0].gather(1, slots_RA[..., None].expand(-1, -1, bias.shape[-1]))[:, None]
         out = self.finish(x_RTD.gather(1, at_RAD), F.scaled_dot_product_attention(q, k, v, attn_mask=bias))
-        return out, log_attention(q, k, bias, look_N)
+        return out, log_attention(q, k, bias, look_N, 0)
 
     def match(self, x_RTD: Tensor, index_M: Tensor) -> Tensor:
-        """Scores of head 0 between the tokens `index_M`, indices into [R, T], wherever they stand. [M, M]."""
+        """Scores of the last head between the tokens `index_M`, indices into [R, T], wherever they stand. [M, M]."""
         width = x_RTD.shape[-1]
         normed = F.layer_norm(x_RTD.flatten(0, 1)[index_M], (width,), self.norms[0])
         size = width // self.heads
-        q = F.layer_norm(F.linear(normed, self.qkv.weight[:size]), (size,)) * self.sharpness[0, 0]
-        k = F.layer_norm(F.linear(normed, self.qkv.weight[width : width + size]), (size,))
+        q = F.layer_norm(F.linear(normed, self.qkv.weight[width - size : width]), (size,)) * self.sharpness[-1, 0]
+        k = F.layer_norm(F.linear(normed, self.qkv.weight[2 * width - size : 2 * width]), (size,))
         return q @ k.T * size**-0.5
 
     def _headed(self, x_BTD: Tensor) -> Tensor:
@@ -152,13 +158,13 @@ class Layer(nn.Module):
         return x_BTD.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
 
 
-def log_attention(q_BHTd: Tensor, k_BHSd: Tensor, bias: Tensor, look_N: Tensor) -> Tensor:
-    """Where head 0 of the tokens `look_N`, indices into [B, T], looks, as log-probabilities. [N, S].
+def log_attention(q_BHTd: Tensor, k_BHSd: Tensor, bias: Tensor, look_N: Tensor, head: int) -> Tensor:
+    """Where one head of the tokens `look_N`, indices into [B, T], looks, as log-probabilities. [N, S].
 
     `bias` [B, 1, T, S] is 0 where a token may look and HIDDEN where not.
     """
-    q_Nd = q_BHTd[:, 0].flatten(0, 1)[look_N]
-    k_NSd = k_BHSd[:, 0][look_N // q_BHTd.shape[2]]
+    q_Nd = q_BHTd[:, head].flatten(0, 1)[look_N]
+    k_NSd = k_BHSd[:, head][look_N // q_BHTd.shape[2]]
     scores = torch.bmm(k_NSd, q_Nd[..., None])[..., 0] * q_Nd.shape[-1] ** -0.5
     return (scores + bias[:, 0].flatten(0, 1)[look_N]).float().log_softmax(-1)
 
@@ -192,12 +198,12 @@ class Places:
 
 @dataclass(frozen=True)
 class Traces:
-    """What training looks at: last hidden states of the answering tokens, and where head 0 of four layers looks.
+    """What training looks at: last hidden states of the answering tokens, and where some heads look.
 
-    In an early layer a word finds the thing it names (`mentions`), in the next a second thing the first one if they
-    are alike (`pairs`), in a late one the end of the prompt finds the thing that the answer is about (`points`), in the
-    last the words that decide (`decisive`). `alike` are the scores by which mentions find like ones. `mentioned`, `pointed` and `weighed` are the hidden states after the first
-    and third of these and before the last.
+    Head 0 of an early layer finds the thing that a word names (`mentions`), of a late one the thing that the answer is
+    about (`points`), of the last layer the words that decide (`decisive`). The last head of the layer before it finds,
+    from the second of two compared things, the first if they are alike (`pairs`); `alike` are its scores between all
+    mentions. `mentioned`, `pointed` and `weighed` are the hidden states after the early, the late and that layer.
     """
 
     last_RAD: Tensor
@@ -297,19 +303,19 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         looks: dict[int, Any] = {}
         states: dict[int, Tensor] = {}
         last = len(self.layers) - 1
-        early, middle, late = self.taught_layers
-        taught = {early: places.mentions_M, middle: places.seconds_L, late: places.points_K}
+        early, late, matching = self.taught_layers
+        taught = {early: (places.mentions_M, 0), late: (places.points_K, 0), matching: (places.seconds_L, -1)}
         for number, layer in enumerate(self.layers[:last]):
             x, looks[number] = layer.forward_rows(
                 x, prefix.keys[number], prefix.values[number], owner_R, bias, taught.get(number)
             )
             states[number] = x
-        alike = self.layers[middle].match(states[early], places.mentions_M)
+        alike = self.layers[matching].match(states[matching - 1], places.mentions_M)
         answering, decisive = self.layers[last].forward_slots(
             x, prefix.keys[last], prefix.values[last], owner_R, bias, places.slots_RA, places.ends_Q
         )
         return Traces(
-            answering, looks[early], looks[middle], alike, looks[late], decisive, states[early], states[late], x
+            answering, looks[early], looks[matching], alike, looks[late], decisive, states[early], states[late], x
         )  # fmt: skip
 
     def described(self, hidden_ND: Tensor) -> Tensor:
@@ -330,13 +336,13 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
         Nothing is looked for in the picture after the last taught layer, so its own keys are the last that matter.
         """
-        return self.taught_layers[-1]
+        return self.taught_layers[1]
 
     @property
     def taught_layers(self) -> tuple[int, int, int]:
-        """Where head 0 is taught to find mentioned things, like things and the thing the answer is about."""
-        late = min(3, len(self.layers) - 2)
-        return late - 2, late - 1, late
+        """The layers taught to find mentioned things, the thing the answer is about, and like things."""
+        late = min(3, len(self.layers) - 3)
+        return late - 2, late, len(self.layers) - 2
 
     def forward(
         self,

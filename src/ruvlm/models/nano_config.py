@@ -37,8 +37,8 @@ class NanoConfig(PreTrainedConfig):
         eos_token_id: int = 2,
         **kwargs: Any,
     ) -> None:
-        if num_hidden_layers < 4:
-            raise ValueError(f"num_hidden_layers is {num_hidden_layers}, needs 4 or more")
+        if num_hidden_layers < 5:
+            raise ValueError(f"num_hidden_layers is {num_hidden_layers}, needs 5 or more")
         self.vocab_size = vocab_size
         self.image_size = image_size
         self.hidden_size = hidden_size

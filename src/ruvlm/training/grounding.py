@@ -12,7 +12,6 @@ from ruvlm.schema import Box, Example, Region
 
 IGNORED = -1
 CELL_WORDS = 6
-PAIR_WORDS = 8
 YES, NO = "да", "нет"
 COLOURS = frozenset(
     {"красный", "оранжевый", "жёлтый", "зелёный", "голубой", "синий", "фиолетовый"}
@@ -89,22 +88,21 @@ def names(regions: Sequence[Region]) -> tuple[str, ...]:
 
 
 def relation(first: Region, second: Region) -> tuple[str, ...]:
-    """Where the first of two things is as seen from the second, and which words both have."""
+    """Where the first of two things is as seen from the second."""
     (ax, ay), (bx, by) = _centre(first), _centre(second)
     dx, dy = ax - bx, ay - by
     across = ("слева",) if dx < -LEVEL else ("справа",) if dx > LEVEL else ()
     upright = abs(dx) < UPRIGHT
     down = ("над",) if upright and dy < -LEVEL else ("под",) if upright and dy > LEVEL else ()
     near = ("рядом",) if (dx * dx + dy * dy) ** 0.5 < NEAR else ()
-    return (*across, *down, *near, *_colours_compared(first, second), *(w for w in first.words if w in second.words))
+    return (*across, *down, *near)
 
 
-def _colours_compared(first: Region, second: Region) -> tuple[str, ...]:
-    """The words for two things' colours being the same or not, in the forms that questions use."""
-    alike = same_colour(first, second)
-    if alike is None:
-        return ()
-    return ("одного", "одинаковый") if alike else ("разного", "разные")
+def likeness(first: Region, second: Region) -> tuple[str, ...]:
+    """Whether two coloured things have the same colour, in the forms that questions use, and which."""
+    if not same_colour(first, second):
+        return ("разного", "разные")
+    return ("одного", "одинаковый", *(word for word in first.words if word in second.words and word in COLOURS))
 
 
 def same_colour(first: Region, second: Region) -> bool | None:

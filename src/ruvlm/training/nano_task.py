@@ -193,6 +193,7 @@ class NanoTask(Task):
             ),
             ("point_words", self.model.described, traces.pointed_RTD, batch.places.points_K, batch.point_words_KW),
             ("pair_words", self.model.related, traces.pointed_RTD, batch.related_L, batch.pair_words_LW),
+            ("likeness", self.model.related, traces.weighed_RTD, batch.places.seconds_L, batch.likeness_LW),
         ):
             parts[name] = _description_loss(describe, hidden, index, words)
         parts["options"] = self._options_loss(traces, batch)
@@ -207,6 +208,7 @@ class NanoTask(Task):
             "mention_words": guide * train.describe_weight,
             "point_words": guide * train.describe_weight,
             "pair_words": guide * train.describe_weight,
+            "likeness": guide * train.describe_weight,
             "options": train.choice_weight,
             "decisive": train.decisive_weight,
         }

@@ -21,13 +21,13 @@ from ruvlm.training.grounding import (
     CELL_WORDS,
     COLOURS,
     IGNORED,
-    PAIR_WORDS,
     Lexicon,
     compared,
     covered_cells,
     decisive_tokens,
     description,
     inside,
+    likeness,
     names,
     relation,
     same_colour,
@@ -62,6 +62,7 @@ class PackedBatch:
     pair_columns_LT: Tensor
     related_L: Tensor
     pair_words_LW: Tensor
+    likeness_LW: Tensor
     decisive_QT: Tensor
     options_C5: Tensor
     option_letters_C5: Tensor
@@ -131,7 +132,8 @@ class Packer:
             point_words_KW=self._words([description(r[0]) if len(r) == 1 else names(r) for r in pointed]),
             pair_columns_LT=_marked([[column] for row in rows for column in row.firsts], length),
             related_L=_joined([n * length + np.asarray(row.pairs) for n, row in enumerate(rows)]),
-            pair_words_LW=self._words([relation(*pair) for row in rows for pair in row.paired], PAIR_WORDS),
+            pair_words_LW=self._words([relation(*pair) for row in rows for pair in row.paired]),
+            likeness_LW=self._words([likeness(*pair) for row in rows for pair in row.coloured]),
             decisive_QT=_marked([columns for row in rows for columns in row.decisive], length),
             **self._choice_tensors(rows, length),
             questions=len(flat),
@@ -159,11 +161,11 @@ class Packer:
             "right_C": torch.tensor(right, dtype=torch.long),
         }
 
-    def _words(self, groups: Sequence[tuple[str, ...]], most: int = CELL_WORDS) -> Tensor:
+    def _words(self, groups: Sequence[tuple[str, ...]]) -> Tensor:
         """Token ids of each thing's words, padded with IGNORED. [len(groups), W]."""
-        tokens = [[self.lexicon.token(word) for word in words[:most]] for words in groups]
-        rows = [[*row, *[IGNORED] * (most - len(row))] for row in tokens]
-        return torch.tensor(rows, dtype=torch.long).reshape(-1, most)
+        tokens = [[self.lexicon.token(word) for word in words[:CELL_WORDS]] for words in groups]
+        rows = [[*row, *[IGNORED] * (CELL_WORDS - len(row))] for row in tokens]
+        return torch.tensor(rows, dtype=torch.long).reshape(-1, CELL_WORDS)
 
     def _colour(self, region: Region) -> int:
         """The token of a thing's colour, IGNORED where it has none."""
@@ -246,6 +248,7 @@ class _Row:
     pointed: list[tuple[Region, ...]] = field(default_factory=list)
     seconds: list[int] = field(default_factory=list)
     firsts: list[int] = field(default_factory=list)
+    coloured: list[tuple[Region, Region]] = field(default_factory=list)
     pairs: list[int] = field(default_factory=list)
     paired: list[tuple[Region, Region]] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
@@ -301,3 +304,4 @@ class _Row:
         if alike is not None:
             self.seconds.append(second)
             self.firsts.append(first if alike else second)
+            self.coloured.append(pair)
