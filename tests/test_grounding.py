@@ -43,6 +43,7 @@ def test_relation(first: Region, second: Region, words: tuple[str, ...]) -> None
 def test_likeness() -> None:
     assert likeness(BALL, CUP) == ("одного", "одинаковый", "красный")
     assert likeness(CUP, HAT) == ("разного", "разные")
+    assert likeness(CUP, Region((0, 0, 1, 1), ("мужчина",))) == ()
     assert same_colour(CUP, Region((0, 0, 1, 1), ("мужчина",))) is None
 
 

@@ -122,6 +122,7 @@ class QuestionOnlyBackend(Backend):
             self._prior[answer] += 1
             for feature in features(example.question):
                 self._counts[feature][answer] += 1
+        self._known: dict[str, dict[str, float]] = {}
         self._mark = hashlib.sha256(repr(sorted(self._prior.items())).encode()).hexdigest()[:12]
 
     @property
@@ -130,7 +131,10 @@ class QuestionOnlyBackend(Backend):
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         for item in asked:
-            scores = self.scores(item.example.question)
+            question = item.example.question
+            if question not in self._known:
+                self._known[question] = self.scores(question)
+            scores = self._known[question]
             if not item.example.options:
                 yield Response(max(scores, key=lambda a: scores[a]) if scores else "да")
                 continue

@@ -76,16 +76,20 @@ class NanoBackend(LocalBackend):
         return [replace(response, seconds=round(seconds, 6)) for response in found]
 
     def _seen(self, prompts: Sequence[Prompt]) -> tuple[Tensor, Tensor]:
-        """Pixels of the different pictures [B, 3, S, S] and which picture each prompt asks about [N]."""
-        places: dict[ImageRef, int] = {}
-        owners = [places.setdefault(prompt.image, len(places)) for prompt in prompts]
+        """Pixels of the different pictures [B, 3, S, S] and which picture each prompt asks about [N].
+
+        Equal pictures are run once, whichever rows they came from: MMBench stores one with every rotation.
+        """
         size = self.model.config.image_size
-        cached = {ref: self._pixels[ref] for ref in places if ref in self._pixels}
-        for ref in places:
-            if ref not in cached:
-                cached[ref] = square(load_image(ref), size)
+        cached: dict[ImageRef, np.ndarray] = {}
+        for ref in dict.fromkeys(prompt.image for prompt in prompts):
+            cached[ref] = self._pixels[ref] if ref in self._pixels else square(load_image(ref), size)
         self._pixels = cached if len(cached) <= 4 * BATCH else {}
-        pixels = torch.from_numpy(np.stack([cached[ref] for ref in places])).to(self.device)
+        keys = {ref: pixels.tobytes() for ref, pixels in cached.items()}
+        places: dict[bytes, int] = {}
+        owners = [places.setdefault(keys[prompt.image], len(places)) for prompt in prompts]
+        different = [np.frombuffer(key, dtype=np.uint8).reshape(3, size, size) for key in places]
+        pixels = torch.from_numpy(np.stack(different)).to(self.device)
         return pixels.float().div_(255).sub_(0.5).mul_(4), torch.tensor(owners, device=self.device)
 
     def _encoded(self, texts: Sequence[str]) -> list[list[int]]:
@@ -136,11 +140,18 @@ class NanoBackend(LocalBackend):
     def _score(self, prompts: Sequence[Prompt]) -> list[Response]:
         pixels, owner = self._seen(prompts)
         ids = self._encoded([prompt.text for prompt in prompts])
-        flat = [(n, self._encoded([" " + text])[0]) for n, prompt in enumerate(prompts) for text in prompt.candidates]
-        rows = [ids[n] + option for n, option in flat]
-        which = torch.tensor([n for n, _ in flat], device=self.device)
-        sums = self._option_sums(pixels, owner[which], rows, [len(ids[n]) for n, _ in flat])
-        means = [total / max(1, len(option)) for total, (_, option) in zip(sums, flat, strict=True)]
+        flat = [(n, text) for n, prompt in enumerate(prompts) for text in prompt.candidates]
+        # rotations of a question ask for the same options: each is scored once
+        keys = [(int(owner[n]), prompts[n].text, text) for n, text in flat]
+        firsts = {key: n for key, (n, _) in zip(reversed(keys), reversed(flat), strict=True)}
+        options = self._encoded([f" {text}" for _, _, text in firsts])
+        which = torch.tensor(list(firsts.values()), device=self.device)
+        starts = [len(ids[n]) for n in firsts.values()]
+        rows = [ids[n] + option for n, option in zip(firsts.values(), options, strict=True)]
+        found = dict(zip(firsts, self._option_sums(pixels, owner[which], rows, starts), strict=True))
+        lengths = dict(zip(firsts, map(len, options), strict=True))
+        sums = [found[key] for key in keys]
+        means = [found[key] / max(1, lengths[key]) for key in keys]
         responses = []
         cursor = 0
         for prompt in prompts:

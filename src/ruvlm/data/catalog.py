@@ -37,13 +37,13 @@ class Source:
     def is_world(self) -> bool:
         return self.label.startswith("world")
 
-    def load(self, benchmark: Benchmark, split: str, grounding: bool = False) -> Dataset:
-        """One split of one benchmark. Raises DataError if it is not here."""
+    def load(self, benchmark: Benchmark, split: str, grounding: bool = False, bare: bool = False) -> Dataset:
+        """One split of one benchmark; with `bare`, no more than its questions and answers. Raises DataError."""
         if benchmark not in self.folders:
             raise DataError(f"В {self.folder} нет набора {benchmark}: есть {', '.join(self.folders)}.")
         own = SPLITS.get(split, {}).get(benchmark, split)
         if benchmark == "gqa-ru":
-            return gqa_ru.load(self.folders[benchmark], own, self.label, grounding)
+            return gqa_ru.load(self.folders[benchmark], own, self.label, grounding, bare)
         scenes = objects_by_image(self.folders["gqa-ru"], own) if grounding and "gqa-ru" in self.folders else None
         return mmbench_ru.load(self.folders[benchmark], own, self.label, scenes)
 

@@ -16,10 +16,10 @@ REQUIRED = ("id", "imageId", "question", "answer")
 OPTIONAL = ("groups", "entailed", "types", "annotations", "semanticStr")
 
 
-def load(folder: Path, split: str, source: str, grounding: bool = False) -> Dataset:
+def load(folder: Path, split: str, source: str, grounding: bool = False, bare: bool = False) -> Dataset:
     """One split of a GQA-ru folder in the hub's layout.
 
-    With `grounding`, mentions and answers carry the boxes that scene graphs give, where the folder has any.
+    With `bare`, questions and answers only, without types and programs. With `grounding`, mentions and answers carry the boxes that scene graphs give, where the folder has any.
     Raises DataError for a missing file or column, or a question whose image is not there.
     """
     image_files = split_files(folder, f"{split}_balanced_images", split)
@@ -33,7 +33,8 @@ def load(folder: Path, split: str, source: str, grounding: bool = False) -> Data
         parquet = open_parquet(path)
         names = require_columns(parquet, path, REQUIRED)
         skipped = "entailed" if grounding else "annotations"  # training needs the one, evaluation the other
-        columns = [*REQUIRED, *(c for c in OPTIONAL if c in names and c != skipped)]
+        optional = () if bare else tuple(c for c in OPTIONAL if c in names and c != skipped)
+        columns = [*REQUIRED, *optional]
         number = 0
         for batch in parquet.iter_batches(batch_size=4096, columns=columns):
             for row in batch.to_pylist():

@@ -102,7 +102,7 @@ def _training_split(source: Source, benchmark: Benchmark) -> tuple[Example, ...]
     if benchmark not in source.folders:
         return ()
     try:
-        return source.load(benchmark, "train").examples
+        return source.load(benchmark, "train", bare=True).examples
     except MissingSplitError:
         return ()
 

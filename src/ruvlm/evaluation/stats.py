@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -41,19 +42,30 @@ def score_columns(
 
 def _resampled(sums_2CK: np.ndarray, resamples: int) -> np.ndarray:
     """Bootstrap ratios [R, K]; a resample in which a figure has no row is NaN."""
-    rng = np.random.default_rng(SEED)
     total, figures = sums_2CK.shape[1:]
     flat = np.concatenate([sums_2CK[0], sums_2CK[1]], axis=1)
     ratios = np.empty((resamples, figures))
+    start = 0
+    for weights in _weights(total, resamples):
+        found = weights.astype(np.float64) @ flat
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratios[start : start + len(weights)] = found[:, :figures] / found[:, figures:]
+        start += len(weights)
+    return ratios
+
+
+@lru_cache(maxsize=4)
+def _weights(total: int, resamples: int) -> tuple[np.ndarray, ...]:
+    """How often each of `total` clusters is drawn in each resample, in blocks of resamples; the same for all figures."""
+    rng = np.random.default_rng(SEED)
+    blocks = []
     step = max(1, 2_000_000 // total)
     for start in range(0, resamples, step):
         count = min(step, resamples - start)
         drawn = rng.integers(total, size=(count, total)) + np.arange(count)[:, None] * total
         weights = np.bincount(drawn.ravel(), minlength=count * total).reshape(count, total)
-        found = weights.astype(np.float64) @ flat
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratios[start : start + count] = found[:, :figures] / found[:, figures:]
-    return ratios
+        blocks.append(weights.astype(np.uint8))  # a cluster drawn 256 times in one resample has odds below 1e-300
+    return tuple(blocks)
 
 
 def _score(right_C: np.ndarray, counted_C: np.ndarray, draws_R: np.ndarray | None) -> Score:

@@ -99,9 +99,10 @@ def relation(first: Region, second: Region) -> tuple[str, ...]:
 
 
 def likeness(first: Region, second: Region) -> tuple[str, ...]:
-    """Whether two coloured things have the same colour, in the forms that questions use, and which."""
-    if not same_colour(first, second):
-        return ("разного", "разные")
+    """Whether two things have the same colour, in the forms that questions use, and which; nothing of colourless ones."""
+    alike = same_colour(first, second)
+    if not alike:
+        return () if alike is None else ("разного", "разные")
     return ("одного", "одинаковый", *(word for word in first.words if word in second.words and word in COLOURS))
 
 
