@@ -58,10 +58,11 @@ class RandomBackend(Backend):
     def __init__(self, train: Sequence[Example], seed: int = 0) -> None:
         self._answers = [example.answer for example in train if not example.options] or ["да", "нет"]
         self._seed = seed
+        self._mark = hashlib.sha256("".join(self._answers).encode()).hexdigest()[:12]
 
     @property
     def fingerprint(self) -> str:
-        return f"random {self._seed} {hashlib.sha256(''.join(self._answers).encode()).hexdigest()[:12]}"
+        return f"random {self._seed} {self._mark}"
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         for item in asked:

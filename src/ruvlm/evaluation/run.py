@@ -115,7 +115,8 @@ def _ask_missing(
     prompts = [prompt_for(table, example) for example in examples]
     order = sorted(range(len(examples)), key=lambda n: (examples[n].image.path, examples[n].image.row or 0))
     marks = _image_marks([examples[n].image for n in order])
-    keys = {n: response_key(examples[n].id, marks[examples[n].image], prompts[n], backend.fingerprint) for n in order}
+    model = backend.fingerprint
+    keys = {n: response_key(examples[n].id, marks[examples[n].image], prompts[n], model) for n in order}
     missing = [n for n in order if store.get(keys[n]) is None]
     answers = backend.answer([Asked(prompts[n], examples[n]) for n in missing])
     for done, (n, response) in enumerate(zip(missing, answers, strict=True), 1):
