@@ -70,13 +70,14 @@ def _table(done: list[Evaluation]) -> None:
 
 
 def score(
-    file: Annotated[Path, typer.Argument(help="JSONL с полями prediction и gold (id, question, imageId – если есть)")],
+    file: Annotated[Path, typer.Argument(help="JSONL, CSV или TSV: prediction и gold; журнал LLaVA")],
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
+    gold: Annotated[Path | None, typer.Option(help="верные ответы отдельным файлом, по id или index")] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="перечислить строки, на которых правила расходятся")
     ] = False,
 ) -> None:
-    """Посчитать баллы готовых ответов: точное совпадение, русское, по леммам и VLMEvalKit.
+    """Посчитать баллы готовых ответов: коротких (как в GQA-ru) или букв (как в MMBench-ru, если известны варианты).
 
     Пример: ruvlm score answers.jsonl --json
     """
@@ -84,7 +85,7 @@ def score(
     from ruvlm.evaluation.table import disputes, score_file
 
     if explain:
-        for row in disputes(file):
+        for row in disputes(file, gold):
             line = f"{row.line}: «{row.predicted}» при верном «{row.gold}» – верно по {', '.join(row.right_by)}"
             if json_:
                 show_json({"line": row.line, "prediction": row.predicted, "gold": row.gold, "right_by": row.right_by})
@@ -92,7 +93,7 @@ def score(
                 results.print(line, markup=False)
         return
 
-    result = score_file(file)
+    result = score_file(file, gold)
     if json_:
         show_json(
             {

@@ -11,16 +11,21 @@ from ruvlm.errors import DataError
 Row = dict[str, Any]
 
 
-def read_jsonl(path: Path) -> list[Row]:
-    """All objects of a file, empty lines left out. Raises DataError naming file and line."""
+def read_text(path: Path) -> str:
+    """A file of text in UTF-8. Raises DataError."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise DataError(f"Файла {path} нет: проверьте путь.") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: это не текст в UTF-8 (байт {error.start}): нужен JSONL.") from error
+        raise DataError(f"{path}: это не текст в UTF-8 (байт {error.start}): сохраните его в UTF-8.") from error
     except OSError as error:
         raise DataError(f"{path} не удалось прочитать ({error.strerror}).") from error
+
+
+def read_jsonl(path: Path) -> list[Row]:
+    """All objects of a file, empty lines left out. Raises DataError naming file and line."""
+    text = read_text(path)
     rows = []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():

@@ -1,35 +1,36 @@
-"""Score a file of answers: JSONL with gold and prediction, in the common spellings."""
+"""Score a file of answers, against its own gold answers or those of another file."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ruvlm.errors import DataError
-from ruvlm.evaluation.jsonl import read_jsonl, text_field
-from ruvlm.evaluation.judge import disagreements
+from ruvlm.evaluation.importers import Line, read_lines
+from ruvlm.evaluation.judge import disagreements, judge, score_mmbench
 from ruvlm.evaluation.match import MATCHERS
 from ruvlm.evaluation.stats import score_columns
-from ruvlm.schema import Result
+from ruvlm.schema import LETTERS, Example, ImageRef, Response, Result
 
-PREDICTION = ("prediction", "pred", "response", "output")
-GOLD = ("gold", "reference", "target", "ground_truth", "answer")
-CLUSTER = ("imageId", "image_id", "image")
+ROTATION = 1_000_000
 
 
 @dataclass(frozen=True)
-class JudgedFile:
-    """Answers of a file with every rule's verdict. `right` is bool [N, rules], rules in the order of MATCHERS."""
+class Answered:
+    """One answer beside its gold answer, from one file or two. `number` is its line among the predictions."""
 
-    predicted: tuple[str, ...]
-    gold: tuple[str, ...]
-    clusters: tuple[str, ...]
-    right: np.ndarray
-    note: str
+    number: int
+    identity: str
+    prediction: str
+    gold: str
+    cluster: str | None
+    options: tuple[str | None, ...]
+    category: str | None
+    l2: str | None
 
 
 @dataclass(frozen=True)
@@ -42,49 +43,103 @@ class Dispute:
     right_by: tuple[str, ...]
 
 
-def judge_file(path: Path) -> JudgedFile:
-    """All GQA-ru rules over a file. Raises DataError naming file, line and field."""
-    rows = read_jsonl(path)
-    predicted = _column(path, rows, PREDICTION, "ответа модели")
-    gold = _column(path, rows, GOLD, "верного ответа")
-    cluster = next((name for name in CLUSTER if all(name in row for row in rows)), None)
-    texts = [
-        tuple(text_field(path, number, row, (field,)) for field in (predicted, gold))
-        for number, row in enumerate(rows, 1)
-    ]
-    right = np.array([[match(given, wanted) for match in MATCHERS.values()] for given, wanted in texts], dtype=bool)
-    clusters = tuple(str(row[cluster]) if cluster else str(number) for number, row in enumerate(rows))
-    note = f"интервалы – по картинкам (поле {cluster})" if cluster else "картинки не названы: интервалы – по строкам"
-    return JudgedFile(tuple(a for a, _ in texts), tuple(b for _, b in texts), clusters, right, note)
+def score_file(path: Path, gold: Path | None = None) -> Result:
+    """Scores of a file under every rule; multiple choice where the gold answers are letters and options are known.
 
-
-def score_file(path: Path) -> Result:
-    """Scores of a file under every rule. Rows of one image, where it is named, are resampled together."""
-    judged = judge_file(path)
-    names = list(MATCHERS)
-    scores = score_columns(judged.clusters, judged.right, np.ones_like(judged.right))
-    notes = (*disagreements(names, judged.right), judged.note)
-    return Result(len(judged.gold), dict(zip(names, scores, strict=True)), notes=notes)
-
-
-def disputes(path: Path) -> list[Dispute]:
-    """The lines of a file on which its rules differ."""
-    judged = judge_file(path)
-    names = list(MATCHERS)
-    return [
-        Dispute(n + 1, judged.predicted[n], judged.gold[n], tuple(itertools.compress(names, verdicts)))
-        for n, verdicts in enumerate(judged.right)
-        if len(set(verdicts.tolist())) > 1
-    ]
-
-
-def _column(path: Path, rows: list[dict[str, Any]], names: tuple[str, ...], what: str) -> str:
-    there = [name for name in names if name in rows[0]]
-    if not there:
-        fields = ", ".join(rows[0]) or "никаких"
-        raise DataError(
-            f"{path}: нет поля {what} (ищу {', '.join(names)}; в строке 1 есть {fields}): переименуйте поле."
+    Rows of one image, where it is named, are resampled together. Raises DataError naming file, line and field.
+    """
+    rows, notes = answered(path, gold)
+    if _is_choice(rows):
+        result = _score_choices(path, rows)
+        return Result(
+            result.n, result.scores, result.breakdowns, result.unparsed, result.errors, (*result.notes, *notes)
         )
-    if len(there) > 1 and len({str(rows[0][name]) for name in there}) > 1:
-        raise DataError(f"{path}: полей {what} несколько ({', '.join(there)}): оставьте одно.")
-    return there[0]
+    right = _matched(rows)
+    named = all(row.cluster is not None for row in rows)
+    clusters = [row.cluster or "" if named else str(row.number) for row in rows]
+    scores = score_columns(clusters, right, np.ones_like(right))
+    how = "интервалы – по картинкам" if named else "картинки не названы: интервалы – по строкам"
+    names = list(MATCHERS)
+    return Result(len(rows), dict(zip(names, scores, strict=True)), notes=(*disagreements(names, right), how, *notes))
+
+
+def disputes(path: Path, gold: Path | None = None) -> list[Dispute]:
+    """The lines of a file on which its rules differ."""
+    rows, _ = answered(path, gold)
+    if _is_choice(rows):
+        verdicts = [judge("mmbench-ru/lmms", _example(path, row), Response(row.prediction)).correct for row in rows]
+    else:
+        verdicts = [dict(zip(MATCHERS, values, strict=True)) for values in _matched(rows).tolist()]
+    return [
+        Dispute(row.number, row.prediction, row.gold, tuple(itertools.compress(right, right.values())))
+        for row, right in zip(rows, verdicts, strict=True)
+        if len(set(right.values())) > 1
+    ]
+
+
+def answered(path: Path, gold: Path | None) -> tuple[list[Answered], tuple[str, ...]]:
+    """Predictions joined to gold answers, and what was left out. Raises DataError if a gold answer has no prediction."""
+    lines = read_lines(path)
+    if gold is None:
+        return [_own(path, line) for line in lines], ()
+    wanted = read_lines(gold, predicted=False)
+    for file, some in ((path, lines), (gold, wanted)):
+        if some[0].identity is None:
+            raise DataError(
+                f"{file}: нет поля id, index или question_id, по которому сопоставить ответы: добавьте его."
+            )
+    given = {line.identity: line for line in lines}
+    missing = [line.identity for line in wanted if line.identity not in given]
+    if missing:
+        raise DataError(
+            f"{path}: нет ответов на {len(missing)} из {len(wanted)} вопросов {gold} (первый – {missing[0]}): "
+            "дополните файл."
+        )
+    joined = [_joined(gold, given[line.identity], line) for line in wanted]
+    extra = len(lines) - len(wanted)
+    return joined, ((f"лишних ответов, которых нет в {gold.name}: {extra}",) if extra else ())
+
+
+def _own(path: Path, line: Line) -> Answered:
+    if line.gold is None:
+        raise DataError(f"{path}: нет поля верного ответа (gold, answer…): добавьте его или укажите --gold ФАЙЛ.")
+    return Answered(
+        line.number, line.identity or str(line.number), line.prediction or "", line.gold, line.cluster, line.options,
+        line.category, line.l2,
+    )  # fmt: skip
+
+
+def _joined(gold: Path, given: Line, wanted: Line) -> Answered:
+    if wanted.gold is None:
+        raise DataError(f"{gold}: нет поля верного ответа (gold, answer…): добавьте его.")
+    return Answered(
+        given.number, wanted.identity or "", given.prediction or "", wanted.gold, wanted.cluster,
+        wanted.options or given.options, wanted.category or given.category, wanted.l2 or given.l2,
+    )  # fmt: skip
+
+
+def _is_choice(rows: Sequence[Answered]) -> bool:
+    return all(row.gold in LETTERS and len(row.gold) == 1 and row.options for row in rows)
+
+
+def _matched(rows: Sequence[Answered]) -> np.ndarray:
+    return np.array([[match(row.prediction, row.gold) for match in MATCHERS.values()] for row in rows], dtype=bool)
+
+
+def _score_choices(path: Path, rows: Sequence[Answered]) -> Result:
+    examples = [_example(path, row) for row in rows]
+    verdicts = [
+        judge("mmbench-ru/lmms", example, Response(row.prediction)) for example, row in zip(examples, rows, strict=True)
+    ]
+    return score_mmbench("mmbench-ru/lmms", examples, verdicts)
+
+
+def _example(path: Path, row: Answered) -> Example:
+    if not row.identity.isdigit():
+        raise DataError(f"{path}, строка {row.number}: id «{row.identity}», а у MMBench-ru это число (index).")
+    index = int(row.identity)
+    base = str(index % ROTATION)
+    return Example(
+        str(index), "mmbench-ru", "", row.gold, ImageRef(path), base, base, tuple(option or "" for option in row.options),
+        rotation=index // ROTATION, category=row.category, l2=row.l2,
+    )  # fmt: skip
