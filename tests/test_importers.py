@@ -73,3 +73,16 @@ def test_what_is_not_certain_is_asked(tmp_path: Path, ruvlm: Run, answers: str, 
     ran = ruvlm("score", tmp_path / "a.jsonl", *arguments)
     assert ran.code == 2
     assert said in ran.err
+
+
+def test_the_reference_with_random_letters(shared: Path, tmp_path: Path, ruvlm: Run) -> None:
+    case = json.loads((shared / "parity/mmbench_circular_cases.json").read_text(encoding="utf-8"))["uninferable"]
+    path = tmp_path / "m.jsonl"
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in case["rows"]), encoding="utf-8")
+    ran = ruvlm("score", path, "--reference-random", "--json")
+    assert ran.code == 0, ran.err
+    scores = json.loads(ran.out)["scores"]
+    drawn = scores["mmbench-ru/lmms/circular-reference-random"]["value"]
+    assert drawn == pytest.approx(100 * case["lmms_openai_api_down_seed2680"]["overall"], abs=1e-3)
+    plain = scores["mmbench-ru/lmms/circular-reference"]["value"]
+    assert plain == pytest.approx(100 * case["lmms_static"]["overall"], abs=1e-3)

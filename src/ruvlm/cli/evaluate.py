@@ -72,6 +72,9 @@ def _table(done: list[Evaluation]) -> None:
 def score(
     file: Annotated[Path, typer.Argument(help="JSONL, CSV или TSV: prediction и gold; журнал LLaVA")],
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
+    reference_random: Annotated[
+        bool, typer.Option("--reference-random", help="и circular lmms-eval, где непрочитанное угадывается наугад")
+    ] = False,
     gold: Annotated[Path | None, typer.Option(help="верные ответы отдельным файлом, по id или index")] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="перечислить строки, на которых правила расходятся")
@@ -93,7 +96,7 @@ def score(
                 results.print(line, markup=False)
         return
 
-    result = score_file(file, gold)
+    result = score_file(file, gold, reference_random)
     if json_:
         show_json(
             {

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ruvlm.errors import DataError
+from ruvlm.evaluation.circular_reference import reference_figures
 from ruvlm.evaluation.importers import Line, read_lines
 from ruvlm.evaluation.judge import disagreements, judge, score_mmbench
 from ruvlm.evaluation.match import MATCHERS
 from ruvlm.evaluation.stats import score_columns
-from ruvlm.schema import LETTERS, Example, ImageRef, Response, Result
+from ruvlm.schema import LETTERS, Example, ImageRef, Response, Result, Score
 
 ROTATION = 1_000_000
 
@@ -43,14 +44,14 @@ class Dispute:
     right_by: tuple[str, ...]
 
 
-def score_file(path: Path, gold: Path | None = None) -> Result:
+def score_file(path: Path, gold: Path | None = None, reference_random: bool = False) -> Result:
     """Scores of a file under every rule; multiple choice where the gold answers are letters and options are known.
 
-    Rows of one image, where it is named, are resampled together. Raises DataError naming file, line and field.
+    With `reference_random`, also lmms-eval's circular figure with a random letter for what it could not read. Rows of one image, where it is named, are resampled together. Raises DataError naming file, line and field.
     """
     rows, notes = answered(path, gold)
     if _is_choice(rows):
-        result = _score_choices(path, rows)
+        result = _score_choices(path, rows, reference_random)
         return Result(
             result.n, result.scores, result.breakdowns, result.unparsed, result.errors, (*result.notes, *notes)
         )
@@ -126,12 +127,17 @@ def _matched(rows: Sequence[Answered]) -> np.ndarray:
     return np.array([[match(row.prediction, row.gold) for match in MATCHERS.values()] for row in rows], dtype=bool)
 
 
-def _score_choices(path: Path, rows: Sequence[Answered]) -> Result:
+def _score_choices(path: Path, rows: Sequence[Answered], reference_random: bool) -> Result:
     examples = [_example(path, row) for row in rows]
     verdicts = [
         judge("mmbench-ru/lmms", example, Response(row.prediction)) for example, row in zip(examples, rows, strict=True)
     ]
-    return score_mmbench("mmbench-ru/lmms", examples, verdicts)
+    result = score_mmbench("mmbench-ru/lmms", examples, verdicts)
+    if not reference_random:
+        return result
+    hits = list(reference_figures(examples, [verdict.parsed for verdict in verdicts], draw=True).hits.values())
+    drawn = Score(len(hits), sum(hits), 100 * sum(hits) / len(hits) if hits else float("nan"))
+    return replace(result, scores={**result.scores, "mmbench-ru/lmms/circular-reference-random": drawn})
 
 
 def _example(path: Path, row: Answered) -> Example:
