@@ -249,7 +249,7 @@ class NanoTask(Task):
         kept_BP = (count_BP > 1) | ((count_BP > 0) & sampled_P)
         loss, count = word_cross_entropy(F.linear(seen_BPD[kept_BP], self.model.embed.weight), words_BPW[kept_BP])
         weight = torch.where(count > 1, 1.0, EMPTY_STRIDE * EMPTY_CELL_WEIGHT)
-        return (loss * weight).sum() / weight.sum()
+        return (loss * weight).sum() / weight.sum().clamp(min=EMPTY_CELL_WEIGHT)  # a picture may have no cell kept
 
     def _options_loss(self, traces: Traces, batch: PackedBatch) -> Tensor:
         """Do options know their letters, and which of them is right?"""

@@ -39,8 +39,9 @@ from ruvlm.training.texts import Asked
 class PackedBatch:
     """One step's tensors.
 
-    `answers` are indices into the flattened [R, A] slots, other indices into the flattened [R, T] rows. `answers` predict `targets`. `decisive` and `pair_columns`
-    are the columns that the end of a prompt, and the second of two compared things, should look at.
+    `answers` are indices into the flattened [R, A] slots, other indices into the flattened [R, T] rows. `answers`
+    predict `targets`. `decisive` and `pair_columns` are the columns that the end of a prompt, and the second of two
+    compared things, should look at.
     """
 
     pixels_BCSS: Tensor
