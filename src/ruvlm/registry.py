@@ -23,6 +23,15 @@ CHECKPOINTS: MappingProxyType[str, str] = MappingProxyType(
     }
 )
 
+# «scheme:…» on the command line -> what opens it
+BACKENDS: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "hf": "ruvlm.backends.hf:open_hf",
+        "openai": "ruvlm.backends.openai_http:open_openai",
+        "file": "ruvlm.backends.replay:open_file",
+    }
+)
+
 
 def lookup(table: MappingProxyType[str, str], name: str, what: str) -> Any:
     """Import what a name stands for. Raises ConfigError with a suggestion."""

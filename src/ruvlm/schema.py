@@ -119,6 +119,7 @@ class Response:
     probability: float | None = None
     mean_logprobs: tuple[float, ...] = ()
     sum_logprobs: tuple[float, ...] = ()
+    input_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ruvlm.schema import Example, Prompt, Response
+from ruvlm.schema import Dataset, Example, Prompt, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +17,34 @@ class Asked:
     example: Example
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a model is reached: what the user set, beside its name.
+
+    `rows` bounds how many questions are asked at once, 0 leaves it to the backend; `requests`, `timeout_s`, `retries` and
+    `prices` (of a million tokens in and out) are for servers.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    trust_remote_code: bool = False
+    rows: int = 0
+    requests: int = 8
+    timeout_s: float = 120.0
+    retries: int = 6
+    prices: tuple[float, float] | None = None
+
+
 class Backend(ABC):
     """A way to reach a model.
 
-    `scores_candidates` declares that prompts with candidates are answered by log-probabilities.
+    `scores_candidates` declares that prompts with candidates are answered by log-probabilities; `free`, that it can be
+    asked the same again about other pictures at no cost but time; `prices`, what a million tokens in and out cost.
     """
 
     scores_candidates: bool = False
+    free: bool = True
+    prices: tuple[float, float] | None = None
 
     @property
     @abstractmethod
@@ -36,10 +57,25 @@ class Backend(ABC):
         """A hash of everything that decides its answers: weights, code of the model, settings."""
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its figures should know about how they came about."""
+        return ()
+
+    @property
     def parameters(self) -> int | None:
         """How many parameters, where that is known."""
         return None
 
+    def begin(self, dataset: Dataset) -> None:
+        """Called with the whole data set before its first prompt. Raises RuvlmError if it cannot be answered."""
+        return
+
     @abstractmethod
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         """One response a prompt, in order. Prompts about one picture come next to one another."""
+
+
+def until(text: str, stops: Sequence[str]) -> str:
+    """An answer up to the first of the texts that end it."""
+    ends = [text.find(stop) for stop in stops if stop in text]
+    return text[: min(ends)] if ends else text

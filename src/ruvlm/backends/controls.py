@@ -1,4 +1,4 @@
-"""What a score must beat: random answers, the majority answer, the same model on a grey picture, the question alone."""
+"""What a score must beat: random answers, the majority answer, the same model on a grey or another picture, the question."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 import shutil
 import tempfile
 import weakref
+from abc import abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,7 +17,9 @@ import numpy as np
 from PIL import Image
 
 from ruvlm.backends.base import Asked, Backend
-from ruvlm.schema import LETTERS, Example, ImageRef, Response
+from ruvlm.data.images import read_bytes
+from ruvlm.errors import DataError
+from ruvlm.schema import LETTERS, Dataset, Example, ImageRef, Response
 
 
 class MajorityBackend(Backend):
@@ -24,6 +27,7 @@ class MajorityBackend(Backend):
 
     scores_candidates = True
     name = "majority"
+    free = False
 
     def __init__(self, train: Sequence[Example]) -> None:
         open_answers = Counter(example.answer for example in train if not example.options)
@@ -54,6 +58,7 @@ class RandomBackend(Backend):
 
     scores_candidates = True
     name = "random"
+    free = False
 
     def __init__(self, train: Sequence[Example], seed: int = 0) -> None:
         self._answers = [example.answer for example in train if not example.options] or ["да", "нет"]
@@ -73,32 +78,85 @@ class RandomBackend(Backend):
                 yield Response(rng.choice(self._answers))
 
 
-class BlindBackend(Backend):
-    """The same model, shown a grey picture: what it knows from the question alone."""
+class RepicturedBackend(Backend):
+    """The same model, shown something else than the picture that is asked about."""
+
+    kind: str
+    free = False
 
     def __init__(self, inner: Backend) -> None:
         self._inner = inner
-        self.scores_candidates = inner.scores_candidates
+        self.scores_candidates, self.prices = inner.scores_candidates, inner.prices
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}:{self._inner.name}"
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.kind} {self._inner.fingerprint}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._inner.notes
+
+    @property
+    def parameters(self) -> int | None:
+        return self._inner.parameters
+
+    @abstractmethod
+    def shown(self, example: Example) -> ImageRef:
+        """The picture shown instead of an example's own."""
+
+    def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
+        changed = [replace(item, prompt=replace(item.prompt, image=self.shown(item.example))) for item in asked]
+        yield from self._inner.answer(changed)
+
+
+class BlindBackend(RepicturedBackend):
+    """A grey picture: what the model knows from the question alone."""
+
+    kind = "blind"
+
+    def __init__(self, inner: Backend) -> None:
+        super().__init__(inner)
         folder = tempfile.mkdtemp(prefix="ruvlm-blind-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         path = Path(folder) / "grey.png"
         Image.new("RGB", (128, 128), (128, 128, 128)).save(path)
         self._grey = ImageRef(path)
 
-    @property
-    def name(self) -> str:
-        return f"blind:{self._inner.name}"
+    def shown(self, example: Example) -> ImageRef:
+        return self._grey
 
-    @property
-    def fingerprint(self) -> str:
-        return f"blind {self._inner.fingerprint}"
 
-    @property
-    def parameters(self) -> int | None:
-        return self._inner.parameters
+class ShuffledBackend(RepicturedBackend):
+    """The picture of another question: does the model look at the picture, or at pictures?
 
-    def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
-        yield from self._inner.answer([replace(item, prompt=replace(item.prompt, image=self._grey)) for item in asked])
+    Questions about one picture all get the same other one: that of the next question in a seeded order whose bytes differ.
+    """
+
+    kind = "shuffled"
+
+    def __init__(self, inner: Backend, seed: int = 0) -> None:
+        super().__init__(inner)
+        self._seed = seed
+        self._other: dict[str, ImageRef] = {}
+
+    def begin(self, dataset: Dataset) -> None:
+        self._inner.begin(dataset)
+        first = {example.cluster: example.image for example in reversed(dataset.examples)}
+        order = sorted(first)
+        random.Random(self._seed).shuffle(order)
+        marks = [hashlib.blake2b(read_bytes(first[name]), digest_size=16).digest() for name in order]
+        if len(set(marks)) < 2:
+            raise DataError("Все вопросы – об одной картинке: подменить её нечем, контроль shuffled здесь невозможен.")
+        for n, name in enumerate(order):
+            step = next(k for k in range(1, len(order)) if marks[(n + k) % len(order)] != marks[n])
+            self._other[name] = first[order[(n + step) % len(order)]]
+
+    def shown(self, example: Example) -> ImageRef:
+        return self._other[example.cluster]
 
 
 # beyond this the control learns nothing more and only takes memory
@@ -114,6 +172,7 @@ class QuestionOnlyBackend(Backend):
 
     scores_candidates = True
     name = "question-only"
+    free = False
 
     def __init__(self, train: Sequence[Example]) -> None:
         self._counts: dict[str, Counter[str]] = defaultdict(Counter)

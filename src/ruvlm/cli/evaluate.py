@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="папка запуска, majority, random, question-only или blind:ПАПКА")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="папка запуска; hf:ИМЯ_ИЛИ_ПАПКА[+АДАПТЕР]; openai:МОДЕЛЬ@URL; file:ОТВЕТЫ; majority, random, question-only; "
+            "blind:МОДЕЛЬ и shuffled:МОДЕЛЬ – она же с серой и с чужой картинкой"
+        ),
+    ],
     data: Annotated[str, typer.Option(help="папка с gqa-ru/ и mmbench-ru/, или world")] = "world",
     split: Annotated[str, typer.Option(help="test, val, holdout, train")] = "test",
     protocol: Annotated[list[str] | None, typer.Option(help="протокол; по умолчанию все подходящие")] = None,
@@ -23,18 +29,64 @@ def evaluate(
     ] = True,
     out: Annotated[Path | None, typer.Option(help="куда писать; по умолчанию <запуск>/eval")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
+    dtype: Annotated[str, typer.Option(help="hf: auto, float32, bfloat16, float16, 4bit")] = "auto",
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="hf: разрешить исполнять код из репозитория модели")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(help="hf: вопросов сразу; 0 – сколько поместится", min=0)] = 0,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="предел длины ответа вместо заданного протоколом", min=1)
+    ] = None,
+    requests: Annotated[int, typer.Option(help="openai: запросов одновременно", min=1, max=256)] = 8,
+    timeout: Annotated[float, typer.Option(help="openai: секунд на один запрос", min=0.1)] = 120.0,
+    retries: Annotated[int, typer.Option(help="openai: сколько раз повторять неудачный запрос", min=0)] = 6,
+    prices: Annotated[
+        str | None, typer.Option(help="openai: цена миллиона токенов на входе и выходе, например 0.15,0.6")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
     """Проверить модель на наборе: баллы с интервалами, контроли, разбивки.
 
+    Прерванную проверку та же команда продолжает. Код выхода 1 – часть запросов не удалась: повторите команду.
+    На нескольких картах или машинах: torchrun --nproc_per_node 2 -m ruvlm eval …
+
     Пример: ruvlm eval results/nano_world --data world
     """
+    from ruvlm.backends.base import Access
     from ruvlm.evaluation.plan import evaluate_model
+    from ruvlm.evaluation.ranks import current_ranks, leave
 
+    access = Access(device, dtype, trust_remote_code, batch_size, requests, timeout, retries, _prices(prices))
     with counting("спрашиваю") as progress:
-        done = evaluate_model(model, data, split, tuple(protocol or ()), controls, out, device, progress, say)
+        done = evaluate_model(
+            model, data, split, tuple(protocol or ()), controls, out, access, max_new_tokens, progress, say
+        )
+    leave()
+    if current_ranks().first:
+        _show(done, json_)
+    failed = sum(evaluation.failed for evaluation in done)
+    if failed:
+        say(
+            f"Запросов без ответа: {failed}. Они не сочтены за неверные ответы молча: повторите команду, она спросит только их."
+        )
+        raise typer.Exit(1)
+
+
+def _prices(text: str | None) -> tuple[float, float] | None:
+    from ruvlm.errors import ConfigError
+
+    if text is None:
+        return None
+    try:
+        read, written = map(float, text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--prices «{text}»: нужны два числа через запятую, например 0.15,0.6.") from error
+    return read, written
+
+
+def _show(done: list[Evaluation], json_: bool) -> None:
     if json_:
-        from ruvlm.evaluation.run import score_dict
+        from ruvlm.evaluation.summary import score_dict
 
         show_json(
             [
@@ -84,7 +136,7 @@ def score(
 
     Пример: ruvlm score answers.jsonl --json
     """
-    from ruvlm.evaluation.run import score_dict
+    from ruvlm.evaluation.summary import score_dict
     from ruvlm.evaluation.table import disputes, score_file
 
     if explain:

@@ -14,6 +14,8 @@ from ruvlm.errors import DataError
 from ruvlm.schema import Benchmark, Dataset
 
 ALIASES: MappingProxyType[str, str] = MappingProxyType({"world": "data/world-mini", "world-full": "data/world-full"})
+# what a clone of the hub's repository is called
+HUB_NAMES: MappingProxyType[Benchmark, str] = MappingProxyType({"gqa-ru": "GQA-ru", "mmbench-ru": "MMBench-ru"})
 # a user's split name -> each benchmark's own
 SPLITS: MappingProxyType[str, dict[Benchmark, str]] = MappingProxyType(
     {
@@ -57,7 +59,7 @@ def open_source(name: str) -> Source:
     checks: dict[Benchmark, Callable[[Path], bool]] = {"gqa-ru": _is_gqa, "mmbench-ru": _is_mmbench}
     folders: dict[Benchmark, Path] = {}
     for benchmark, check in checks.items():
-        for place in (folder / benchmark, folder):
+        for place in (folder / benchmark, folder / HUB_NAMES[benchmark], folder):
             if benchmark not in folders and place.is_dir() and check(place):
                 folders[benchmark] = place
     if not folders:

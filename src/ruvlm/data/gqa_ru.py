@@ -36,7 +36,7 @@ def load(folder: Path, split: str, source: str, grounding: bool = False, bare: b
         optional = () if bare else tuple(c for c in OPTIONAL if c in names and c != skipped)
         columns = [*REQUIRED, *optional]
         number = 0
-        for batch in parquet.iter_batches(batch_size=4096, columns=columns):
+        for batch in parquet.iter_batches(batch_size=1024, columns=columns):
             for row in batch.to_pylist():
                 example = _example(row, images, regions, f"{path}, строка {number}")
                 if example.id in seen:

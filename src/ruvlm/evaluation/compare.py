@@ -85,8 +85,8 @@ def read_stored(folder: Path) -> Stored:
     try:
         identity = json.loads((folder / "identity.json").read_text(encoding="utf-8"))
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        lines = (folder / "verdicts.jsonl").read_text(encoding="utf-8").splitlines()
-        verdicts = [json.loads(line) for line in lines]
+        lines = (folder / "verdicts.jsonl").read_text(encoding="utf-8").split("\n")
+        verdicts = [json.loads(line) for line in lines if line]
         rows = {row["id"]: (str(row["cluster"]), row["correct"]) for row in verdicts}
     except FileNotFoundError as error:
         raise DataError(
@@ -107,7 +107,7 @@ def read_stored(folder: Path) -> Stored:
 
 
 def _comparable(a: Stored, b: Stored) -> None:
-    names = {"data": "данные", "split": "часть", "protocol": "протокол"}
+    names = {"data": "данные", "split": "часть", "protocol": "протокол", "prompt": "вопрос к модели"}
     differ = [
         f"{said} ({a.identity.get(key)} и {b.identity.get(key)})"
         for key, said in names.items()

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
-from ruvlm.backends.base import Backend
-from ruvlm.backends.controls import BlindBackend, MajorityBackend, QuestionOnlyBackend, RandomBackend
+from ruvlm.backends.base import Access, Backend
+from ruvlm.backends.controls import (
+    BlindBackend,
+    MajorityBackend,
+    QuestionOnlyBackend,
+    RandomBackend,
+    ShuffledBackend,
+)
 from ruvlm.data.catalog import Source, open_source
 from ruvlm.errors import ConfigError, MissingSplitError
 from ruvlm.evaluation.prompts import protocol_named
+from ruvlm.evaluation.ranks import current_ranks, local_device
 from ruvlm.evaluation.run import Evaluation, Progress, evaluate, protocols_for
+from ruvlm.registry import BACKENDS, lookup
 from ruvlm.schema import Benchmark, Dataset, Example
 
 CONTROLS = ("random", "majority", "question-only")
+REPICTURED = MappingProxyType({"blind": BlindBackend, "shuffled": ShuffledBackend})
 
 
 def evaluate_model(
@@ -23,21 +35,26 @@ def evaluate_model(
     protocols: tuple[str, ...] = (),
     controls: bool = True,
     out: Path | None = None,
-    device: str = "auto",
+    access: Access = Access(),  # noqa: B008
+    max_new_tokens: int | None = None,
     progress: Progress | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> list[Evaluation]:
-    """Evaluate a model, then its controls, under every protocol asked for. Raises RuvlmError."""
+    """Evaluate a model, then its controls, under every protocol asked for. Raises RuvlmError.
+
+    Under torchrun every process asks about its own pictures, and all return the same.
+    """
     for name in protocols:
         protocol_named(name)
     source = open_source(data)
     train = training_rows(source) if controls or model in CONTROLS else []
-    main = backend_named(model, train, device)
+    main = backend_named(model, train, replace(access, device=local_device(access.device)))
     backends = [main]
     if controls:
-        backends += [backend_named(name, train, device) for name in CONTROLS if name != model]
-        if model not in CONTROLS and not model.startswith("blind:"):
+        backends += [backend_named(name, train, access) for name in CONTROLS if name != model]
+        if main.free:
             backends.append(BlindBackend(main))
+    ranks = current_ranks()
     root = out or _home(model) / "eval"
     found = []
     for benchmark in source.folders:
@@ -51,33 +68,44 @@ def evaluate_model(
             report(f"в {source.folder} у {benchmark} нет части «{split}», пропускаю")
             continue
         for backend in backends:
-            found += _evaluate_protocols(backend, dataset, protocols, root, progress)
+            for protocol in _protocols(backend, dataset, protocols):
+                folder = root / _folder_name(dataset, protocol, backend.name, max_new_tokens)
+                found.append(evaluate(backend, dataset, protocol, folder, progress, max_new_tokens, ranks))
     if not found:
         raise ConfigError(f"Для {model} на {data} нет ни одного подходящего протокола: проверьте --protocol и --split.")
     return found
 
 
-def _evaluate_protocols(
-    backend: Backend, dataset: Dataset, protocols: tuple[str, ...], root: Path, progress: Progress | None
-) -> list[Evaluation]:
-    chosen = protocols_for(dataset, backend)
-    if protocols:
-        chosen = tuple(p for p in protocols if protocol_named(p).benchmark == dataset.name)
-    found = []
-    for protocol in chosen:
-        parts = (dataset.source, dataset.split, protocol, backend.name)
-        folder = root / "-".join(part.replace("/", "_").replace(":", "_").replace(" ", "_") for part in parts)
-        found.append(evaluate(backend, dataset, protocol, folder, progress))
-    return found
+def _protocols(backend: Backend, dataset: Dataset, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """The protocols asked for that are of this data set, or all that the backend can follow."""
+    if not wanted:
+        return protocols_for(dataset, backend)
+    chosen = tuple(name for name in wanted if protocol_named(name).benchmark == dataset.name)
+    blind = next((name for name in chosen if protocol_named(name).likelihood and not backend.scores_candidates), None)
+    if blind is not None:
+        raise ConfigError(f"{backend.name} не оценивает варианты по правдоподобию: протокол {blind} ей не подходит.")
+    return chosen
 
 
-def backend_named(name: str, train: list[Example], device: str) -> Backend:
-    """«majority», «random», «question-only», «blind:MODEL» or a folder → backend. Raises RuvlmError.
+def _folder_name(dataset: Dataset, protocol: str, model: str, max_new_tokens: int | None) -> str:
+    parts = [dataset.source, dataset.split, protocol, model]
+    if max_new_tokens is not None:
+        parts.append(f"max{max_new_tokens}")
+    return "-".join(re.sub(r"[^\w.+-]", "_", part) for part in parts)
+
+
+def backend_named(name: str, train: list[Example], access: Access) -> Backend:
+    """A control, «blind:MODEL», «shuffled:MODEL», «hf:…», «openai:…», «file:…» or a folder → backend. Raises RuvlmError.
 
     `train` is what the controls learn from.
     """
-    if name.startswith("blind:"):
-        return BlindBackend(backend_named(name.removeprefix("blind:"), train, device))
+    scheme, colon, rest = name.partition(":")
+    if colon and scheme in REPICTURED:
+        changed: Backend = REPICTURED[scheme](backend_named(rest, train, access))
+        return changed
+    if colon and (scheme in BACKENDS or not Path(name).exists()):
+        opened: Backend = lookup(BACKENDS, scheme, "Схема модели")(rest, access)
+        return opened
     if name in CONTROLS:
         makers = {"majority": MajorityBackend, "random": RandomBackend, "question-only": QuestionOnlyBackend}
         made: Backend = makers[name](train)
@@ -86,7 +114,7 @@ def backend_named(name: str, train: list[Example], device: str) -> Backend:
     from ruvlm.runtime import keep_freed_memory, pick_device
 
     keep_freed_memory()
-    return load_local(name, pick_device(device))
+    return load_local(name, pick_device(access.device))
 
 
 def training_rows(source: Source) -> list[Example]:
@@ -109,7 +137,7 @@ def _training_split(source: Source, benchmark: Benchmark) -> tuple[Example, ...]
 
 def _home(model: str) -> Path:
     """The run folder a model is in, else results/."""
-    folder = Path(model.removeprefix("blind:"))
+    folder = Path(re.sub("^(blind:|shuffled:)+", "", model))
     if folder.name in ("best_model", "final_model"):
         folder = folder.parent
     return folder if folder.is_dir() else Path("results")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from ruvlm.errors import ConfigError
@@ -50,6 +51,18 @@ PROTOCOLS: MappingProxyType[str, Protocol] = MappingProxyType(
     }
 )
 DEFAULT_PROTOCOLS = ("gqa-ru/lmms", "mmbench-ru/lmms", "mmbench-ru/likelihood")
+
+
+def limited(protocol: Protocol, max_new_tokens: int | None) -> Protocol:
+    """The protocol with another limit on the answer's length, which makes it another way of asking."""
+    if max_new_tokens is None or protocol.likelihood:
+        return protocol
+    return replace(protocol, generation=replace(protocol.generation, max_new_tokens=max_new_tokens))
+
+
+def wording_mark(protocol: Protocol) -> str:
+    """A short hash of all that a protocol says to the model."""
+    return hashlib.sha256(repr(protocol).encode()).hexdigest()[:12]
 
 
 def protocol_named(name: str) -> Protocol:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ruvlm.data.jsonl import Row, read_jsonl, text_field
 from ruvlm.errors import ConfigError, DataError
-from ruvlm.evaluation.jsonl import Row, read_jsonl, text_field
 from ruvlm.evaluation.judge import READERS
 from ruvlm.evaluation.match import MATCHERS
 from ruvlm.evaluation.parse import Reading

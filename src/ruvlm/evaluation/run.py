@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ruvlm.backends.base import Asked, Backend
 from ruvlm.data.images import read_bytes
-from ruvlm.errors import OutputError
+from ruvlm.evaluation.claim import claimed
 from ruvlm.evaluation.judge import judge, score_gqa, score_mmbench
-from ruvlm.evaluation.prompts import DEFAULT_PROTOCOLS, prompt_for, protocol_named
-from ruvlm.evaluation.store import ResponseStore, image_mark, response_key, write_json, write_verdicts
-from ruvlm.schema import Dataset, ImageRef, Response, Result, Score, Verdict
+from ruvlm.evaluation.prompts import DEFAULT_PROTOCOLS, Protocol, limited, prompt_for, protocol_named, wording_mark
+from ruvlm.evaluation.ranks import Ranks
+from ruvlm.evaluation.store import ResponseStore, image_mark, merge_shards, response_key
+from ruvlm.evaluation.summary import Usage, write_summary
+from ruvlm.schema import Dataset, Example, ImageRef, Response, Result, Verdict
 
 Progress = Callable[[int, int], None]
-FLUSH_EVERY = 512
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one protocol's run gave."""
+    """What one protocol's run gave. `failed` requests got no answer; asking again asks only for those."""
 
     protocol: str
     dataset: Dataset
@@ -30,6 +31,10 @@ class Evaluation:
     verdicts: tuple[Verdict, ...]
     asked: int
     folder: Path | None
+
+    @property
+    def failed(self) -> int:
+        return self.result.errors
 
 
 def protocols_for(dataset: Dataset, backend: Backend) -> tuple[str, ...]:
@@ -68,98 +73,90 @@ def score_responses(dataset: Dataset, protocol: str, responses: Sequence[Respons
 
 
 def evaluate(
-    backend: Backend, dataset: Dataset, protocol: str, folder: Path, progress: Progress | None = None
+    backend: Backend,
+    dataset: Dataset,
+    protocol: str,
+    folder: Path,
+    progress: Progress | None = None,
+    max_new_tokens: int | None = None,
+    ranks: Ranks = Ranks(),  # noqa: B008
 ) -> Evaluation:
     """Evaluate into a folder; answers that are there already are not asked for again.
 
-    Raises OutputError if the folder holds an evaluation of something else.
+    Raises OutputError if another process writes there, or the folder holds an evaluation of something else.
     """
-    identity = {"protocol": protocol, "data": dataset.fingerprint, "split": dataset.split, "model": backend.fingerprint}
-    _claim(folder, identity)
-    store = ResponseStore(folder)
-    try:
-        responses, asked = _ask_missing(backend, dataset, protocol, store, progress)
-    finally:
-        store.close()
-    result, verdicts = score_responses(dataset, protocol, responses)
-    write_verdicts(folder / "verdicts.jsonl", verdicts)
-    done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder)
-    write_json(folder / "summary.json", summary(done, identity, backend.parameters))
+    table = limited(protocol_named(protocol), max_new_tokens)
+    identity = {
+        "protocol": protocol, "prompt": wording_mark(table), "data": dataset.fingerprint, "split": dataset.split,
+        "model": backend.fingerprint,
+    }  # fmt: skip
+    with claimed(folder, identity) if ranks.first else nullcontext():
+        if ranks.first:
+            merge_shards(folder)
+        ranks.wait()
+        backend.begin(dataset)
+        keyed = _keyed(dataset, table, backend.fingerprint)
+        asked = _ask_missing(backend, keyed, folder, ranks, progress)
+        ranks.wait()
+        if ranks.first:
+            merge_shards(folder)
+        ranks.wait()
+        responses = _stored(keyed, folder)
+        result, verdicts = score_responses(dataset, protocol, responses)
+        result = replace(result, notes=(*result.notes, *backend.notes))
+        done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder)
+        if ranks.first:
+            usage = Usage.of(responses, backend.prices)
+            write_summary(folder, identity, dataset, backend, result, verdicts, usage)
     return done
 
 
-def _claim(folder: Path, identity: dict[str, str]) -> None:
-    import json
+@dataclass(frozen=True)
+class Keyed:
+    """One thing to ask, its place among the examples, its key in the store, and its picture's number."""
 
-    path = folder / "identity.json"
-    if path.is_file():
-        try:
-            known = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise OutputError(f"Файл {path} повреждён ({error}): удалите папку {folder}.") from error
-        names = {"protocol": "протокол", "data": "данные", "split": "часть", "model": "модель"}
-        differ = [names.get(key, key) for key, value in identity.items() if known.get(key) != value]
-        if differ:
-            raise OutputError(f"В {folder} другая оценка (отличаются: {', '.join(differ)}): укажите другую --out.")
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        raise OutputError(f"Папка {folder} занята не оценкой: укажите другую --out.")
-    write_json(path, identity)
+    place: int
+    asked: Asked
+    key: str
+    picture: int
+
+
+def _keyed(dataset: Dataset, protocol: Protocol, model: str) -> list[Keyed]:
+    """Everything there is to ask, questions about one picture together, whichever rows it is stored in."""
+    marks: dict[ImageRef, bytes] = {}
+    for example in dataset.examples:
+        if example.image not in marks:
+            marks[example.image] = image_mark(read_bytes(example.image))
+    pictures = {mark: number for number, mark in enumerate(dict.fromkeys(marks.values()))}
+
+    def keyed(place: int, example: Example) -> Keyed:
+        prompt, mark = prompt_for(protocol, example), marks[example.image]
+        return Keyed(place, Asked(prompt, example), response_key(example.id, mark, prompt, model), pictures[mark])
+
+    found = [keyed(place, example) for place, example in enumerate(dataset.examples)]
+    return sorted(found, key=lambda one: (one.picture, one.place))
 
 
 def _ask_missing(
-    backend: Backend, dataset: Dataset, protocol: str, store: ResponseStore, progress: Progress | None
-) -> tuple[list[Response], int]:
-    table = protocol_named(protocol)
-    examples = dataset.examples
-    prompts = [prompt_for(table, example) for example in examples]
-    order = sorted(range(len(examples)), key=lambda n: (examples[n].image.path, examples[n].image.row or 0))
-    marks = _image_marks([examples[n].image for n in order])
-    model = backend.fingerprint
-    keys = {n: response_key(examples[n].id, marks[examples[n].image], prompts[n], model) for n in order}
-    missing = [n for n in order if store.get(keys[n]) is None]
-    answers = backend.answer([Asked(prompts[n], examples[n]) for n in missing])
-    for done, (n, response) in enumerate(zip(missing, answers, strict=True), 1):
-        store.add(keys[n], examples[n].id, prompts[n], response)
-        if done % FLUSH_EVERY == 0 or done == len(missing):
-            store.flush()
-        if progress is not None:
-            progress(done, len(missing))
-    found = [store.get(keys[n]) or Response("", error="нет ответа") for n in range(len(examples))]
-    return found, len(missing)
+    backend: Backend, keyed: Sequence[Keyed], folder: Path, ranks: Ranks, progress: Progress | None
+) -> int:
+    """Ask for what has no answer yet and is this process's; how many that were."""
+    store = ResponseStore(folder, None if ranks.size == 1 else ranks.rank)
+    try:
+        missing = [one for one in keyed if ranks.owns(one.picture) and not store.answered(one.key)]
+        answers = backend.answer([one.asked for one in missing])
+        for done, (one, response) in enumerate(zip(missing, answers, strict=True), 1):
+            store.add(one.key, one.asked.example.id, one.asked.prompt, response)
+            if progress is not None:
+                progress(done, len(missing))
+    finally:
+        store.close()
+    return len(missing)
 
 
-def _image_marks(refs: Iterable[ImageRef]) -> dict[ImageRef, bytes]:
-    """A hash of each picture's bytes, every picture read once."""
-    marks: dict[ImageRef, bytes] = {}
-    for ref in refs:
-        if ref not in marks:
-            marks[ref] = image_mark(read_bytes(ref))
-    return marks
-
-
-def score_dict(score: Score) -> dict[str, Any]:
-    """{"n", "correct", "value", "low", "high", "error"}, values in per cent."""
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(score).items()}
-
-
-def summary(done: Evaluation, identity: dict[str, str], parameters: int | None) -> dict[str, Any]:
-    """summary.json: the shape that `ruvlm score --json` prints, with breakdowns and provenance."""
-    return {
-        "n": done.result.n,
-        "scores": {rule: score_dict(score) for rule, score in done.result.scores.items()},
-        "breakdowns": {
-            axis: {name: score_dict(score) for name, score in values.items()}
-            for axis, values in done.result.breakdowns.items()
-        },
-        "unparsed": done.result.unparsed,
-        "errors": done.result.errors,
-        "notes": list(done.result.notes),
-        "model": done.model,
-        "parameters": parameters,
-        "source": done.dataset.source,
-        "benchmark": done.dataset.name,
-        "protocol": done.protocol,
-        "split": done.dataset.split,
-        "fingerprints": {"data": identity["data"], "model": identity["model"]},
-    }
+def _stored(keyed: Sequence[Keyed], folder: Path) -> list[Response]:
+    """Responses in the order of the examples."""
+    store = ResponseStore(folder)
+    store.close()
+    found = {one.place: store.get(one.key) or Response("", error="нет ответа") for one in keyed}
+    return [found[place] for place in range(len(found))]

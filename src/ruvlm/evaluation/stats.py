@@ -33,9 +33,10 @@ def score_columns(
     names, codes = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
     total = len(names)
     figures = right_NK.shape[1]
-    sums = np.zeros((2, total, figures))
-    np.add.at(sums[0], codes, right_NK & counted_NK)
-    np.add.at(sums[1], codes, counted_NK)
+    sums = np.empty((2, total, figures))
+    for k in range(figures):
+        sums[0, :, k] = np.bincount(codes, right_NK[:, k] & counted_NK[:, k], total)
+        sums[1, :, k] = np.bincount(codes, counted_NK[:, k], total)
     draws = _resampled(sums, resamples) if total > 1 else None
     return [_score(sums[0, :, k], sums[1, :, k], None if draws is None else draws[:, k]) for k in range(figures)]
 
@@ -59,7 +60,7 @@ def _weights(total: int, resamples: int) -> tuple[np.ndarray, ...]:
     """How often each of `total` clusters is drawn in each resample, in blocks of resamples; the same for all figures."""
     rng = np.random.default_rng(SEED)
     blocks = []
-    step = max(1, 2_000_000 // total)
+    step = max(1, 200_000 // total)  # small blocks stay in the cache, and out of the peak memory
     for start in range(0, resamples, step):
         count = min(step, resamples - start)
         drawn = rng.integers(total, size=(count, total)) + np.arange(count)[:, None] * total

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ruvlm.data.predictions import Line, read_lines
 from ruvlm.errors import DataError
 from ruvlm.evaluation.circular_reference import reference_figures
-from ruvlm.evaluation.importers import Line, read_lines
 from ruvlm.evaluation.judge import disagreements, judge, score_mmbench
 from ruvlm.evaluation.match import MATCHERS
 from ruvlm.evaluation.stats import score_columns

@@ -40,9 +40,11 @@ def weights_fingerprint(folder: Path) -> str:
     """A short hash of everything in a model folder that decides its answers."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.suffix in (".safetensors", ".json"):
+        if path.suffix in (".safetensors", ".json", ".jinja", ".model"):
             digest.update(path.name.encode())
-            digest.update(path.read_bytes())
+            with path.open("rb") as handle:
+                while block := handle.read(1 << 22):
+                    digest.update(block)
     return digest.hexdigest()[:16]
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ruvlm.data.jsonl import Row, read_jsonl, read_text
 from ruvlm.errors import DataError
-from ruvlm.evaluation.jsonl import Row, read_jsonl, read_text
 from ruvlm.schema import LETTERS
 
 PREDICTION = ("prediction", "pred", "response", "output")

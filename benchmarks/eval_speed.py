@@ -1,0 +1,168 @@
+"""Our evaluation beside lmms-eval 0.7.3: same files, same model folder, same answers; ratios of medians, alternating runs.
+
+python benchmarks/eval_speed.py [--quick] [--images 6] [--runs 3] [--only gqa,mmbench,canned]
+
+The set is a slice of the embedded world in the hub's layout: its ratio of 30 questions a picture is GQA-ru's. The model is
+an untrained LLaVA of tens of millions of parameters with 196 image tokens, whose end token is likely enough for answers to
+end. The canned model answers from a file: what is timed there is everything around a model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.lmms_side import Measured, hub_slice, measured, run_lmms
+from benchmarks.random_models import llava
+
+TASKS = {"gqa": ("gqa-ru", "gqa-ru/lmms"), "mmbench": ("mmbench_ru_dev", "mmbench-ru/lmms")}
+STOPS = {"gqa": "\n\n", "mmbench": "ASSISTANT:"}
+# stamps the moment when a model is asked for the first time, as the canned model of lmms-eval does
+STAMPED = """
+import sys, time
+import ruvlm.backends.replay as replay
+answer = replay.ReplayBackend.answer
+def stamped(self, asked):
+    open(sys.argv.pop(1), "w").write(repr(time.time()))
+    return answer(self, asked)
+replay.ReplayBackend.answer = stamped
+from ruvlm.cli.main import main
+stamp = sys.argv[1]
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def ask_ours(work: Path, model: str, kind: str, extra: list[str], stamp: Path | None = None) -> tuple[Measured, dict[str, str]]:  # fmt: skip
+    """One run of `ruvlm eval`; its answers by place in the set."""
+    out = Path(tempfile.mkdtemp(dir=work))
+    start = [sys.executable, "-m", "ruvlm"] if stamp is None else [sys.executable, "-c", STAMPED, str(stamp)]
+    command = [
+        *start, "eval", model, "--data", str(work / "deepvk"), "--split", "testdev", "--no-controls", "--protocol",
+        TASKS[kind][1], "--out", str(out), *extra,
+    ]  # fmt: skip
+    done = measured(command, work, {})
+    if done.code:
+        raise SystemExit(f"ruvlm eval: код {done.code}\n{done.tail}")
+    (folder,) = (path for path in out.iterdir() if path.is_dir())
+    lines = (folder / "responses.jsonl").read_text(encoding="utf-8").split("\n")
+    rows = [json.loads(line) for line in lines if line]
+    places = {str(name): str(place) for place, name in enumerate(identities(work, kind))}
+    return done, {places[row["id"]]: row["response"]["text"] for row in rows}
+
+
+def identities(work: Path, kind: str) -> list[Any]:
+    """Ids of the slice's rows, in the file's order, which is how lmms-eval counts."""
+    if kind == "gqa":
+        path, column = work / "deepvk/GQA-ru/testdev_balanced_instructions/testdev-00000-of-00001.parquet", "id"
+    else:
+        path, column = work / "deepvk/MMBench-ru/mmbench_ru_dev.parquet", "index"
+    found: list[Any] = pq.read_table(path, columns=[column]).column(column).to_pylist()
+    return found
+
+
+def compare_model(work: Path, model: Path, kind: str, runs: int, extra: list[str]) -> dict[str, Any]:
+    """Alternating runs of both sides with a real model."""
+    seconds: dict[str, list[float]] = {"ours": [], "lmms": []}
+    equal = 0
+    for _ in range(runs):
+        ours, mine = ask_ours(work, f"hf:{model}", kind, [])
+        arguments = f"pretrained={model},device=cpu,device_map=cpu,dtype=float32"
+        theirs, other = run_lmms(work, "llava_hf", arguments, TASKS[kind][0], work / "stamp", extra)
+        seconds["ours"].append(ours.seconds)
+        seconds["lmms"].append(theirs.seconds)
+        # the protocol stops at these texts, llava_hf of lmms-eval does not: its answers are cut here
+        equal = sum(mine[key] == text.split(STOPS[kind])[0] for key, text in other.items())
+    return _row(kind, seconds, len(mine), equal)
+
+
+def compare_canned(work: Path, runs: int) -> dict[str, Any]:
+    """Alternating runs of both sides with answers from a file: wall, peak memory, time to the first sample."""
+    answers, stamp = work / "canned.jsonl", work / "stamp"
+    rows = pq.read_table(
+        work / "deepvk/GQA-ru/testdev_balanced_instructions/testdev-00000-of-00001.parquet", columns=["id", "answer"]
+    ).to_pylist()
+    golds = [row["answer"] for row in rows]
+    lines = [{"id": row["id"], "prediction": golds[n if n % 2 else n * 7 % len(golds)]} for n, row in enumerate(rows)]
+    answers.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    seconds: dict[str, list[float]] = {"ours": [], "lmms": []}
+    memory: dict[str, list[float]] = {"ours": [], "lmms": []}
+    first: dict[str, list[float]] = {"ours": [], "lmms": []}
+    for _ in range(runs):
+        ours, mine = ask_ours(work, f"file:{answers}", "gqa", [], stamp)
+        first["ours"].append(float(stamp.read_text()) - ours.started)
+        theirs, other = run_lmms(work, "canned", f"answers={answers}", "gqa-ru", stamp)
+        first["lmms"].append(float(stamp.read_text()) - theirs.started)
+        for side, done in (("ours", ours), ("lmms", theirs)):
+            seconds[side].append(done.seconds)
+            memory[side].append(done.memory)
+    equal = sum(mine[key] == text for key, text in other.items())
+    figures = _row("canned_wall", seconds, len(mine), equal)
+    figures |= _row("canned_memory", memory, len(mine), equal, "МБ") | _row("first_sample", first, len(mine), equal)
+    return figures
+
+
+def _row(name: str, found: dict[str, list[float]], n: int, equal: int, unit: str = "с") -> dict[str, Any]:
+    ours, lmms = statistics.median(found["ours"]), statistics.median(found["lmms"])
+    print(
+        f"{name}: наш {ours:.2f} {unit}, lmms-eval {lmms:.2f} {unit}, отношение {lmms / ours:.2f} (n = {n}, ответов совпало "
+        f"{equal}; все замеры: наши {[round(x, 2) for x in found['ours']]}, его {[round(x, 2) for x in found['lmms']]})",
+        flush=True,
+    )
+    return {f"{name}_ratio": round(lmms / ours, 2), f"{name}_n": n, f"{name}_equal": equal}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--images", type=int, default=6)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--only", default="gqa,mmbench,canned")
+    parser.add_argument("--world", type=Path, default=None, help="готовый мир; иначе рисуется малый")
+    given = parser.parse_args()
+    images, runs = (1, 1) if given.quick else (given.images, given.runs)
+    only = given.only.split(",")
+    figures: dict[str, Any] = {"quick": given.quick}
+    with tempfile.TemporaryDirectory(prefix="ruvlm-speed-") as folder:
+        root = Path(folder)
+        world = given.world or root / "world"
+        if given.world is None:
+            drawn = [sys.executable, "-m", "ruvlm", "data", "world", "--train-images", "50", "--out", str(world)]
+            subprocess.run(drawn, check=True, capture_output=True)
+        work = hub_slice(world, root / "slice", images)
+        model = llava(
+            root / "model", width=512, layers=10, heads=8, image=224, patch=16, vision=256, vision_layers=6,
+            vocabulary=8000, strength=3.0, texts=_texts(world),
+        )  # fmt: skip
+        size = sum(path.stat().st_size for path in model.glob("*.safetensors")) / 4e6
+        print(f"модель LLaVA: {size:.1f} млн параметров, 196 токенов картинки; срез {images} картинок", flush=True)
+        started = time.time()
+        if "gqa" in only:
+            figures |= compare_model(work, model, "gqa", runs, [])
+        if "mmbench" in only:
+            figures |= compare_model(work, model, "mmbench", runs, [])
+        if "canned" in only:
+            whole = hub_slice(world, root / "whole", None if not given.quick else 40)
+            figures |= compare_canned(whole, 1 if given.quick else max(5, runs))
+        figures["minutes"] = round((time.time() - started) / 60, 1)
+    print(json.dumps(figures))
+
+
+def _texts(world: Path) -> list[str]:
+    found: list[str] = []
+    for path in sorted((world / "gqa-ru/testdev_balanced_instructions").glob("*.parquet")):
+        found += pq.read_table(path, columns=["question"]).column("question").to_pylist()[:3000]
+    return found
+
+
+if __name__ == "__main__":
+    main()

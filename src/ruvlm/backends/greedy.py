@@ -1,0 +1,76 @@
+"""Greedy decoding of many rows at once: rows that are done leave the batch.
+
+Shapes: N rows, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from ruvlm.backends.base import until
+from ruvlm.backends.shared_prefix import SharedRows
+
+# dropping rows copies the others' keys and values: worth it once so many are done
+LEAVE_AT = 0.25
+
+
+@dataclass(frozen=True)
+class Endings:
+    """When an answer is over: at one of the tokens `eos`, or when its text holds one of `stops`."""
+
+    eos: frozenset[int]
+    stops: tuple[str, ...]
+    decode: Callable[[Sequence[int]], str]
+
+    def reached(self, tokens: Sequence[int]) -> bool:
+        """Is the answer over after its last token?"""
+        if tokens[-1] in self.eos:
+            return True
+        if not self.stops:
+            return False
+        longest = max(len(stop.encode()) for stop in self.stops)
+        tail = self.decode(tokens[-longest:])
+        return any(stop in tail for stop in self.stops)
+
+    def cut(self, tokens: Sequence[int]) -> list[int]:
+        """Tokens up to and with the one that ended the answer; what generate pads after it falls away."""
+        return list(tokens[: next((n for n in range(1, len(tokens) + 1) if self.reached(tokens[:n])), len(tokens))])
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The answer's text, up to the first stop."""
+        return until(self.decode([token for token in tokens if token not in self.eos]), self.stops)
+
+
+@dataclass
+class Written:
+    """What one row has written: its tokens, with the closing one, and the sum of their log-probabilities."""
+
+    tokens: list[int] = field(default_factory=list)
+    logprob: float = 0.0
+    done: bool = False
+
+
+def decode_greedily(rows: SharedRows, logits_NV: Tensor, limit: int, endings: Endings) -> list[Written]:
+    """Continue every row by its likeliest tokens, at most `limit` of them."""
+    written = [Written() for _ in range(len(logits_NV))]
+    alive = list(written)
+    for step in range(limit):
+        scores, choice_N = logits_NV.float().log_softmax(-1).max(-1)
+        for row, token, score in zip(alive, choice_N.tolist(), scores.tolist(), strict=True):
+            if not row.done:
+                row.tokens.append(token)
+                row.logprob += score
+                row.done = endings.reached(row.tokens)
+        going = [not row.done for row in alive]
+        if not any(going) or step == limit - 1:
+            break
+        if going.count(False) >= LEAVE_AT * len(going):
+            kept_N = choice_N.new_tensor(going).bool()
+            rows.keep(kept_N)
+            choice_N = choice_N[kept_N]
+            alive = [row for row in alive if not row.done]
+        logits_NV = rows.step(choice_N)
+    return written

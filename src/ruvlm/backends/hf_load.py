@@ -1,0 +1,172 @@
+"""A Hugging Face model by id or folder: weights, adapter and processor, checked to be whole."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ruvlm.backends.base import Access
+from ruvlm.errors import DeviceError, ModelError
+from ruvlm.models.checkpoint import weights_fingerprint
+from ruvlm.runtime import pick_device, quiet_transformers
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+FAILURES = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to answer. `fingerprint` names its weights, adapter and number format."""
+
+    model: Any
+    processor: Any
+    name: str
+    fingerprint: str
+
+
+def load_hf(spec: str, access: Access) -> Loaded:
+    """«ID_OR_FOLDER» or «ID_OR_FOLDER+ADAPTER» → model and processor on their device. Raises ModelError, DeviceError."""
+    quiet_transformers()
+    name, _, adapter = spec.partition("+")
+    device = pick_device(access.device)
+    model = _weights(name, access, device)
+    base = Path(name)
+    commit = getattr(model.config, "_commit_hash", None)
+    mark = weights_fingerprint(base) if base.is_dir() else f"{name}@{commit}"
+    if adapter:
+        model = _adapted(model, adapter)
+        mark += f" + {weights_fingerprint(Path(adapter)) if Path(adapter).is_dir() else adapter}"
+    if access.dtype != "4bit":
+        model = model.to(device)
+    shown = base.resolve().name if base.is_dir() else name
+    processor = load_processor(name, model.config.model_type, access.trust_remote_code)
+    return Loaded(
+        model.eval(), processor, f"hf:{shown}" + (f"+{Path(adapter).name}" if adapter else ""), f"hf {mark} {_format(model, access)}"
+    )  # fmt: skip
+
+
+def _format(model: Any, access: Access) -> str:
+    return "4bit" if access.dtype == "4bit" else str(model.dtype).removeprefix("torch.")
+
+
+def _weights(name: str, access: Access, device: torch.device) -> Any:
+    from transformers import AutoModelForImageTextToText
+
+    settings: dict[str, Any] = {"trust_remote_code": access.trust_remote_code, "dtype": _dtype(access.dtype, device)}
+    if access.dtype == "4bit":
+        settings |= _four_bits(device)
+    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
+        raise ModelError(f"В папке {name} нет config.json: это не модель Hugging Face.")
+    try:
+        model, info = AutoModelForImageTextToText.from_pretrained(name, output_loading_info=True, **settings)
+    except FAILURES as error:
+        raise ModelError(_said(name, error)) from error
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise ModelError(f"Файл весов модели {name} повреждён ({error}): скачайте его заново.") from error
+    lost = sorted(info["missing_keys"]) + [str(key) for key in info["mismatched_keys"]]
+    if lost:
+        raise ModelError(
+            f"У модели {name} нет или не подходят по размеру {len(lost)} весов ({', '.join(lost[:3])}…): с случайными "
+            "весами на их месте она ничего не измерит."
+        )
+    return model
+
+
+def _said(name: str, error: Exception) -> str:
+    """One sentence about why a model did not load."""
+    first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    if "trust_remote_code" in str(error):
+        return (
+            f"Модель {name} требует исполнить код из её репозитория: если доверяете ему, добавьте --trust-remote-code."
+        )
+    if "Unrecognized configuration class" in str(error) or "Unrecognized model" in str(error):
+        return f"Модель {name} – не image-text-to-text ({first}): нужна та, что отвечает на вопросы о картинке."
+    if isinstance(error, OSError):
+        return f"Модели {name} нет ни на диске, ни на хабе, или до хаба не достучаться ({first}): проверьте имя и сеть."
+    return f"Модель {name} не загрузилась ({first})."
+
+
+def _dtype(name: str, device: torch.device) -> Any:
+    """«auto» is float32 on CPU, elsewhere what the checkpoint was saved in."""
+    if name == "auto":
+        return torch.float32 if device.type == "cpu" else "auto"
+    if name == "4bit":
+        return torch.bfloat16
+    if name not in DTYPES:
+        raise DeviceError(f"--dtype «{name}» не известен: есть auto, {', '.join(DTYPES)}, 4bit.")
+    return DTYPES[name]
+
+
+def _four_bits(device: torch.device) -> dict[str, Any]:
+    if device.type != "cuda" or importlib.util.find_spec("bitsandbytes") is None:
+        raise DeviceError("--dtype 4bit работает на CUDA с пакетом bitsandbytes: установите его или возьмите bfloat16.")
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+    return {"quantization_config": config, "device_map": {"": device}}
+
+
+def _adapted(model: Any, adapter: str) -> Any:
+    """The model with a LoRA adapter, merged where the weights allow it. Raises ModelError."""
+    from peft import PeftModel
+
+    try:
+        wrapped = PeftModel.from_pretrained(model, adapter)
+        quantized = getattr(model, "is_quantized", False)
+        return wrapped.base_model.model if quantized else wrapped.merge_and_unload()
+    except FAILURES as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ModelError(
+            f"Адаптер {adapter} не подошёл к модели ({first}): проверьте путь и базовую модель."
+        ) from error
+
+
+def load_processor(name: str, model_type: str, trust_remote_code: bool = False) -> Any:
+    """The model's processor; without torchvision, one that knows pictures but no video. Raises ModelError."""
+    from transformers import AutoProcessor
+
+    try:
+        try:
+            processor = AutoProcessor.from_pretrained(name, trust_remote_code=trust_remote_code)
+        except (ImportError, ValueError) as error:
+            if "torchvision" not in str(error).lower() and "video processor" not in str(error).lower():
+                raise
+            processor = _without_video(model_type).from_pretrained(name)
+    except FAILURES as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ModelError(
+            f"У модели {name} нет пригодного процессора ({first}): нужны его файлы рядом с весами."
+        ) from error
+    if getattr(processor, "image_processor", None) is None:
+        raise ModelError(f"У модели {name} нет процессора картинок (preprocessor_config.json): скачайте её целиком.")
+    processor.tokenizer.padding_side = "left"
+    if processor.tokenizer.pad_token is None:
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token
+    return processor
+
+
+def _without_video(model_type: str) -> Any:
+    """The processor class of a model type, less its video part, which cannot be built without torchvision."""
+    import transformers
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+
+    known = PROCESSOR_MAPPING_NAMES.get(model_type)
+    if known is None:
+        raise ValueError(f"процессор вида {model_type} неизвестен")
+    parent = getattr(transformers, known)
+
+    class PicturesOnly(parent):  # type: ignore[misc, valid-type]
+        """Which parts a processor has is read from this signature."""
+
+        def __init__(
+            self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None, **kwargs: Any
+        ) -> None:
+            super().__init__(image_processor, tokenizer, chat_template=chat_template, **kwargs)
+
+    return PicturesOnly

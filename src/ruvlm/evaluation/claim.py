@@ -1,0 +1,54 @@
+"""Whose an evaluation folder is: one process at a time, and always the same model, data and prompts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ruvlm.errors import OutputError
+from ruvlm.evaluation.store import write_json
+
+LOCK = ".lock"
+NAMES = {"protocol": "протокол", "prompt": "вопрос к модели", "data": "данные", "split": "часть", "model": "модель"}
+
+
+@contextmanager
+def claimed(folder: Path, identity: dict[str, str]) -> Iterator[None]:
+    """Hold a folder for an evaluation of `identity`. The system lets go of it however the process ends.
+
+    Raises OutputError if another process holds it, or if it holds something else, saying what differs.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK, timeout=0)
+        with lock:
+            _check(folder, identity)
+            yield
+    except Timeout as error:
+        raise OutputError(f"В {folder} уже пишет другой процесс: дождитесь его или укажите другую --out.") from error
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise OutputError(f"В {folder} нельзя писать ({error.strerror}): укажите другую папку.") from error
+
+
+def _check(folder: Path, identity: dict[str, str]) -> None:
+    path = folder / "identity.json"
+    if not path.is_file():
+        if any(found.name != LOCK and found.suffix != ".tmp" for found in folder.iterdir()):
+            raise OutputError(f"Папка {folder} занята не оценкой: укажите другую --out.")
+        write_json(path, identity)
+        return
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise OutputError(f"Файл {path} повреждён ({error}): удалите папку {folder}.") from error
+    differ = [
+        f"{NAMES.get(key, key)} – там «{known.get(key)}», здесь «{value}»"
+        for key, value in identity.items()
+        if known.get(key) != value
+    ]
+    if differ:
+        raise OutputError(f"В {folder} другая оценка ({'; '.join(differ)}): укажите другую --out или удалите папку.")
