@@ -80,8 +80,9 @@ def compare_model(work: Path, model: Path, kind: str, runs: int, extra: list[str
         theirs, other = run_lmms(work, "llava_hf", arguments, TASKS[kind][0], work / "stamp", extra)
         seconds["ours"].append(ours.seconds)
         seconds["lmms"].append(theirs.seconds)
-        # the protocol stops at these texts, llava_hf of lmms-eval does not: its answers are cut here
-        equal = sum(mine[key] == text.split(STOPS[kind])[0] for key, text in other.items())
+        # the protocol stops at these texts, llava_hf of lmms-eval does not: its answers are cut here; its MMBench log has
+        # them stripped
+        equal = sum(mine[key].strip() == text.split(STOPS[kind])[0].strip() for key, text in other.items())
     return _row(kind, seconds, len(mine), equal)
 
 
@@ -141,7 +142,7 @@ def main() -> None:
         work = hub_slice(world, root / "slice", images)
         model = llava(
             root / "model", width=512, layers=10, heads=8, image=224, patch=16, vision=256, vision_layers=6,
-            vocabulary=8000, strength=3.0, texts=_texts(world),
+            vocabulary=8000, strength=8.0, texts=_texts(world),
         )  # fmt: skip
         size = sum(path.stat().st_size for path in model.glob("*.safetensors")) / 4e6
         print(f"модель LLaVA: {size:.1f} млн параметров, 196 токенов картинки; срез {images} картинок", flush=True)

@@ -51,6 +51,20 @@ def eager_to_stop(model: object, strength: float) -> None:
             model.lm_head.weight[2] *= strength
 
 
+def printable(model: object, tokenizer: object) -> None:
+    """Keep an untrained model from writing control characters and pieces of letters: spreadsheets refuse them."""
+    import torch
+
+    texts = [tokenizer.decode([token]) for token in range(len(tokenizer))]
+    bad = [
+        token
+        for token, text in enumerate(texts)
+        if (token > 2 and not text.replace(" ", "x").isprintable()) or "\ufffd" in text
+    ]
+    with torch.no_grad():
+        model.lm_head.weight[bad] = 0
+
+
 def llava(
     folder: Path, width: int = 48, layers: int = 2, heads: int = 4, image: int = 28, patch: int = 14, vision: int = 32,
     vision_layers: int = 2, vocabulary: int = 700, seed: int = 0, strength: float = 0.0, texts: Iterable[str] = (),
@@ -82,6 +96,7 @@ def llava(
     )  # fmt: skip
     model = LlavaForConditionalGeneration(config)
     _spread(model)
+    printable(model, tokenizer)
     eager_to_stop(model, strength)
     square = {"shortest_edge": image}, {"height": image, "width": image}
     processor = LlavaProcessor(

@@ -46,10 +46,10 @@ class Endings:
 
 @dataclass
 class Written:
-    """What one row has written: its tokens, with the closing one, and the sum of their log-probabilities."""
+    """What one row has written: its tokens, with the closing one, and the sum of their log-probabilities if known."""
 
     tokens: list[int] = field(default_factory=list)
-    logprob: float = 0.0
+    logprob: float | None = 0.0
     done: bool = False
 
 
@@ -62,7 +62,7 @@ def decode_greedily(rows: SharedRows, logits_NV: Tensor, limit: int, endings: En
         for row, token, score in zip(alive, choice_N.tolist(), scores.tolist(), strict=True):
             if not row.done:
                 row.tokens.append(token)
-                row.logprob += score
+                row.logprob = (row.logprob or 0.0) + score
                 row.done = endings.reached(row.tokens)
         going = [not row.done for row in alive]
         if not any(going) or step == limit - 1:

@@ -28,8 +28,8 @@ from ruvlm.errors import ModelError
 from ruvlm.schema import ImageRef, Prompt, Response
 
 log = logging.getLogger("ruvlm")
-ROWS = {"cpu": 48, "mps": 48, "cuda": 256}
-CHECKED = 3
+ROWS = {"cpu": 96, "mps": 48, "cuda": 256}
+CHECKED, CHECKED_TOKENS = 3, 16
 
 
 @dataclass(frozen=True)
@@ -119,24 +119,27 @@ class HfBackend(Backend):
         scored = bool(batch[0].prompts[0].candidates)
         if self._shared:
             try:
-                found = self._score_shared(batch) if scored else self._generate_shared(batch)
-                if scored or self._checked or self._agrees(batch[0], found):
-                    return found
+                if scored:
+                    return self._score_shared(batch)
+                written = self._generate_shared(batch)
+                if self._checked or self._agrees(batch[0], written):
+                    return self._responses(batch, written)
             except PrefixUnsupportedError as error:
                 self._one_by_one(str(error))
-        return self._score_plainly(batch) if scored else self._generate_plainly(batch)
+        return self._score_plainly(batch) if scored else self._responses(batch, self._generate_plainly(batch))
 
     def _one_by_one(self, why: str) -> None:
         self._shared = False
         self._notes.append(f"общая часть вопросов считалась для каждого заново ({why})")
         log.warning("быстрый путь выключен: %s", why)
 
-    def _agrees(self, sheet: Sheet, found: list[Response]) -> bool:
-        """Are the first answers what `generate` gives? If not, all answers come from it."""
+    def _agrees(self, sheet: Sheet, written: list[Written]) -> bool:
+        """Are the first tokens of the first answers those of `generate`? If not, all answers come from it."""
         some = replace(sheet, prompts=sheet.prompts[:CHECKED])
-        plain = self._generate_plainly([some])
+        plain = self._generate_plainly([some], min(CHECKED_TOKENS, sheet.prompts[0].generation.max_new_tokens))
         self._checked = True
-        if [(r.text, r.tokens) for r in plain] == [(r.text, r.tokens) for r in found[: len(plain)]]:
+        ours = [row.tokens[:CHECKED_TOKENS] for row in written[: len(plain)]]
+        if [row.tokens for row in plain] == ours:
             return True
         self._one_by_one("ответы разошлись с generate")
         return False
@@ -150,15 +153,22 @@ class HfBackend(Backend):
 
     # -- after a shared prefix
 
-    def _generate_shared(self, batch: list[Sheet]) -> list[Response]:
+    def _responses(self, batch: list[Sheet], written: list[Written]) -> list[Response]:
+        endings = self._endings(batch[0].prompts[0])
+        return [
+            Response(
+                endings.text(row.tokens), len(row.tokens),
+                probability=None if row.logprob is None else math.exp(row.logprob),
+            )
+            for row in written
+        ]  # fmt: skip
+
+    def _generate_shared(self, batch: list[Sheet]) -> list[Written]:
         limit, endings = batch[0].prompts[0].generation.max_new_tokens, self._endings(batch[0].prompts[0])
-        found: list[Response] = []
+        found: list[Written] = []
         for _, encoded in self._encoded(batch):
-            rows = [e.ids for e in encoded]
-            started, tails = self._prefixed(encoded, rows)
-            logits = started.start(tails, limit)[:, -1]
-            written = decode_greedily(started, logits, limit, endings)
-            found += [_response(row, endings) for row in written]
+            started, tails = self._prefixed(encoded, [e.ids for e in encoded])
+            found += decode_greedily(started, started.start(tails)[:, -1], limit, endings)
         return found
 
     def _score_shared(self, batch: list[Sheet]) -> list[Response]:
@@ -179,7 +189,7 @@ class HfBackend(Backend):
                 rows.append(list(mine.values()))
             started, tails = self._prefixed(encoded, rows)
             keep = max(map(len, options)) + 1
-            sums = _option_sums(started.start(tails, 0, keep), options)
+            sums = _option_sums(started.start(tails, keep), options)
             known = {key: (total, len(option)) for key, total, option in zip(keys, sums, options, strict=True)}
             for number, sheet in enumerate(some):
                 for prompt in sheet.prompts:
@@ -216,7 +226,7 @@ class HfBackend(Backend):
 
     # -- as transformers does it
 
-    def _generate_plainly(self, batch: list[Sheet]) -> list[Response]:
+    def _generate_plainly(self, batch: list[Sheet], limit: int | None = None) -> list[Written]:
         from transformers import GenerationConfig, StoppingCriteriaList
 
         first = batch[0].prompts[0]
@@ -225,7 +235,7 @@ class HfBackend(Backend):
         inputs = self._moved(self.reader.batch([image for image, _ in pairs], [text for _, text in pairs]))
         start = inputs["input_ids"].shape[1]
         config = GenerationConfig(
-            do_sample=False, max_new_tokens=first.generation.max_new_tokens, eos_token_id=sorted(endings.eos),
+            do_sample=False, max_new_tokens=first.generation.max_new_tokens if limit is None else limit, eos_token_id=sorted(endings.eos),
             pad_token_id=self.reader.processor.tokenizer.pad_token_id,
         )  # fmt: skip
 
@@ -237,7 +247,7 @@ class HfBackend(Backend):
             generation_config=config,
             stopping_criteria=StoppingCriteriaList([over]) if endings.stops else None,
         )
-        return [_response(Written(endings.cut(row)), endings, sure=False) for row in ids[:, start:].tolist()]
+        return [Written(endings.cut(row), None) for row in ids[:, start:].tolist()]
 
     def _score_plainly(self, batch: list[Sheet]) -> list[Response]:
         found = []
@@ -273,11 +283,6 @@ def _scored(prompt: Prompt, found: list[tuple[float, int]]) -> Response:
     sums = tuple(total for total, _ in found)
     means = tuple(total / max(1, length) for total, length in found)
     return Response(prompt.candidates[means.index(max(means))], mean_logprobs=means, sum_logprobs=sums)
-
-
-def _response(row: Written, endings: Endings, sure: bool = True) -> Response:
-    probability = math.exp(row.logprob) if sure else None
-    return Response(endings.text(row.tokens), len(row.tokens), probability=probability)
 
 
 def _manner(prompt: Prompt) -> tuple[bool, object]:

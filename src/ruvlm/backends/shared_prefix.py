@@ -31,12 +31,11 @@ class RowsLayer(CacheLayerMixin):
 
     is_sliding = False
 
-    def __init__(self, keys: Tensor, values: Tensor, rows: int, room: int) -> None:
+    def __init__(self, keys: Tensor, values: Tensor, rows: int) -> None:
         super().__init__()
         self.prefix_keys, self.prefix_values = keys, values
-        shape = (rows, keys.shape[1], room)
-        self.keys = keys.new_empty((*shape, keys.shape[-1]))
-        self.values = values.new_empty((*shape, values.shape[-1]))
+        self.keys = keys.new_empty((rows, keys.shape[1], 0, keys.shape[-1]))
+        self.values = values.new_empty((rows, values.shape[1], 0, values.shape[-1]))
         self.length = 0
         self.is_initialized = True
 
@@ -46,10 +45,18 @@ class RowsLayer(CacheLayerMixin):
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Append keys and values, [N, K, T, d]; returns all own ones, [N, K, S, d]."""
         end = self.length + key_states.shape[-2]
+        if end > self.keys.shape[2]:
+            self._grow(end + end // 4 + 16)
         self.keys[:, :, self.length : end] = key_states
         self.values[:, :, self.length : end] = value_states
         self.length = end
         return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def _grow(self, room: int) -> None:
+        keys, values = self.keys[:, :, : self.length], self.values[:, :, : self.length]
+        self.keys = keys.new_empty((*keys.shape[:2], room, keys.shape[3]))
+        self.values = values.new_empty((*values.shape[:2], room, values.shape[3]))
+        self.keys[:, :, : self.length], self.values[:, :, : self.length] = keys, values
 
     def get_seq_length(self) -> int:
         return int(self.prefix_keys.shape[-2]) + self.length
@@ -62,7 +69,7 @@ class RowsLayer(CacheLayerMixin):
 
     def keep(self, rows: Tensor) -> None:
         """Drop all rows but these."""
-        self.keys, self.values = self.keys[rows], self.values[rows]
+        self.keys, self.values = self.keys[rows, :, : self.length], self.values[rows, :, : self.length]
 
 
 class RowsCache(Cache):
@@ -71,13 +78,9 @@ class RowsCache(Cache):
     `prefix_bias` [B, 1, P] hides padding before a shorter prefix; None where all are as long.
     """
 
-    def __init__(
-        self, prefix: DynamicCache, counts: list[int], room: int, prefix_bias: Tensor | None, layers: int
-    ) -> None:
+    def __init__(self, prefix: DynamicCache, counts: list[int], prefix_bias: Tensor | None) -> None:
         rows = sum(counts)
-        super().__init__(
-            layers=[RowsLayer(prefix.layers[n].keys, prefix.layers[n].values, rows, room) for n in range(layers)]
-        )
+        super().__init__(layers=[RowsLayer(layer.keys, layer.values, rows) for layer in prefix.layers])
         self.counts = counts
         self.prefix_bias = prefix_bias
 
@@ -189,18 +192,15 @@ class SharedRows:
         self.mask_NS = mask_BP[:0]
         self.positions_N = self.next_B
 
-    def start(self, rows: list[list[list[int]]], room: int, keep: int = 1) -> Tensor:
-        """Feed every picture's rows of tokens; logits after each row's last `keep` tokens. [N, keep, V].
-
-        `room` more tokens can be fed by `step`.
-        """
+    def start(self, rows: list[list[list[int]]], keep: int = 1) -> Tensor:
+        """Feed every picture's rows of tokens; logits after each row's last `keep` tokens. [N, keep, V]."""
         flat = [row for own in rows for row in own]
         counts = [len(own) for own in rows]
         longest = max(map(len, flat))
         prefix: DynamicCache = self.cache
         if any(not layer.is_initialized or layer.is_sliding for layer in prefix.layers):
             raise PrefixUnsupportedError("not all of its layers keep keys and values")
-        self.cache = RowsCache(prefix, counts, longest + room, self.bias, len(prefix.layers))
+        self.cache = RowsCache(prefix, counts, self.bias)
         ids_NT = _left_padded(flat, longest, self.model.generation_config.pad_token_id or 0).to(self.device)
         lengths = torch.tensor([len(row) for row in flat], device=self.device)
         owner = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(self.device)
@@ -210,7 +210,7 @@ class SharedRows:
         positions = (columns - (longest - lengths[:, None])).clamp(min=0) + starts[:, None]
         self.positions_N = starts + lengths
         causal = columns[None, :] <= columns[:, None]
-        # a pad sees itself, or its softmax over nothing own would still be finite but its bias would not
+        # a pad sees itself: what it computes is dropped, but must be a number
         own = (causal & self.mask_NS[:, None]) | torch.eye(longest, dtype=torch.bool, device=self.device)
         return self._run(ids_NT, positions, hiding(own, self.model.dtype)[:, None], keep)
 
