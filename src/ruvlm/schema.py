@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -73,6 +74,10 @@ class Example:
         return LETTERS[: len(self.options)]
 
 
+# detailed question type -> the answers that a training split gives to questions of that type
+Vocabulary = Mapping[str, frozenset[str]]
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Examples of one split of one benchmark, with where they came from.
@@ -87,6 +92,7 @@ class Dataset:
     fingerprint: str
     examples: tuple[Example, ...]
     notes: tuple[str, ...] = ()
+    vocabulary: Vocabulary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +154,31 @@ class Score:
     error: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure that is no share of rows: its value, over how many it is taken, and what it could and could not see."""
+
+    value: float
+    n: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class LetterUse:
+    """How often a letter was chosen, how often it was right to, and how often the model was right when it was."""
+
+    letter: str
+    chosen: int
+    gold: int
+    right: int
+
+
 @dataclass(frozen=True)
 class Result:
-    """All figures of one evaluation: scores by rule, and breakdowns by (rule, axis, value)."""
+    """All figures of one evaluation: scores by rule, breakdowns by (axis, value), a benchmark's own metrics.
+
+    Multiple choice also has how each letter was used, and the base questions that lack some rotation.
+    """
 
     n: int
     scores: dict[str, Score]
@@ -158,3 +186,6 @@ class Result:
     unparsed: int = 0
     errors: int = 0
     notes: tuple[str, ...] = ()
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    letters: tuple[LetterUse, ...] = ()
+    incomplete: tuple[str, ...] = ()

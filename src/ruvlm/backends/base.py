@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ruvlm.schema import Dataset, Example, Prompt, Response
+from ruvlm.schema import Dataset, Example, Generation, Prompt, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,10 @@ class Backend(ABC):
         """How many parameters, where that is known."""
         return None
 
+    def covers(self, dataset: Dataset) -> bool:
+        """Can it say anything about a data set? Files of answers are about one."""
+        return True
+
     def begin(self, dataset: Dataset) -> None:
         """Called with the whole data set before its first prompt. Raises RuvlmError if it cannot be answered."""
         return
@@ -73,6 +77,24 @@ class Backend(ABC):
     @abstractmethod
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         """One response a prompt, in order. Prompts about one picture come next to one another."""
+
+
+class TextModel(ABC):
+    """What can be asked in words alone: a judge's model."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What notes call it."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A hash of what decides its answers."""
+
+    @abstractmethod
+    def complete(self, texts: Sequence[str], generation: Generation) -> Iterator[Response]:
+        """Answers to texts, in order."""
 
 
 def until(text: str, stops: Sequence[str]) -> str:

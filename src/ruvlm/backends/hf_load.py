@@ -59,6 +59,8 @@ def _weights(name: str, access: Access, device: torch.device) -> Any:
     settings: dict[str, Any] = {"trust_remote_code": access.trust_remote_code, "dtype": _dtype(access.dtype, device)}
     if access.dtype == "4bit":
         settings |= _four_bits(device)
+    if not Path(name).is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise ModelError(f"Папки с моделью {name} нет: проверьте путь.")
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
         raise ModelError(f"В папке {name} нет config.json: это не модель Hugging Face.")
     try:

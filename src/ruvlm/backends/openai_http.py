@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from ruvlm.backends.base import Access, Asked, Backend, until
+from ruvlm.backends.base import Access, Asked, Backend, TextModel, until
 from ruvlm.data.images import decode, read_bytes
 from ruvlm.errors import ConfigError, ModelError
 from ruvlm.schema import Generation, ImageRef, Response
@@ -28,7 +28,7 @@ MEDIA = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": 
 ORIENTATION = 0x0112
 
 
-class OpenAIBackend(Backend):
+class OpenAIBackend(Backend, TextModel):
     """A model behind an address. Answers come in order; up to `requests` questions are under way at once."""
 
     free = False

@@ -1,4 +1,4 @@
-"""Answers that are in a file already: JSONL, CSV, TSV or xlsx of any tool, matched by id."""
+"""Answers that are in a file already: JSONL, CSV, TSV, xlsx or a tool's log, matched by id."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class ReplayBackend(Backend):
     free = False
 
     def __init__(self, path: Path) -> None:
-        lines = read_lines(path)
-        if lines[0].identity is None:
+        self._lines = read_lines(path)
+        if self._lines[0].identity is None:
             raise DataError(
                 f"{path}: нет поля id, index или question_id, по которому сопоставить ответы: добавьте его."
             )
-        self._answers = {line.identity: line.prediction or "" for line in lines}
         self._path, self._mark = path, fingerprint([path])
+        self._answers: dict[str, str] = {}
 
     @property
     def name(self) -> str:
@@ -34,12 +34,25 @@ class ReplayBackend(Backend):
     def fingerprint(self) -> str:
         return f"file {self._mark}"
 
+    def covers(self, dataset: Dataset) -> bool:
+        return bool(self._matched(dataset))
+
     def begin(self, dataset: Dataset) -> None:
-        if not any(example.id in self._answers for example in dataset.examples):
+        self._answers = self._matched(dataset)
+        if not self._answers:
             raise DataError(
                 f"{self._path}: ни один из id не встречается в {dataset.name}, часть {dataset.split} (там, например, "
-                f"{dataset.examples[0].id}, в файле – {next(iter(self._answers))}): это ответы на другие вопросы."
+                f"{dataset.examples[0].id}, в файле – {self._lines[0].identity}): это ответы на другие вопросы."
             )
+
+    def _matched(self, dataset: Dataset) -> dict[str, str]:
+        """Answers by the data set's ids; nothing if none of them is in the file."""
+        given = {line.identity: line.prediction or "" for line in self._lines}
+        found = {example.id: given[example.id] for example in dataset.examples if example.id in given}
+        if found or [line.gold for line in self._lines] != [example.answer for example in dataset.examples]:
+            return found
+        # a log that numbers its rows, over the same rows in the same order: all gold answers agree
+        return {e.id: line.prediction or "" for e, line in zip(dataset.examples, self._lines, strict=True)}
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         for item in asked:

@@ -37,6 +37,9 @@ def evaluate(
     max_new_tokens: Annotated[
         int | None, typer.Option(help="предел длины ответа вместо заданного протоколом", min=1)
     ] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="кого спросить о непрочитанных буквах: openai:МОДЕЛЬ@URL; отдельным баллом")
+    ] = None,
     requests: Annotated[int, typer.Option(help="openai: запросов одновременно", min=1, max=256)] = 8,
     timeout: Annotated[float, typer.Option(help="openai: секунд на один запрос", min=0.1)] = 120.0,
     retries: Annotated[int, typer.Option(help="openai: сколько раз повторять неудачный запрос", min=0)] = 6,
@@ -59,7 +62,7 @@ def evaluate(
     access = Access(device, dtype, trust_remote_code, batch_size, requests, timeout, retries, _prices(prices))
     with counting("спрашиваю") as progress:
         done = evaluate_model(
-            model, data, split, tuple(protocol or ()), controls, out, access, max_new_tokens, progress, say
+            model, data, split, tuple(protocol or ()), controls, out, access, max_new_tokens, judge, progress, say
         )
     leave()
     if current_ranks().first:
@@ -114,6 +117,9 @@ def _table(done: list[Evaluation]) -> None:
                 str(evaluation.result.unparsed), str(evaluation.result.errors),
             )  # fmt: skip
     results.print(table)
+    for evaluation in done[:1]:
+        for name, metric in evaluation.result.metrics.items():
+            results.print(f"{name}: {metric.value:.1f} (n = {metric.n}; {metric.note})", markup=False)
     for evaluation in done:
         if evaluation.folder is not None and evaluation.model == done[0].model:
             say(f"Ответы и разбивки: {evaluation.folder}")

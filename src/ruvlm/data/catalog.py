@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -45,7 +45,9 @@ class Source:
             raise DataError(f"В {self.folder} нет набора {benchmark}: есть {', '.join(self.folders)}.")
         own = SPLITS.get(split, {}).get(benchmark, split)
         if benchmark == "gqa-ru":
-            return gqa_ru.load(self.folders[benchmark], own, self.label, grounding, bare)
+            found = gqa_ru.load(self.folders[benchmark], own, self.label, grounding, bare)
+            known = None if bare or grounding else gqa_ru.answer_vocabulary(self.folders[benchmark])
+            return replace(found, vocabulary=known)
         scenes = objects_by_image(self.folders["gqa-ru"], own) if grounding and "gqa-ru" in self.folders else None
         return mmbench_ru.load(self.folders[benchmark], own, self.label, scenes)
 

@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from ruvlm.data.annotations import answer_regions_of, mentions_of, objects_by_image
 from ruvlm.data.files import fingerprint, require_columns, split_files
 from ruvlm.data.images import open_parquet
 from ruvlm.errors import DataError
-from ruvlm.schema import Dataset, Example, ImageRef, Region
+from ruvlm.schema import Dataset, Example, ImageRef, Region, Vocabulary
 
 REQUIRED = ("id", "imageId", "question", "answer")
 OPTIONAL = ("groups", "entailed", "types", "annotations", "semanticStr")
@@ -49,6 +52,21 @@ def load(folder: Path, split: str, source: str, grounding: bool = False, bare: b
     mark = fingerprint([*row_files, *image_files])
     told = tuple(f"{what}: {count}" for what, count in notes.items())
     return Dataset("gqa-ru", split, source, mark, tuple(examples), told)
+
+
+def answer_vocabulary(folder: Path) -> Vocabulary | None:
+    """The training split's answers by detailed question type; None where there is no training split, or no types."""
+    found: dict[str, set[str]] = {}
+    for path in sorted((folder / "train_balanced_instructions").glob("train-*.parquet")):
+        parquet = open_parquet(path)
+        if not {"types", "answer"} <= set(parquet.schema_arrow.names):
+            return None
+        table = parquet.read(columns=["types", "answer"])
+        kinds = pa.table({"kind": pc.struct_field(table.column("types"), "detailed"), "answer": table.column("answer")})
+        for row in kinds.group_by(["kind", "answer"]).aggregate([]).to_pylist():
+            if row["kind"] and row["answer"]:
+                found.setdefault(row["kind"], set()).add(row["answer"])
+    return {kind: frozenset(answers) for kind, answers in found.items()} or None
 
 
 def _image_rows(files: list[Path]) -> dict[str, ImageRef]:

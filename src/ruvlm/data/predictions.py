@@ -1,4 +1,4 @@
-"""Files of predictions as people have them: JSONL, CSV or TSV in the common spellings, LLaVA-style logs."""
+"""Files of predictions as people have them: JSONL, CSV, TSV, xlsx in the common spellings, logs of other tools."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ruvlm.data.jsonl import Row, read_jsonl, read_text
+from ruvlm.data.tool_logs import from_lmms, is_lmms_sample, read_spreadsheet
 from ruvlm.errors import DataError
 from ruvlm.schema import LETTERS
 
@@ -62,9 +63,15 @@ def read_lines(path: Path, predicted: bool = True) -> list[Line]:
 
 
 def _rows(path: Path) -> list[Row]:
+    if path.suffix.lower() == ".xlsx":
+        return read_spreadsheet(path)
     if path.suffix.lower() not in (".csv", ".tsv"):
-        return read_jsonl(path)
+        found = read_jsonl(path)
+        if not is_lmms_sample(found[0]):
+            return found
+        return [from_lmms(path, number, row) for number, row in enumerate(found, 1)]
     text = read_text(path)
+    csv.field_size_limit(1 << 30)  # VLMEvalKit's tables may carry whole pictures in a column
     reader = csv.DictReader(io.StringIO(text), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
     rows: list[Row] = []
     for number, row in enumerate(reader, 1):
@@ -108,12 +115,17 @@ def _line(path: Path, number: int, row: Row, fields: Fields) -> Line:
             raise DataError(f"{path}, строка {number}: поле «{name}» = {value!r}, а нужен текст.")
         return str(value)
 
-    category, l2 = (row.get(name) if isinstance(row.get(name), str) else None for name in ("category", "l2-category"))
+    category, l2 = _label(row, ("category",)), _label(row, ("l2-category", "L2-category", "l2_category"))
     name = (str, int)
     return Line(
         number, text(fields.identity, name), text(fields.prediction), text(fields.gold), text(fields.cluster, name),
         _options(row), category, l2,
     )  # fmt: skip
+
+
+def _label(row: Row, names: tuple[str, ...]) -> str | None:
+    """The first of the named columns that says something."""
+    return next((str(row[name]) for name in names if isinstance(row.get(name), str) and row[name]), None)
 
 
 def _options(row: Row) -> tuple[str | None, ...]:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ruvlm.schema import Example
+from ruvlm.schema import Example, LetterUse
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,6 @@ def groups_of(examples: Sequence[Example], right: Sequence[bool]) -> list[Group]
             Group(base, all(verdict for _, verdict in rows), complete, 0 in rotations, first.category, first.l2)
         )
     return found
-
-
-@dataclass(frozen=True)
-class LetterUse:
-    """How often a letter was chosen, how often it was right to, and how often the model was right when it was."""
-
-    letter: str
-    chosen: int
-    gold: int
-    right: int
 
 
 def letter_use(examples: Sequence[Example], parsed: Sequence[str | None], right: Sequence[bool]) -> list[LetterUse]:

@@ -12,12 +12,13 @@ from types import MappingProxyType
 import numpy as np
 
 from ruvlm.evaluation.circular import groups_of, letter_use
+from ruvlm.evaluation.gqa_metrics import NOT_COMPUTED, gqa_metrics
 from ruvlm.evaluation.match import MATCHERS, normalised
 from ruvlm.evaluation.parse import Reading, read_reference
 from ruvlm.evaluation.parse_ru import read_russian
 from ruvlm.evaluation.parse_vlmevalkit import read_vlmevalkit
 from ruvlm.evaluation.stats import score_columns
-from ruvlm.schema import LETTERS, Example, Response, Result, Score, Verdict
+from ruvlm.schema import LETTERS, Example, Response, Result, Score, Verdict, Vocabulary
 
 Reader = Callable[[str, Sequence[str | None]], Reading]
 READERS: MappingProxyType[str, Reader] = MappingProxyType(
@@ -78,12 +79,19 @@ class Axis:
     value: Callable[[Example], str | None]
 
 
+def _length(question: str) -> str:
+    """How many words a question has, in threes."""
+    start = 3 * min(5, (max(1, len(question.split())) - 1) // 3) + 1
+    return f"{start}–{start + 2}" if start < 16 else "16 и больше"
+
+
 GQA_AXES = (
     Axis("structural", lambda e: e.structural),
     Axis("semantic", lambda e: e.semantic),
     Axis("detailed", lambda e: e.detailed),
     Axis("spatial", lambda e: "пространственные" if is_spatial(e) else None),
     Axis("steps", lambda e: str(min(9, e.program.count("->") + 1)) if e.program else None),
+    Axis("length", lambda e: _length(e.question)),
     Axis("answer", lambda e: "да/нет" if e.answer.strip().lower() in ("да", "нет") else "открытый"),
 )
 MMBENCH_AXES = (
@@ -93,15 +101,16 @@ MMBENCH_AXES = (
 )
 
 
-def score_gqa(examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Result:
-    """Three rules side by side with image-clustered intervals, and the reference rule by type."""
+def score_gqa(examples: Sequence[Example], verdicts: Sequence[Verdict], vocabulary: Vocabulary | None = None) -> Result:
+    """The rules side by side with image-clustered intervals, the reference rule by type, and GQA's own metrics."""
     clusters = [example.cluster for example in examples]
     rules = rules_of("gqa-ru")
     right = np.array([[verdict.correct[rule] for rule in rules] for verdict in verdicts])
     scores = dict(zip(rules, score_columns(clusters, right, np.ones_like(right)), strict=True))
-    notes = disagreements(rules, right)
+    notes = (*disagreements(rules, right), NOT_COMPUTED)
     breakdowns = _breakdowns(GQA_AXES, examples, clusters, right[:, 0])
-    return Result(len(examples), scores, breakdowns, _unparsed(verdicts), _errors(verdicts), notes)
+    metrics = gqa_metrics(examples, verdicts, right[:, 0], vocabulary)
+    return Result(len(examples), scores, breakdowns, _unparsed(verdicts), _errors(verdicts), notes, metrics)
 
 
 def disagreements(rules: Sequence[str], right_NK: np.ndarray) -> tuple[str, ...]:
@@ -127,7 +136,8 @@ def score_mmbench(protocol: str, examples: Sequence[Example], verdicts: Sequence
     row_scores = score_columns(clusters, np.stack([rows, rows], 1), np.stack([np.ones_like(rows), base], 1))
     scores = dict(zip(names, group_scores, strict=True))
     scores |= dict(zip((f"{rule}/vanilla", f"{rule}/vanilla-base"), row_scores, strict=True))
-    for extra in rules_of(protocol)[1:]:
+    rules = tuple(verdicts[0].correct)
+    for extra in rules[1:]:
         extra_groups = groups_of(examples, [v.correct[extra] for v in verdicts])
         column = np.array([[g.right] for g in extra_groups])
         scores[f"{extra}/circular"] = score_columns([g.base for g in extra_groups], column, np.ones_like(column))[0]
@@ -138,12 +148,14 @@ def score_mmbench(protocol: str, examples: Sequence[Example], verdicts: Sequence
         }
     used = letter_use(examples, [v.parsed for v in verdicts], right)
     notes = tuple(f"буква {u.letter}: выбрана {u.chosen}, верна {u.gold}, угадана {u.right}" for u in used)
-    rules = rules_of(protocol)
     notes += disagreements(rules, np.array([[verdict.correct[rule] for rule in rules] for verdict in verdicts]))
-    incomplete = sum(not group.complete for group in groups)
+    incomplete = tuple(group.base for group in groups if not group.complete)
     if incomplete:
-        notes += (f"неполных групп: {incomplete}",)
-    return Result(len(examples), scores, breakdowns, _unparsed(verdicts), _errors(verdicts), notes)
+        notes += (f"неполных групп: {len(incomplete)}",)
+    return Result(
+        len(examples), scores, breakdowns, _unparsed(verdicts), _errors(verdicts), notes, letters=tuple(used),
+        incomplete=incomplete,
+    )  # fmt: skip
 
 
 def _breakdowns(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from ruvlm.backends.base import Access, Backend
+from ruvlm.backends.base import Access, Backend, TextModel
 from ruvlm.backends.controls import (
     BlindBackend,
     MajorityBackend,
@@ -37,6 +37,7 @@ def evaluate_model(
     out: Path | None = None,
     access: Access = Access(),  # noqa: B008
     max_new_tokens: int | None = None,
+    judge: str | None = None,
     progress: Progress | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> list[Evaluation]:
@@ -55,6 +56,7 @@ def evaluate_model(
         if main.free:
             backends.append(BlindBackend(main))
     ranks = current_ranks()
+    judge_model = None if judge is None else text_model_named(judge, access)
     root = out or _home(model) / "eval"
     found = []
     for benchmark in source.folders:
@@ -67,10 +69,13 @@ def evaluate_model(
                 raise
             report(f"в {source.folder} у {benchmark} нет части «{split}», пропускаю")
             continue
+        if not main.covers(dataset) and not protocols and len(source.folders) > 1:
+            report(f"{main.name} не отвечает на вопросы {benchmark}, пропускаю")
+            continue
         for backend in backends:
             for protocol in _protocols(backend, dataset, protocols):
                 folder = root / _folder_name(dataset, protocol, backend.name, max_new_tokens)
-                found.append(evaluate(backend, dataset, protocol, folder, progress, max_new_tokens, ranks))
+                found.append(evaluate(backend, dataset, protocol, folder, progress, max_new_tokens, ranks, judge_model))
     if not found:
         raise ConfigError(f"Для {model} на {data} нет ни одного подходящего протокола: проверьте --protocol и --split.")
     return found
@@ -92,6 +97,14 @@ def _folder_name(dataset: Dataset, protocol: str, model: str, max_new_tokens: in
     if max_new_tokens is not None:
         parts.append(f"max{max_new_tokens}")
     return "-".join(re.sub(r"[^\w.+-]", "_", part) for part in parts)
+
+
+def text_model_named(name: str, access: Access) -> TextModel:
+    """«openai:MODEL@URL» → a model to ask in words. Raises ConfigError."""
+    opened = backend_named(name, [], replace(access, prices=None))
+    if not isinstance(opened, TextModel):
+        raise ConfigError(f"--judge «{name}»: судьёй может быть только сервер, openai:МОДЕЛЬ@URL.")
+    return opened
 
 
 def backend_named(name: str, train: list[Example], access: Access) -> Backend:

@@ -28,6 +28,11 @@ class Protocol:
     instruction: str = ""
     likelihood: bool = False
 
+    @property
+    def asks_letter(self) -> bool:
+        """Is the answer to be the letter of an option?"""
+        return bool(self.options_line)
+
 
 PROTOCOLS: MappingProxyType[str, Protocol] = MappingProxyType(
     {

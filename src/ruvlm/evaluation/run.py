@@ -7,10 +7,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ruvlm.backends.base import Asked, Backend
+from ruvlm.backends.base import Asked, Backend, TextModel
 from ruvlm.data.images import read_bytes
 from ruvlm.evaluation.claim import claimed
 from ruvlm.evaluation.judge import judge, score_gqa, score_mmbench
+from ruvlm.evaluation.llm_judge import judge_unread
 from ruvlm.evaluation.prompts import DEFAULT_PROTOCOLS, Protocol, limited, prompt_for, protocol_named, wording_mark
 from ruvlm.evaluation.ranks import Ranks
 from ruvlm.evaluation.store import ResponseStore, image_mark, merge_shards, response_key
@@ -62,14 +63,16 @@ def ask_all(backend: Backend, dataset: Dataset, protocol: str, progress: Progres
     return [response for response in found if response is not None]
 
 
-def score_responses(dataset: Dataset, protocol: str, responses: Sequence[Response]) -> tuple[Result, list[Verdict]]:
-    """Judge and score responses given in the order of the examples."""
-    verdicts = [
-        judge(protocol, example, response) for example, response in zip(dataset.examples, responses, strict=True)
-    ]
+def judge_all(dataset: Dataset, protocol: str, responses: Sequence[Response]) -> list[Verdict]:
+    """Verdicts on responses given in the order of the examples."""
+    return [judge(protocol, example, response) for example, response in zip(dataset.examples, responses, strict=True)]
+
+
+def score(dataset: Dataset, protocol: str, verdicts: Sequence[Verdict]) -> Result:
+    """Every figure of a benchmark."""
     if dataset.name == "gqa-ru":
-        return score_gqa(dataset.examples, verdicts), verdicts
-    return score_mmbench(protocol, dataset.examples, verdicts), verdicts
+        return score_gqa(dataset.examples, verdicts, dataset.vocabulary)
+    return score_mmbench(protocol, dataset.examples, verdicts)
 
 
 def evaluate(
@@ -80,8 +83,11 @@ def evaluate(
     progress: Progress | None = None,
     max_new_tokens: int | None = None,
     ranks: Ranks = Ranks(),  # noqa: B008
+    judge_model: TextModel | None = None,
 ) -> Evaluation:
     """Evaluate into a folder; answers that are there already are not asked for again.
+
+    `judge_model` is asked about letters that could not be read.
 
     Raises OutputError if another process writes there, or the folder holds an evaluation of something else.
     """
@@ -102,8 +108,12 @@ def evaluate(
             merge_shards(folder)
         ranks.wait()
         responses = _stored(keyed, folder)
-        result, verdicts = score_responses(dataset, protocol, responses)
-        result = replace(result, notes=(*result.notes, *backend.notes))
+        verdicts, notes = judge_all(dataset, protocol, responses), backend.notes
+        if judge_model is not None and table.asks_letter and ranks.first:
+            judged = judge_unread(judge_model, dataset.examples, responses, verdicts, folder)
+            verdicts, notes = judged.verdicts, (*notes, judged.note)
+        result = score(dataset, protocol, verdicts)
+        result = replace(result, notes=(*result.notes, *notes))
         done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder)
         if ranks.first:
             usage = Usage.of(responses, backend.prices)

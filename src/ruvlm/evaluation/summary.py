@@ -52,6 +52,9 @@ def write_summary(
             axis: {name: score_dict(score) for name, score in values.items()}
             for axis, values in result.breakdowns.items()
         },
+        "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
+        "letters": [asdict(use) for use in result.letters],
+        "incomplete_groups": list(result.incomplete),
         "unparsed": result.unparsed,
         "errors": result.errors,
         "notes": list(result.notes),

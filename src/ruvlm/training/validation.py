@@ -10,7 +10,7 @@ from ruvlm.backends.controls import MajorityBackend, QuestionOnlyBackend
 from ruvlm.config import RunConfig
 from ruvlm.data.catalog import open_source
 from ruvlm.errors import MissingSplitError
-from ruvlm.evaluation.run import ask_all, score_responses
+from ruvlm.evaluation.run import ask_all, judge_all, score
 from ruvlm.schema import Dataset, Example
 from ruvlm.training.task import Task
 
@@ -66,7 +66,7 @@ class Validator:
         found: dict[str, float] = {}
         for dataset in self.datasets:
             protocol = "gqa-ru/lmms" if dataset.name == "gqa-ru" else "mmbench-ru/lmms"
-            result, _ = score_responses(dataset, protocol, ask_all(backend, dataset, protocol))
+            result = score(dataset, protocol, judge_all(dataset, protocol, ask_all(backend, dataset, protocol)))
             key = "gqa-ru/lmms" if dataset.name == "gqa-ru" else "mmbench-ru/lmms/circular"
             found[dataset.name] = result.scores[key].value
         with torch.no_grad():
@@ -97,6 +97,6 @@ def _baselines(task: Task, datasets: list[Dataset]) -> dict[str, float]:
         ("самый частый ответ", MajorityBackend(train)),
         ("только вопрос", QuestionOnlyBackend(train)),
     ):
-        result, _ = score_responses(gqa, "gqa-ru/lmms", ask_all(backend, gqa, "gqa-ru/lmms"))
+        result = score(gqa, "gqa-ru/lmms", judge_all(gqa, "gqa-ru/lmms", ask_all(backend, gqa, "gqa-ru/lmms")))
         found[label] = result.scores["gqa-ru/lmms"].value
     return found
