@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from benchmarks.random_models import idefics3, llava, qwen
 
 from ruvlm.cli.main import main
 from ruvlm.world.export import build, plans
@@ -50,6 +51,21 @@ def ruvlm(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
         return Ran(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Untrained models of three architectures in the hub's layout."""
+    root = tmp_path_factory.mktemp("models")
+    return {make.__name__: make(root / make.__name__) for make in (llava, idefics3, qwen)}
+
+
+@pytest.fixture(scope="session")
+def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A world whose test split is a few pictures: enough questions for a slow model."""
+    folder = tmp_path_factory.mktemp("data") / "little"
+    build("mini", folder, seed=5, workers=1, splits=plans("mini", 2, 0.01))
+    return folder
 
 
 def tiny(name: str, world: Path, results: Path) -> list[str]:

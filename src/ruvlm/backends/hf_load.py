@@ -74,7 +74,7 @@ def _weights(name: str, access: Access, device: torch.device) -> Any:
     lost = sorted(info["missing_keys"]) + [str(key) for key in info["mismatched_keys"]]
     if lost:
         raise ModelError(
-            f"У модели {name} нет или не подходят по размеру {len(lost)} весов ({', '.join(lost[:3])}…): с случайными "
+            f"У модели {name} нет или не подходят по размеру {len(lost)} весов ({', '.join(lost[:3])}…): со случайными "
             "весами на их месте она ничего не измерит."
         )
     return model

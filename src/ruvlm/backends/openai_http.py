@@ -122,9 +122,8 @@ class OpenAIBackend(Backend, TextModel):
     def _request(self, content: Any, generation: Generation) -> Any:
         import openai
 
+        # stops are cut off here, not sent: `transformers serve` 5.23 answers 500 to any of them for a model with pictures
         settings: dict[str, Any] = {"temperature": 0, self._limit_name: generation.max_new_tokens}
-        if generation.stop:
-            settings["stop"] = list(generation.stop)
         messages: Any = [{"role": "user", "content": content}]
         try:
             return self._client.chat.completions.create(model=self._model, messages=messages, **settings)
@@ -172,7 +171,8 @@ def data_uri(data: bytes, where: str) -> str:
 
 def open_openai(spec: str, access: Access) -> OpenAIBackend:
     """«MODEL@URL», or «MODEL» with OPENAI_BASE_URL set → backend. Raises ConfigError."""
-    model, _, url = spec.rpartition("@") if "@" in spec else (spec, "", os.environ.get("OPENAI_BASE_URL", ""))
+    model, mark, rest = spec.partition("@http")
+    url = mark[1:] + rest if mark else os.environ.get("OPENAI_BASE_URL", "")
     parts = urlsplit(url)
     if not model or parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"«openai:{spec}» не понять: нужно openai:МОДЕЛЬ@http://адрес:порт/v1.")

@@ -1,0 +1,223 @@
+"""Hugging Face models: three real architectures, the shared prefix against `generate`, what is wrong said in a sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from ruvlm.backends.base import Access, Asked
+from ruvlm.backends.hf import HfBackend, open_hf
+from ruvlm.backends.hf_load import load_hf
+from ruvlm.backends.shared_prefix import SharedRows
+from ruvlm.errors import DataError, ModelError
+from ruvlm.schema import Example, Generation, ImageRef, Prompt
+from tests.conftest import Ran
+
+Run = Callable[..., Ran]
+QUESTIONS = ("Кто в рубашке?\nОтветь.", "Какого цвета мяч слева от кошки?", "да?", "нет или да?", "Кто?")
+OPTIONS = ("красный мяч", "да", "синий")
+KINDS = ("llava", "idefics3", "qwen")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[ImageRef]:
+    """Four pictures of different sizes: for Qwen also different numbers of tokens."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        pixels = rng.integers(0, 255, (60 + 40 * number, 100, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return [ImageRef(folder / f"{number}.png") for number in range(4)]
+
+
+def asked(pictures: list[ImageRef], candidates: tuple[str, ...] = (), limit: int = 12) -> list[Asked]:
+    """Five questions on the first picture, four on the second, and so on."""
+    found = []
+    for number, picture in enumerate(pictures):
+        for question in QUESTIONS[: 5 - number]:
+            prompt = Prompt("x", question, picture, Generation(limit, ("\n\n",)), candidates)
+            found.append(Asked(prompt, Example("a", "gqa-ru", question, "", picture, "", "")))
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rows", [0, 3, 7])
+def test_the_shared_prefix_gives_the_answers_of_generate(
+    kind: str, rows: int, models: dict[str, Path], pictures: list[ImageRef]
+) -> None:
+    loaded = load_hf(str(models[kind]), Access())
+    plain = [r.text for r in HfBackend(loaded, rows=1, shared=False).answer(asked(pictures))]
+    backend = HfBackend(loaded, rows)
+    shared = list(backend.answer(asked(pictures)))
+    assert backend.notes == ()
+    assert [r.text for r in shared] == plain
+    assert len(set(plain)) > len(plain) // 2, "answers must differ for the comparison to say anything"
+    assert all(0 < r.probability <= 1 for r in shared)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_option_likelihoods_agree_too(kind: str, models: dict[str, Path], pictures: list[ImageRef]) -> None:
+    loaded = load_hf(str(models[kind]), Access())
+    plain = list(HfBackend(loaded, shared=False).answer(asked(pictures, OPTIONS)))
+    shared = list(HfBackend(loaded).answer(asked(pictures, OPTIONS)))
+    for a, b in zip(plain, shared, strict=True):
+        np.testing.assert_allclose(a.sum_logprobs, b.sum_logprobs, atol=1e-4)
+        np.testing.assert_allclose(a.mean_logprobs, b.mean_logprobs, atol=1e-4)
+        assert a.text == b.text
+        assert all(value < 0 for value in b.sum_logprobs)
+
+
+def test_likelihood_does_not_depend_on_the_order_of_options(models: dict[str, Path], pictures: list[ImageRef]) -> None:
+    backend = open_hf(str(models["llava"]), Access())
+    there = next(iter(backend.answer(asked(pictures[:1], OPTIONS))))
+    back = next(iter(backend.answer(asked(pictures[:1], OPTIONS[::-1]))))
+    np.testing.assert_allclose(there.sum_logprobs, back.sum_logprobs[::-1], atol=1e-5)
+
+
+def test_a_wrong_fast_path_is_noticed_and_left(
+    models: dict[str, Path], pictures: list[ImageRef], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_hf(str(models["llava"]), Access())
+    plain = [r.text for r in HfBackend(loaded, shared=False).answer(asked(pictures))]
+    right = SharedRows.step
+    monkeypatch.setattr(SharedRows, "step", lambda self, tokens: right(self, tokens).roll(1, -1))
+    backend = HfBackend(loaded)
+    assert [r.text for r in backend.answer(asked(pictures))] == plain
+    assert "разошлись с generate" in backend.notes[0]
+
+
+def test_a_window_of_attention_is_asked_plainly(
+    models: dict[str, Path], pictures: list[ImageRef], tmp_path: Path
+) -> None:
+    folder = tmp_path / "mistral"
+    shutil.copytree(models["llava"], folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["text_config"] |= {"model_type": "mistral", "sliding_window": 8, "architectures": ["MistralForCausalLM"]}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    loaded = load_hf(str(folder), Access())
+    plain = [r.text for r in HfBackend(loaded, shared=False).answer(asked(pictures))]
+    backend = HfBackend(loaded)
+    assert [r.text for r in backend.answer(asked(pictures))] == plain
+    assert backend.notes
+
+
+def test_too_little_memory_halves_the_batch(
+    models: dict[str, Path], pictures: list[ImageRef], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_hf(str(models["llava"]), Access())
+    plain = [r.text for r in HfBackend(loaded, shared=False).answer(asked(pictures))]
+    start, sizes = SharedRows.start, []
+
+    def small(self: SharedRows, rows: list[list[list[int]]], keep: int = 1) -> torch.Tensor:
+        sizes.append(sum(map(len, rows)))
+        if sizes[-1] > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return start(self, rows, keep)
+
+    monkeypatch.setattr(SharedRows, "start", small)
+    backend = HfBackend(loaded, rows=14)
+    assert [r.text for r in backend.answer(asked(pictures))] == plain
+    assert sizes[0] == 14
+    assert max(sizes[-4:]) <= 4
+
+    def never(self: SharedRows, rows: list[list[list[int]]], keep: int = 1) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(SharedRows, "start", never)
+    with pytest.raises(ModelError, match="не помещается в память"):
+        list(HfBackend(loaded, rows=14).answer(asked(pictures)))
+
+
+def test_an_adapter_changes_the_answers(models: dict[str, Path], pictures: list[ImageRef], tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    base = load_hf(str(models["llava"]), Access())
+    before = [r.text for r in HfBackend(base).answer(asked(pictures))]
+    wrapped = get_peft_model(base.model, LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False))
+    wrapped.save_pretrained(tmp_path / "lora")
+    expected = [r.text for r in HfBackend(base, shared=False).answer(asked(pictures))]
+    adapted = open_hf(f"{models['llava']}+{tmp_path / 'lora'}", Access())
+    assert [r.text for r in adapted.answer(asked(pictures))] == expected != before
+    assert adapted.name == "hf:llava+lora"
+    assert adapted.fingerprint != base.fingerprint
+
+
+def test_lost_weights_are_an_error_not_a_score(models: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "holed"
+    shutil.copytree(models["llava"], folder)
+    weights = load_file(folder / "model.safetensors")
+    name = next(key for key in weights if "q_proj" in key)
+    del weights[name]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="со случайными"):
+        load_hf(str(folder), Access())
+
+
+def test_a_picture_mark_in_a_question_is_refused(models: dict[str, Path], pictures: list[ImageRef]) -> None:
+    prompt = Prompt("x", "Что <image> это?", pictures[0], Generation(4))
+    item = Asked(prompt, Example("a", "gqa-ru", "", "", pictures[0], "", ""))
+    with pytest.raises(DataError, match="служебная метка <image>"):
+        list(open_hf(str(models["llava"]), Access()).answer([item]))
+
+
+def test_a_model_without_a_template_is_spoken_to_as_vicuna(models: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "bare"
+    shutil.copytree(models["llava"], folder)
+    (folder / "chat_template.jinja").unlink()
+    backend = open_hf(str(folder), Access())
+    assert backend.reader.worded("Кто?").endswith("USER: <image>\nКто? ASSISTANT:")
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("hf:./нет-такой", "Папки с моделью ./нет-такой нет"),
+        ("hf:{llava}+./нет", "Адаптер ./нет не подошёл"),
+        ("hf:{empty}", "нет config.json"),
+        ("hf:{remote}", "--trust-remote-code"),
+        ("hf:{text}", "не image-text-to-text"),
+        ("гф:{llava}", "Схема модели «гф» не известна"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    spec: str, said: str, models: dict[str, Path], little: Path, tmp_path: Path, ruvlm: Run
+) -> None:
+    for name, config in (
+        (
+            "remote",
+            {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModelForImageTextToText": "own.M"}},
+        ),
+        ("text", {"model_type": "bert", "architectures": ["BertModel"]}),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    places = {name: tmp_path / name for name in ("remote", "text", "empty")}
+    ran = ruvlm("eval", spec.format(**places, **models), "--data", little, "--out", tmp_path / "out")
+    assert ran.code == 2
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_whole_command(models: dict[str, Path], little: Path, tmp_path: Path, ruvlm: Run) -> None:
+    arguments = (
+        "eval", f"hf:{models['qwen']}", "--data", little, "--out", tmp_path, "--max-new-tokens", "8", "--json",
+    )  # fmt: skip
+    ran = ruvlm(*arguments)
+    assert ran.code == 0, ran.err
+    rows = json.loads(ran.out)
+    assert {row["model"] for row in rows} == {"hf:qwen", "blind:hf:qwen", "random", "majority", "question-only"}
+    assert {row["protocol"] for row in rows} == {"gqa-ru/lmms", "mmbench-ru/lmms", "mmbench-ru/likelihood"}
+    again = ruvlm(*arguments)
+    assert json.loads(again.out) == rows
+    summaries = [json.loads(path.read_text(encoding="utf-8")) for path in tmp_path.glob("*/summary.json")]
+    assert all(s["parameters"] == 164736 for s in summaries if s["model"].endswith("hf:qwen"))
