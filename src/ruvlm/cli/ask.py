@@ -11,7 +11,7 @@ from ruvlm.cli.console import results, say, show_json
 
 
 def ask(
-    model: Annotated[str, typer.Argument(help="папка запуска или модели")],
+    model: Annotated[str, typer.Argument(help="папка запуска или модели, hf:… или openai:…")],
     image: Annotated[Path, typer.Argument(help="картинка: JPEG, PNG, WebP")],
     question: Annotated[str, typer.Argument(help="вопрос по-русски")],
     options: Annotated[str | None, typer.Option(help="варианты через «;»: выбрать один")] = None,
@@ -28,11 +28,12 @@ def ask(
     answer = ask_once(model, image, question, options, top, device)
     if json_:
         show_json(
-            {"question": question, "answer": answer.text, "probability": round(answer.probability, 4),
+            {"question": question, "answer": answer.text, "probability": None if answer.probability is None else round(answer.probability, 4),
              "alternatives": [{"text": a.text, "probability": round(a.probability, 4)} for a in answer.alternatives]}
         )  # fmt: skip
         return
-    results.print(f"{answer.text} ({100 * answer.probability:.0f} %)", markup=False)
+    sure = "" if answer.probability is None else f" ({100 * answer.probability:.0f} %)"
+    results.print(answer.text + sure, markup=False)
     if answer.alternatives:
         others = ", ".join(f"{a.text} {100 * a.probability:.1f} %" for a in answer.alternatives)
         results.print(f"  ещё: {others}", markup=False)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ruvlm.backends.base import Asked
-from ruvlm.backends.local import Alternative, load_local
+from ruvlm.backends.base import Access, Asked
+from ruvlm.backends.local import Alternative, LocalBackend
 from ruvlm.data.images import load_image
-from ruvlm.errors import ConfigError, DataError
+from ruvlm.errors import ConfigError, DataError, ModelError
+from ruvlm.evaluation.plan import backend_named
 from ruvlm.evaluation.prompts import prompt_for, protocol_named
-from ruvlm.runtime import pick_device
 from ruvlm.schema import LETTERS, Example, ImageRef
 
 LONGEST_QUESTION = 1000
@@ -18,19 +18,24 @@ LONGEST_QUESTION = 1000
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model says, how sure it is, and what else it might have said."""
+    """What the model says and, where that is known, how sure it is and what else it might have said."""
 
     text: str
-    probability: float
+    probability: float | None
     alternatives: tuple[Alternative, ...]
     note: str
 
 
 def ask_once(model: str, image: Path, question: str, options: str | None, top: int, device: str) -> Answer:
-    """Ask a local model. Raises RuvlmError for a bad picture, question, option list or model."""
+    """Ask any model. Raises RuvlmError for a bad picture, question, option list or model."""
     asked = question_asked(image, question, options)
     load_image(asked.prompt.image)
-    backend = load_local(model, pick_device(device))
+    backend = backend_named(model, [], Access(device=device))
+    if not isinstance(backend, LocalBackend):
+        said = next(iter(backend.answer([asked])))
+        if said.error is not None:
+            raise ModelError(f"Модель {model} не ответила ({said.error}): повторите вопрос позже.")
+        return Answer(said.text.strip(), said.probability, (), "")
     ranked = backend.alternatives(asked, top)
     if not ranked:
         raise DataError("Модель не дала ответа: обучите её дольше.")
