@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from ruvlm.evaluation.circular import groups_of, letter_use
 from ruvlm.evaluation.gqa_metrics import NOT_COMPUTED, gqa_metrics
-from ruvlm.evaluation.match import MATCHERS, normalised
+from ruvlm.evaluation.match import MATCHERS, match_all, normalised
 from ruvlm.evaluation.parse import Reading, read_reference
 from ruvlm.evaluation.parse_ru import read_russian
 from ruvlm.evaluation.parse_vlmevalkit import read_vlmevalkit
@@ -39,7 +38,7 @@ def judge(protocol: str, example: Example, response: Response) -> Verdict:
             example.id, example.cluster, None, f"ошибка: {response.error}", dict.fromkeys(rules_of(protocol), False)
         )
     if protocol.startswith("gqa-ru"):
-        correct = dict(zip(MATCHERS, _matched(response.text, example.answer), strict=True))
+        correct = dict(zip(MATCHERS, match_all(response.text, example.answer), strict=True))
         return Verdict(example.id, example.cluster, normalised(response.text), None, correct)
     if protocol == "mmbench-ru/likelihood":
         return _judge_likelihood(example, response)
@@ -47,12 +46,6 @@ def judge(protocol: str, example: Example, response: Response) -> Verdict:
     first = read[rules_of(protocol)[0]]
     correct = {rule: reading.letter == example.answer for rule, reading in read.items()}
     return Verdict(example.id, example.cluster, first.letter, first.reason, correct)
-
-
-@lru_cache(maxsize=1 << 16)
-def _matched(prediction: str, gold: str) -> tuple[bool, ...]:
-    """Every rule's verdict. Short answers repeat: a set of 12,216 rows has a few thousand different pairs."""
-    return tuple(match(prediction, gold) for match in MATCHERS.values())
 
 
 def _judge_likelihood(example: Example, response: Response) -> Verdict:

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ruvlm.evaluation.match import lemmas, strip_reasoning
 from ruvlm.evaluation.parse import Reading
@@ -227,6 +228,7 @@ def _folded(word: str) -> str:
     return word.lower().replace("ё", "е")
 
 
+@lru_cache(maxsize=1 << 15)  # an option comes back in every rotation of its question
 def _plain(option: str) -> list[str]:
     return [_folded(word.text) for word in _words(_cleaned(option))]
 

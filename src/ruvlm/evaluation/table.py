@@ -13,7 +13,7 @@ from ruvlm.data.predictions import Line, read_lines
 from ruvlm.errors import DataError
 from ruvlm.evaluation.circular_reference import reference_figures
 from ruvlm.evaluation.judge import disagreements, judge, score_mmbench
-from ruvlm.evaluation.match import MATCHERS
+from ruvlm.evaluation.match import MATCHERS, match_all
 from ruvlm.evaluation.stats import score_columns
 from ruvlm.schema import LETTERS, Example, ImageRef, Response, Result, Score
 
@@ -124,7 +124,7 @@ def _is_choice(rows: Sequence[Answered]) -> bool:
 
 
 def _matched(rows: Sequence[Answered]) -> np.ndarray:
-    return np.array([[match(row.prediction, row.gold) for match in MATCHERS.values()] for row in rows], dtype=bool)
+    return np.array([match_all(row.prediction, row.gold) for row in rows], dtype=bool)
 
 
 def _score_choices(path: Path, rows: Sequence[Answered], reference_random: bool) -> Result:
