@@ -1,6 +1,6 @@
 """Our evaluation beside lmms-eval 0.7.3: same files, same model folder, same answers; ratios of medians, alternating runs.
 
-python benchmarks/eval_speed.py [--quick] [--images 6] [--runs 3] [--only gqa,mmbench,canned]
+python benchmarks/eval_speed.py [--quick] [--images 16] [--runs 3] [--only gqa,mmbench,canned]
 
 The set is a slice of the embedded world in the hub's layout: its ratio of 30 questions a picture is GQA-ru's. The model is
 an untrained LLaVA of tens of millions of parameters with 196 image tokens, whose end token is likely enough for answers to
@@ -125,7 +125,7 @@ def _row(name: str, found: dict[str, list[float]], n: int, equal: int, unit: str
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--images", type=int, default=6)
+    parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", default="gqa,mmbench,canned")
     parser.add_argument("--world", type=Path, default=None, help="готовый мир; иначе рисуется малый")

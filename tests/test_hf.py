@@ -94,6 +94,32 @@ def test_a_wrong_fast_path_is_noticed_and_left(
     assert "разошлись с generate" in backend.notes[0]
 
 
+def test_wrong_likelihoods_are_noticed_too(
+    models: dict[str, Path], pictures: list[ImageRef], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_hf(str(models["llava"]), Access())
+    plain = list(HfBackend(loaded, shared=False).answer(asked(pictures, OPTIONS)))
+    right = SharedRows.start
+    monkeypatch.setattr(SharedRows, "start", lambda self, rows, keep=1: right(self, rows, keep).roll(1, -1))
+    backend = HfBackend(loaded)
+    assert [r.sum_logprobs for r in backend.answer(asked(pictures, OPTIONS))] == [r.sum_logprobs for r in plain]
+    assert "разошлись с generate" in backend.notes[0]
+
+
+def test_a_penalty_that_the_checkpoint_brings_is_not_greedy(
+    models: dict[str, Path], pictures: list[ImageRef], tmp_path: Path
+) -> None:
+    folder = tmp_path / "penalised"
+    shutil.copytree(models["llava"], folder)
+    path = folder / "generation_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(settings | {"repetition_penalty": 3.0}), encoding="utf-8")
+    expected = [r.text for r in open_hf(str(models["llava"]), Access()).answer(asked(pictures))]
+    backend = open_hf(str(folder), Access())
+    assert [r.text for r in backend.answer(asked(pictures))] == expected
+    assert backend.notes == ()
+
+
 def test_a_window_of_attention_is_asked_plainly(
     models: dict[str, Path], pictures: list[ImageRef], tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ def test_a_llava_log_against_the_rows_that_mmbench_ru_keeps(shared: Path, ruvlm:
     assert (rows["correct"], rows["n"]) == (3013, 3910)
     assert (groups["correct"], groups["n"]) == (770, 1109)
     assert scores["mmbench-ru/lmms/circular-reference"]["n"] == 1045
+    assert scores["mmbench-ru/lmms/circular-complete"]["n"] == 908
 
 
 @pytest.mark.parametrize(

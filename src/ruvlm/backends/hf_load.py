@@ -31,7 +31,7 @@ class Loaded:
 def load_hf(spec: str, access: Access) -> Loaded:
     """«ID_OR_FOLDER» or «ID_OR_FOLDER+ADAPTER» → model and processor on their device. Raises ModelError, DeviceError."""
     quiet_transformers()
-    name, _, adapter = spec.partition("+")
+    name, _, adapter = (spec, "", "") if Path(spec).is_dir() else spec.partition("+")
     device = pick_device(access.device)
     model = _weights(name, access, device)
     base = Path(name)

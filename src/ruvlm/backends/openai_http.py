@@ -82,6 +82,8 @@ class OpenAIBackend(Backend, TextModel):
                 self._count(response)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+            if not all(future.done() for future in under_way):
+                self._client.close()  # interrupted: whoever waits for an answer need not
 
     def _count(self, response: Response) -> None:
         """Give up on a server that has failed too many times in a row."""

@@ -19,7 +19,7 @@ class ReplayBackend(Backend):
 
     def __init__(self, path: Path) -> None:
         self._lines = read_lines(path)
-        if self._lines[0].identity is None:
+        if self._lines[0].identity is None and self._lines[0].gold is None:
             raise DataError(
                 f"{path}: нет поля id, index или question_id, по которому сопоставить ответы: добавьте его."
             )
@@ -42,16 +42,17 @@ class ReplayBackend(Backend):
         if not self._answers:
             raise DataError(
                 f"{self._path}: ни один из id не встречается в {dataset.name}, часть {dataset.split} (там, например, "
-                f"{dataset.examples[0].id}, в файле – {self._lines[0].identity}): это ответы на другие вопросы."
+                f"{dataset.examples[0].id}, в файле – {self._lines[0].identity or 'id нет'}): это ответы на другие вопросы."
             )
 
     def _matched(self, dataset: Dataset) -> dict[str, str]:
         """Answers by the data set's ids; nothing if none of them is in the file."""
-        given = {line.identity: line.prediction or "" for line in self._lines}
-        found = {example.id: given[example.id] for example in dataset.examples if example.id in given}
-        if found or [line.gold for line in self._lines] != [example.answer for example in dataset.examples]:
-            return found
-        # a log that numbers its rows, over the same rows in the same order: all gold answers agree
+        if self._lines[0].identity is not None:
+            given = {line.identity: line.prediction or "" for line in self._lines}
+            return {example.id: given[example.id] for example in dataset.examples if example.id in given}
+        if [line.gold for line in self._lines] != [example.answer for example in dataset.examples]:
+            return {}
+        # a log without ids, over the same rows in the same order: every gold answer agrees
         return {e.id: line.prediction or "" for e, line in zip(dataset.examples, self._lines, strict=True)}
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:

@@ -116,10 +116,10 @@ def attend(
         return out
     layer = cache.layers[module.layer_idx]
     if any(kwargs.get(name) is not None for name in ("softcap", "s_aux", "position_bias")):
-        raise PrefixUnsupportedError("its attention scores are not a plain product")
+        raise PrefixUnsupportedError("оценки внимания – не простое произведение")
     window = kwargs.get("sliding_window")
     if window is not None and window < layer.get_seq_length():
-        raise PrefixUnsupportedError("it looks no further back than a window")
+        raise PrefixUnsupportedError("внимание видит только окно")
     rows, heads, new, size = query.shape
     groups = heads // key.shape[1]
     q = (query * (size**-0.5 if scaling is None else scaling)).reshape(rows, key.shape[1], groups * new, size)
@@ -199,7 +199,7 @@ class SharedRows:
         longest = max(map(len, flat))
         prefix: DynamicCache = self.cache
         if any(not layer.is_initialized or layer.is_sliding for layer in prefix.layers):
-            raise PrefixUnsupportedError("not all of its layers keep keys and values")
+            raise PrefixUnsupportedError("не все слои хранят ключи и значения")
         self.cache = RowsCache(prefix, counts, self.bias)
         ids_NT = _left_padded(flat, longest, self.model.generation_config.pad_token_id or 0).to(self.device)
         lengths = torch.tensor([len(row) for row in flat], device=self.device)
@@ -249,14 +249,14 @@ def share_prefixes(model: Any) -> None:
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
     text = model.config.get_text_config()
     if model.config.is_encoder_decoder or text is model.config:
-        raise PrefixUnsupportedError("its text is not a decoder of its own")
+        raise PrefixUnsupportedError("текстовая часть – не отдельный декодер")
     key = next((name for name in model.config.sub_configs if getattr(model.config, name, None) is text), "text_config")
     try:
         model.set_attn_implementation({key: ATTENTION})
     except (ValueError, ImportError, KeyError) as error:
         raise PrefixUnsupportedError(str(error)) from error
     if text._attn_implementation != ATTENTION:
-        raise PrefixUnsupportedError("its attention is of its own kind")
+        raise PrefixUnsupportedError("внимание своего вида")
 
 
 def position_axes(model: Any) -> int:

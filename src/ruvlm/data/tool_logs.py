@@ -17,7 +17,7 @@ def is_lmms_sample(row: Row) -> bool:
 def from_lmms(path: Path, number: int, row: Row) -> Row:
     """A sample of lmms-eval as id, prediction, gold and, where the task logs them, options and category.
 
-    `doc_id` is the row's place in the data set; it stands for the id where the log holds no other. Raises DataError.
+    `doc_id` is the row's place in the data set, not its id, and is left out. Raises DataError.
     """
     answer = row.get("filtered_resps", row.get("resps"))
     while isinstance(answer, list) and answer:
@@ -30,9 +30,8 @@ def from_lmms(path: Path, number: int, row: Row) -> Row:
     known: dict[str, Any] = {**document, **record}
     found: Row = {key: known[key] for key in ("A", "B", "C", "D", "E", "category", "imageId") if key in known}
     found["l2-category"] = known.get("l2-category", known.get("L2-category"))
-    identity = next((known[key] for key in ("id", "index", "question_id") if key in known), row["doc_id"])
-    gold = known.get("answer", row.get("target"))
-    return {**found, "id": identity, "prediction": answer, "gold": gold}
+    found |= {"id": known[key] for key in ("question_id", "index", "id") if key in known}
+    return {**found, "prediction": answer, "gold": known.get("answer", row.get("target"))}
 
 
 def read_spreadsheet(path: Path) -> list[Row]:

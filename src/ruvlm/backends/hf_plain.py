@@ -1,0 +1,55 @@
+"""Answers as transformers itself gives them: `generate`, and one forward pass for the options of a question."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ruvlm.backends.greedy import Written
+from ruvlm.backends.hf_decoder import Decoder, option_sums, scored
+from ruvlm.backends.hf_sheets import Sheet
+from ruvlm.schema import Prompt, Response
+
+
+class PlainDecoder(Decoder):
+    """Every question with its own copy of the picture: slow, and what the fast way is checked against."""
+
+    def write(self, batch: list[Sheet], limit: int) -> list[Written]:
+        from transformers import GenerationConfig, StoppingCriteriaList
+
+        endings = self.endings(batch[0].prompts[0])
+        pairs = [(sheet.image, prompt.text) for sheet in batch for prompt in sheet.prompts]
+        inputs = self.moved(self.reader.batch([image for image, _ in pairs], [text for _, text in pairs]))
+        start = inputs["input_ids"].shape[1]
+        # greedy and nothing else: what is not said here comes from the checkpoint, a penalty for repetition for one
+        config = GenerationConfig(
+            do_sample=False, num_beams=1, repetition_penalty=1.0, no_repeat_ngram_size=0, max_new_tokens=limit,
+            eos_token_id=sorted(endings.eos), pad_token_id=self.reader.processor.tokenizer.pad_token_id,
+        )  # fmt: skip
+
+        def over(ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+            return torch.tensor([endings.reached(row) for row in ids[:, start:].tolist()], device=ids.device)
+
+        stopping = StoppingCriteriaList([over]) if endings.stops else None
+        ids = self.model.generate(**inputs, generation_config=config, stopping_criteria=stopping)
+        return [Written(endings.cut(row), None) for row in ids[:, start:].tolist()]
+
+    def score(self, batch: list[Sheet]) -> list[Response]:
+        return [self._scored(sheet, prompt) for sheet in batch for prompt in sheet.prompts]
+
+    def _scored(self, sheet: Sheet, prompt: Prompt) -> Response:
+        options = [self.reader.option(text, prompt.text) for text in prompt.candidates]
+        longest = max(map(len, options))
+        inputs = self.reader.batch([sheet.image], [prompt.text])
+        rows = {key: torch.cat([value] * len(options)) for key, value in inputs.items()}
+        # on the right: nothing before a pad sees it
+        pads = torch.tensor([option + [0] * (longest - len(option)) for option in options])
+        rows["input_ids"] = torch.cat([rows["input_ids"], pads], 1)
+        for key, value in (("attention_mask", 1), ("mm_token_type_ids", 0)):
+            if key in rows:
+                rows[key] = torch.cat([rows[key], torch.full_like(pads, value)], 1)
+        logits = self.model(**self.moved(rows), logits_to_keep=longest + 1).logits
+        aligned = torch.stack([row.roll(longest - len(o), 0) for row, o in zip(logits, options, strict=True)])
+        return scored(prompt, list(zip(option_sums(aligned, options), map(len, options), strict=True)))

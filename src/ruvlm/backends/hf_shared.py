@@ -1,0 +1,76 @@
+"""Answers after a shared prefix: every picture goes through the model once, all its questions after it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from ruvlm.backends.greedy import Written, decode_greedily
+from ruvlm.backends.hf_decoder import Decoder, option_sums, scored
+from ruvlm.backends.hf_prompts import Encoded, PromptReader, common_prefix
+from ruvlm.backends.hf_sheets import Sheet
+from ruvlm.backends.shared_prefix import PrefixUnsupportedError, SharedRows, share_prefixes
+from ruvlm.schema import Response
+
+
+class SharedDecoder(Decoder):
+    """Raises PrefixUnsupportedError, when made or when used, for a model that does not allow it."""
+
+    def __init__(self, model: Any, reader: PromptReader) -> None:
+        super().__init__(model, reader)
+        share_prefixes(model)
+
+    def write(self, batch: list[Sheet], limit: int) -> list[Written]:
+        endings = self.endings(batch[0].prompts[0])
+        found: list[Written] = []
+        for _, encoded in self._encoded(batch):
+            started, tails = self._prefixed(encoded, [e.ids for e in encoded])
+            found += decode_greedily(started, started.start(tails)[:, -1], limit, endings)
+        return found
+
+    def score(self, batch: list[Sheet]) -> list[Response]:
+        return [response for some, encoded in self._encoded(batch) for response in self._scored(some, encoded)]
+
+    def _scored(self, batch: list[Sheet], encoded: list[Encoded]) -> list[Response]:
+        """A question asked twice of a picture, with its options in another order, is scored once."""
+        options: dict[tuple[int, str, str], list[int]] = {}
+        rows: list[list[list[int]]] = []
+        for number, (sheet, e) in enumerate(zip(batch, encoded, strict=True)):
+            mine = {
+                (number, prompt.text, text): ids
+                for prompt, ids in zip(sheet.prompts, e.ids, strict=True)
+                for text in prompt.candidates
+            }
+            options |= {key: self.reader.option(key[2], key[1]) for key in mine}
+            rows.append([ids + options[key] for key, ids in mine.items()])
+        started, tails = self._prefixed(encoded, rows)
+        logits = started.start(tails, max(map(len, options.values())) + 1)
+        sums = dict(zip(options, option_sums(logits, list(options.values())), strict=True))
+        keys = [(prompt, [(n, prompt.text, text) for text in prompt.candidates]) for n, s in enumerate(batch) for prompt in s.prompts]  # fmt: skip
+        return [scored(prompt, [(sums[key], len(options[key])) for key in some]) for prompt, some in keys]
+
+    def _encoded(self, batch: list[Sheet]) -> Iterator[tuple[list[Sheet], list[Encoded]]]:
+        """Sheets whose pictures go through the model together: their inputs have the same shape but for the first axis."""
+        try:
+            pairs = [(s, self.reader.encode(s.image, [prompt.text for prompt in s.prompts])) for s in batch]
+        except (ValueError, IndexError) as error:
+            raise PrefixUnsupportedError(str(error)) from error
+        for _, group in itertools.groupby(pairs, lambda pair: {k: v.shape[1:] for k, v in pair[1].vision.items()}):
+            some, encoded = zip(*group, strict=True)
+            yield list(some), list(encoded)
+
+    def _prefixed(
+        self, encoded: list[Encoded], rows: list[list[list[int]]]
+    ) -> tuple[SharedRows, list[list[list[int]]]]:
+        """The pictures' common prefixes, run, and what is left of every row: at least the last token of its question."""
+        cuts = [min(common_prefix(own), min(map(len, e.ids)) - 1) for own, e in zip(rows, encoded, strict=True)]
+        if any(cut < e.seen for cut, e in zip(cuts, encoded, strict=True)):
+            raise PrefixUnsupportedError("картинка стоит не перед вопросом")
+        vision = {key: torch.cat([e.vision[key] for e in encoded]) for key in encoded[0].vision}
+        kinds = [e.types[0][:cut] for e, cut in zip(encoded, cuts, strict=True) if e.types is not None]
+        prefixes = [own[0][:cut] for own, cut in zip(rows, cuts, strict=True)]
+        started = SharedRows(self.model, prefixes, self.moved(vision), kinds or None)
+        return started, [[row[cut:] for row in own] for own, cut in zip(rows, cuts, strict=True)]
