@@ -111,3 +111,18 @@ def test_score_explains_where_rules_differ(tmp_path: Path, ruvlm: Run) -> None:
     assert [row["right_by"] for row in found] == [
         ["gqa-ru/ru", "gqa-ru/lemma"], ["gqa-ru/lemma"], ["gqa-ru/lmms", "gqa-ru/ru", "gqa-ru/lemma"],
     ]  # fmt: skip
+
+
+def test_a_folder_is_scored_again_without_its_model(world: Path, little: Path, tmp_path: Path, ruvlm: Run) -> None:
+    common = ("--data", world, "--no-controls", "--out", tmp_path / "e", "--json")
+    evaluated = json.loads(ruvlm("eval", "random", *common).out)
+    folders = list((tmp_path / "e").iterdir())
+    assert len(folders) == 3
+    for folder in folders:
+        ran = ruvlm("score", folder, "--data", world, "--json")
+        assert ran.code == 0, ran.err
+        assert json.loads(ran.out)["scores"] in [row["scores"] for row in evaluated]
+        refused = ruvlm("score", folder, "--data", little)
+        assert refused.code == 2
+        assert "на других данных" in refused.err
+    assert ruvlm("score", tmp_path / "e").code == 2

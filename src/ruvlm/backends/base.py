@@ -38,23 +38,16 @@ class Access:
 class Backend(ABC):
     """A way to reach a model.
 
-    `scores_candidates` declares that prompts with candidates are answered by log-probabilities; `free`, that it can be
+    `name` is what tables call it; `fingerprint` is a hash of everything that decides its answers: weights, code of the
+    model, settings. `scores_candidates` declares that prompts with candidates are answered by log-probabilities; `free`, that it can be
     asked the same again about other pictures at no cost but time; `prices`, what a million tokens in and out cost.
     """
 
+    name: str
+    fingerprint: str
     scores_candidates: bool = False
     free: bool = True
     prices: tuple[float, float] | None = None
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """What tables call it."""
-
-    @property
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """A hash of everything that decides its answers: weights, code of the model, settings."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -82,15 +75,8 @@ class Backend(ABC):
 class TextModel(ABC):
     """What can be asked in words alone: a judge's model."""
 
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """What notes call it."""
-
-    @property
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """A hash of what decides its answers."""
+    name: str
+    fingerprint: str
 
     @abstractmethod
     def complete(self, texts: Sequence[str], generation: Generation) -> Iterator[Response]:

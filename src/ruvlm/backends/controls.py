@@ -34,10 +34,7 @@ class MajorityBackend(Backend):
         letters = Counter(example.answer for example in train if example.options)
         self._answer = open_answers.most_common(1)[0][0] if open_answers else "да"
         self._letter = letters.most_common(1)[0][0] if letters else "A"
-
-    @property
-    def fingerprint(self) -> str:
-        return f"majority {self._answer} {self._letter}"
+        self.fingerprint = f"majority {self._answer} {self._letter}"
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         for item in asked:
@@ -63,11 +60,7 @@ class RandomBackend(Backend):
     def __init__(self, train: Sequence[Example], seed: int = 0) -> None:
         self._answers = [example.answer for example in train if not example.options] or ["да", "нет"]
         self._seed = seed
-        self._mark = hashlib.sha256("".join(self._answers).encode()).hexdigest()[:12]
-
-    @property
-    def fingerprint(self) -> str:
-        return f"random {self._seed} {self._mark}"
+        self.fingerprint = f"random {seed} {hashlib.sha256(''.join(self._answers).encode()).hexdigest()[:12]}"
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         for item in asked:
@@ -86,15 +79,8 @@ class RepicturedBackend(Backend):
 
     def __init__(self, inner: Backend) -> None:
         self._inner = inner
+        self.name, self.fingerprint = f"{self.kind}:{inner.name}", f"{self.kind} {inner.fingerprint}"
         self.scores_candidates, self.prices = inner.scores_candidates, inner.prices
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind}:{self._inner.name}"
-
-    @property
-    def fingerprint(self) -> str:
-        return f"{self.kind} {self._inner.fingerprint}"
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -183,11 +169,8 @@ class QuestionOnlyBackend(Backend):
             for feature in features(example.question):
                 self._counts[feature][answer] += 1
         self._known: dict[str, dict[str, float]] = {}
-        self._mark = hashlib.sha256(repr(sorted(self._prior.items())).encode()).hexdigest()[:12]
-
-    @property
-    def fingerprint(self) -> str:
-        return f"question-only {self._mark}"
+        mark = hashlib.sha256(repr(sorted(self._prior.items())).encode()).hexdigest()[:12]
+        self.fingerprint = f"question-only {mark}"
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         for item in asked:

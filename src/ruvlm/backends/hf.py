@@ -37,7 +37,7 @@ class HfBackend(Backend):
     scores_candidates = True
 
     def __init__(self, loaded: Loaded, rows: int = 0, shared: bool = True) -> None:
-        self.model, self._name, self._fingerprint = loaded.model, loaded.name, loaded.fingerprint
+        self.model, self.name, self.fingerprint = loaded.model, loaded.name, loaded.fingerprint
         self.reader = PromptReader(loaded.processor, loaded.model.config.model_type)
         self._rows = rows or ROWS[self.model.device.type]
         self._notes: list[str] = []
@@ -49,14 +49,6 @@ class HfBackend(Backend):
                 self._shared = SharedDecoder(self.model, self.reader)
             except PrefixUnsupportedError as error:
                 self._leave_shared(str(error))
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def fingerprint(self) -> str:
-        return self._fingerprint
 
     @property
     def parameters(self) -> int:

@@ -36,16 +36,8 @@ class LocalBackend(Backend):
     def __init__(self, model: nn.Module, name: str, fingerprint: str, device: torch.device) -> None:
         self.model = model.to(device)
         self.device = device
-        self._name, self._fingerprint = name, fingerprint
+        self.name, self.fingerprint = name, fingerprint
         self._pixels: dict[ImageRef, np.ndarray] = {}
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def fingerprint(self) -> str:
-        return self._fingerprint
 
     @property
     def parameters(self) -> int:

@@ -37,6 +37,7 @@ class OpenAIBackend(Backend, TextModel):
         import openai
 
         key = next((os.environ[name] for name in KEYS if os.environ.get(name)), "none")
+        self.name, self.fingerprint = f"openai:{model}", f"openai {model} {url}"
         self._model, self._url = model, url
         # the client waits between tries: exponentially, with jitter, and as long as Retry-After says
         self._client = openai.OpenAI(base_url=url, api_key=key, timeout=access.timeout_s, max_retries=access.retries)
@@ -46,14 +47,6 @@ class OpenAIBackend(Backend, TextModel):
         self._failed = 0
         self._lock = threading.Lock()
         self.prices = access.prices
-
-    @property
-    def name(self) -> str:
-        return f"openai:{self._model}"
-
-    @property
-    def fingerprint(self) -> str:
-        return f"openai {self._model} {self._url}"
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         pictures = _Pictures()

@@ -23,16 +23,9 @@ class ReplayBackend(Backend):
             raise DataError(
                 f"{path}: нет поля id, index или question_id, по которому сопоставить ответы: добавьте его."
             )
-        self._path, self._mark = path, fingerprint([path])
+        self.name, self.fingerprint = f"file:{path.stem}", f"file {fingerprint([path])}"
+        self._path = path
         self._answers: dict[str, str] = {}
-
-    @property
-    def name(self) -> str:
-        return f"file:{self._path.stem}"
-
-    @property
-    def fingerprint(self) -> str:
-        return f"file {self._mark}"
 
     def covers(self, dataset: Dataset) -> bool:
         return bool(self._matched(dataset))

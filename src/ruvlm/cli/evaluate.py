@@ -128,12 +128,18 @@ def _table(done: list[Evaluation]) -> None:
 
 
 def score(
-    file: Annotated[Path, typer.Argument(help="JSONL, CSV или TSV: prediction и gold; журнал LLaVA")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="JSONL, CSV, TSV, xlsx: prediction и gold; журнал lmms-eval, LLaVA; или папка оценки …/eval/…"
+        ),
+    ],
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
     reference_random: Annotated[
         bool, typer.Option("--reference-random", help="и circular lmms-eval, где непрочитанное угадывается наугад")
     ] = False,
     gold: Annotated[Path | None, typer.Option(help="верные ответы отдельным файлом, по id или index")] = None,
+    data: Annotated[str, typer.Option(help="для папки оценки: данные, на которых она сделана")] = "world",
     explain: Annotated[
         bool, typer.Option("--explain", help="перечислить строки, на которых правила расходятся")
     ] = False,
@@ -142,9 +148,12 @@ def score(
 
     Пример: ruvlm score answers.jsonl --json
     """
+    from ruvlm.errors import ConfigError
     from ruvlm.evaluation.summary import score_dict
     from ruvlm.evaluation.table import disputes, score_file
 
+    if file.is_dir() and (explain or gold is not None or reference_random):
+        raise ConfigError("--explain, --gold и --reference-random – для файла ответов, а не для папки оценки.")
     if explain:
         for row in disputes(file, gold):
             line = f"{row.line}: «{row.predicted}» при верном «{row.gold}» – верно по {', '.join(row.right_by)}"
@@ -154,7 +163,12 @@ def score(
                 results.print(line, markup=False)
         return
 
-    result = score_file(file, gold, reference_random)
+    if file.is_dir():
+        from ruvlm.evaluation.rescore import rescore
+
+        result = rescore(file, data)
+    else:
+        result = score_file(file, gold, reference_random)
     if json_:
         show_json(
             {

@@ -30,7 +30,9 @@ def from_lmms(path: Path, number: int, row: Row) -> Row:
     known: dict[str, Any] = {**document, **record}
     found: Row = {key: known[key] for key in ("A", "B", "C", "D", "E", "category", "imageId") if key in known}
     found["l2-category"] = known.get("l2-category", known.get("L2-category"))
-    found |= {"id": known[key] for key in ("question_id", "index", "id") if key in known}
+    identity = next((key for key in ("id", "index", "question_id") if key in known), None)
+    if identity is not None:
+        found["id"] = known[identity]
     return {**found, "prediction": answer, "gold": known.get("answer", row.get("target"))}
 
 

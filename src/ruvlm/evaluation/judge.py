@@ -17,7 +17,7 @@ from ruvlm.evaluation.parse import Reading, read_reference
 from ruvlm.evaluation.parse_ru import read_russian
 from ruvlm.evaluation.parse_vlmevalkit import read_vlmevalkit
 from ruvlm.evaluation.stats import score_columns
-from ruvlm.schema import LETTERS, Example, Response, Result, Score, Verdict, Vocabulary
+from ruvlm.schema import LETTERS, Dataset, Example, Response, Result, Score, Verdict, Vocabulary
 
 Reader = Callable[[str, Sequence[str | None]], Reading]
 READERS: MappingProxyType[str, Reader] = MappingProxyType(
@@ -53,6 +53,18 @@ def _judge_likelihood(example: Example, response: Response) -> Verdict:
     by_sum = LETTERS[int(np.argmax(response.sum_logprobs))] if response.sum_logprobs else None
     correct = {"mmbench-ru/likelihood": best == example.answer, "mmbench-ru/likelihood-sum": by_sum == example.answer}
     return Verdict(example.id, example.cluster, best, None if best else "модель не умеет оценивать варианты", correct)
+
+
+def judge_all(dataset: Dataset, protocol: str, responses: Sequence[Response]) -> list[Verdict]:
+    """Verdicts on responses given in the order of the examples."""
+    return [judge(protocol, example, response) for example, response in zip(dataset.examples, responses, strict=True)]
+
+
+def score(dataset: Dataset, protocol: str, verdicts: Sequence[Verdict]) -> Result:
+    """Every figure of a benchmark."""
+    if dataset.name == "gqa-ru":
+        return score_gqa(dataset.examples, verdicts, dataset.vocabulary)
+    return score_mmbench(protocol, dataset.examples, verdicts)
 
 
 def rules_of(protocol: str) -> tuple[str, ...]:

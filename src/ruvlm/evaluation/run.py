@@ -10,7 +10,7 @@ from pathlib import Path
 from ruvlm.backends.base import Asked, Backend, TextModel
 from ruvlm.data.images import read_bytes
 from ruvlm.evaluation.claim import claimed
-from ruvlm.evaluation.judge import judge, score_gqa, score_mmbench
+from ruvlm.evaluation.judge import judge_all, score
 from ruvlm.evaluation.llm_judge import judge_unread
 from ruvlm.evaluation.prompts import DEFAULT_PROTOCOLS, Protocol, limited, prompt_for, protocol_named, wording_mark
 from ruvlm.evaluation.ranks import Ranks
@@ -61,18 +61,6 @@ def ask_all(backend: Backend, dataset: Dataset, protocol: str, progress: Progres
         if progress is not None and done % 64 == 0:
             progress(done, len(order))
     return [response for response in found if response is not None]
-
-
-def judge_all(dataset: Dataset, protocol: str, responses: Sequence[Response]) -> list[Verdict]:
-    """Verdicts on responses given in the order of the examples."""
-    return [judge(protocol, example, response) for example, response in zip(dataset.examples, responses, strict=True)]
-
-
-def score(dataset: Dataset, protocol: str, verdicts: Sequence[Verdict]) -> Result:
-    """Every figure of a benchmark."""
-    if dataset.name == "gqa-ru":
-        return score_gqa(dataset.examples, verdicts, dataset.vocabulary)
-    return score_mmbench(protocol, dataset.examples, verdicts)
 
 
 def evaluate(

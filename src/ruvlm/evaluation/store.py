@@ -49,7 +49,7 @@ class ResponseStore:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self.repaired = shard is None and repair(path)
-            self._known = dict(_read(path)) if path.is_file() else {}
+            self._known = {key: response for key, _, response in _read(path)} if path.is_file() else {}
             self._handle = self.path.open("a", encoding="utf-8")
         except OSError as error:
             raise OutputError(f"В {folder} нельзя писать ({error.strerror}): укажите другую папку.") from error
@@ -104,8 +104,14 @@ def repair(path: Path) -> bool:
     return True
 
 
-def _read(path: Path) -> Iterator[tuple[str, Response]]:
-    """Keys and responses; of a key that comes twice (an error, then an answer) the last one counts."""
+def responses_by_id(folder: Path) -> dict[str, Response]:
+    """The stored responses by their examples' ids."""
+    path = folder / RESPONSES
+    return {name: response for _, name, response in _read(path)} if path.is_file() else {}
+
+
+def _read(path: Path) -> Iterator[tuple[str, str, Response]]:
+    """Key, id and response of each line; of a key that comes twice (an error, then an answer) the last one counts."""
     # not splitlines: an answer may hold U+2028 and other ends of line that JSON does not escape
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         if not line:
@@ -115,7 +121,7 @@ def _read(path: Path) -> Iterator[tuple[str, Response]]:
             response = {**row["response"]}
             for field in ("mean_logprobs", "sum_logprobs"):
                 response[field] = tuple(response.get(field) or ())
-            yield row["key"], Response(**response)
+            yield row["key"], row["id"], Response(**response)
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}, строка {number}: не похоже на ответ ({error}): удалите файл.") from error
 
@@ -127,7 +133,7 @@ def merge_shards(folder: Path) -> None:
         return
     path = folder / RESPONSES
     repair(path)
-    answered = {key for key, response in (_read(path) if path.is_file() else ()) if response.error is None}
+    answered = {key for key, _, response in (_read(path) if path.is_file() else ()) if response.error is None}
     with path.open("a", encoding="utf-8") as whole:
         for shard in shards:
             repair(shard)

@@ -10,7 +10,8 @@ from ruvlm.backends.controls import MajorityBackend, QuestionOnlyBackend
 from ruvlm.config import RunConfig
 from ruvlm.data.catalog import open_source
 from ruvlm.errors import MissingSplitError
-from ruvlm.evaluation.run import ask_all, judge_all, score
+from ruvlm.evaluation.judge import judge_all, score
+from ruvlm.evaluation.run import ask_all
 from ruvlm.schema import Dataset, Example
 from ruvlm.training.task import Task
 
