@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -152,6 +156,19 @@ def test_a_server_that_is_gone_is_left_soon_and_nothing_is_lost(
     lines = [json.loads(line) for line in responses.read_text(encoding="utf-8").split("\n") if line]
     assert sum(line["response"]["error"] is None for line in lines) == 20
     assert not list(tmp_path.glob("*/summary.json"))
+
+
+def test_ctrl_c_does_not_wait_for_a_silent_server(server: Server, little: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        arguments = [str(part) for part in command(server, url, little, tmp_path)]
+        process = subprocess.Popen([sys.executable, "-m", "ruvlm", *arguments], stderr=subprocess.PIPE, text=True)
+        with silent.accept()[0]:
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=20)  # a request may take 120 seconds
+    assert process.returncode == 130
+    assert "та же команда продолжит" in said
+    assert "Traceback" not in said
 
 
 def test_the_key_is_never_written(

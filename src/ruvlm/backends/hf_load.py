@@ -89,7 +89,7 @@ def _said(name: str, error: Exception) -> str:
         )
     if "Unrecognized configuration class" in str(error) or "Unrecognized model" in str(error):
         return f"Модель {name} – не image-text-to-text ({first}): нужна та, что отвечает на вопросы о картинке."
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not Path(name).is_dir():
         return f"Модели {name} нет ни на диске, ни на хабе, или до хаба не достучаться ({first}): проверьте имя и сеть."
     return f"Модель {name} не загрузилась ({first})."
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import itertools
 import os
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,49 +33,60 @@ class OpenAIBackend(Backend, TextModel):
     free = False
 
     def __init__(self, model: str, url: str, access: Access) -> None:
-        import openai
-
-        key = next((os.environ[name] for name in KEYS if os.environ.get(name)), "none")
         self.name, self.fingerprint = f"openai:{model}", f"openai {model} {url}"
         self._model, self._url = model, url
-        # the client waits between tries: exponentially, with jitter, and as long as Retry-After says
-        self._client = openai.OpenAI(base_url=url, api_key=key, timeout=access.timeout_s, max_retries=access.retries)
-        self._requests, self._timeout = access.requests, access.timeout_s
-        self._secret = key
+        self._key = next((os.environ[name] for name in KEYS if os.environ.get(name)), "none")
+        self._requests, self._timeout, self._retries = access.requests, access.timeout_s, access.retries
         self._limit_name = "max_tokens"
         self._failed = 0
-        self._lock = threading.Lock()
         self.prices = access.prices
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         pictures = _Pictures()
 
-        def ask(item: Asked) -> Response:
+        async def ask(client: Any, item: Asked) -> Response:
             picture = {"type": "image_url", "image_url": {"url": pictures.uri(item.prompt.image)}}
-            return self._ask([picture, {"type": "text", "text": item.prompt.text}], item.prompt.generation)
+            return await self._ask(
+                client, [picture, {"type": "text", "text": item.prompt.text}], item.prompt.generation
+            )
 
         yield from self._in_order(ask, asked)
 
     def complete(self, texts: Sequence[str], generation: Generation) -> Iterator[Response]:
         """Answers to texts without pictures, in order."""
-        yield from self._in_order(lambda text: self._ask(text, generation), texts)
 
-    def _in_order(self, ask: Callable[[Any], Response], items: Sequence[Any]) -> Iterator[Response]:
-        pool = ThreadPoolExecutor(self._requests)
-        under_way: deque[Future[Response]] = deque()
-        coming = iter(items)
+        async def ask(client: Any, text: str) -> Response:
+            return await self._ask(client, text, generation)
+
+        yield from self._in_order(ask, texts)
+
+    def _in_order(self, ask: Callable[[Any, Any], Awaitable[Response]], items: Sequence[Any]) -> Iterator[Response]:
+        """Answers in order; whatever is under way is dropped at once when the caller stops."""
+        import openai
+
+        loop = asyncio.new_event_loop()
+        # the client waits between tries: exponentially, with jitter, and as long as Retry-After says
+        client = openai.AsyncOpenAI(
+            base_url=self._url, api_key=self._key, timeout=self._timeout, max_retries=self._retries
+        )
+        places = asyncio.Semaphore(self._requests)
+
+        async def placed(item: Any) -> Response:
+            async with places:
+                return await ask(client, item)
+
+        coming = (loop.create_task(placed(item)) for item in items)
+        under_way = deque(itertools.islice(coming, 2 * self._requests))
         try:
-            for item in itertools.islice(coming, 2 * self._requests):
-                under_way.append(pool.submit(ask, item))
             while under_way:
-                response = under_way.popleft().result()
-                under_way.extend(pool.submit(ask, item) for item in itertools.islice(coming, 1))
+                response = loop.run_until_complete(under_way[0])
+                under_way.popleft()
+                under_way.extend(itertools.islice(coming, 1))
                 yield response
                 self._count(response)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            if not all(future.done() for future in under_way):
-                self._client.close()  # interrupted: whoever waits for an answer need not
+            loop.run_until_complete(_abandon(client, under_way))
+            loop.close()
 
     def _count(self, response: Response) -> None:
         """Give up on a server that has failed too many times in a row."""
@@ -87,12 +97,12 @@ class OpenAIBackend(Backend, TextModel):
                 "сохранено: проверьте сервер и повторите команду, она спросит только остальное."
             )
 
-    def _ask(self, content: Any, generation: Generation) -> Response:
+    async def _ask(self, client: Any, content: Any, generation: Generation) -> Response:
         import openai
 
         started = time.perf_counter()
         try:
-            done = self._request(content, generation)
+            done = await self._request(client, content, generation)
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise ModelError(
                 f"Сервер {self._url} не принял ключ (код {error.status_code}): задайте {KEYS[0]} или {KEYS[1]} в окружении."
@@ -114,25 +124,31 @@ class OpenAIBackend(Backend, TextModel):
             input_tokens=getattr(usage, "prompt_tokens", 0) or 0,
         )  # fmt: skip
 
-    def _request(self, content: Any, generation: Generation) -> Any:
+    async def _request(self, client: Any, content: Any, generation: Generation) -> Any:
         import openai
 
         # stops are cut off here, not sent: `transformers serve` 5.23 answers 500 to any of them for a model with pictures
         settings: dict[str, Any] = {"temperature": 0, self._limit_name: generation.max_new_tokens}
         messages: Any = [{"role": "user", "content": content}]
         try:
-            return self._client.chat.completions.create(model=self._model, messages=messages, **settings)
+            return await client.chat.completions.create(model=self._model, messages=messages, **settings)
         except openai.BadRequestError as error:
             if self._limit_name in settings and "max_completion_tokens" in str(error):
-                with self._lock:
-                    self._limit_name = "max_completion_tokens"
-                return self._request(content, generation)
+                self._limit_name = "max_completion_tokens"
+                return await self._request(client, content, generation)
             raise
 
     def _plain(self, error: Exception) -> str:
         """An error in a line, without the key."""
         text = " ".join(str(error).split())[:200] or type(error).__name__
-        return text.replace(self._secret, "…") if self._secret != "none" else text
+        return text.replace(self._key, "…") if self._key != "none" else text
+
+
+async def _abandon(client: Any, under_way: Iterable[asyncio.Task[Response]]) -> None:
+    for task in under_way:
+        task.cancel()
+    await asyncio.gather(*under_way, return_exceptions=True)
+    await client.close()
 
 
 class _Pictures:
@@ -140,15 +156,13 @@ class _Pictures:
 
     def __init__(self) -> None:
         self._known: dict[ImageRef, str] = {}
-        self._lock = threading.Lock()
 
     def uri(self, ref: ImageRef) -> str:
-        with self._lock:
-            if ref not in self._known:
-                if len(self._known) > 8:
-                    self._known.pop(next(iter(self._known)))
-                self._known[ref] = data_uri(read_bytes(ref), str(ref))
-            return self._known[ref]
+        if ref not in self._known:
+            if len(self._known) > 8:
+                self._known.pop(next(iter(self._known)))
+            self._known[ref] = data_uri(read_bytes(ref), str(ref))
+        return self._known[ref]
 
 
 def data_uri(data: bytes, where: str) -> str:

@@ -60,10 +60,14 @@ def evaluate(
     from ruvlm.evaluation.ranks import current_ranks, leave
 
     access = Access(device, dtype, trust_remote_code, batch_size, requests, timeout, retries, _prices(prices))
-    with counting("спрашиваю") as progress:
-        done = evaluate_model(
-            model, data, split, tuple(protocol or ()), controls, out, access, max_new_tokens, judge, progress, say
-        )
+    try:
+        with counting("спрашиваю") as progress:
+            done = evaluate_model(
+                model, data, split, tuple(protocol or ()), controls, out, access, max_new_tokens, judge, progress, say
+            )
+    except KeyboardInterrupt:
+        say("Прервано. Что отвечено, сохранено: та же команда продолжит.")
+        raise
     leave()
     if current_ranks().first:
         _show(done, json_)
