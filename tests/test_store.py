@@ -148,7 +148,7 @@ def test_two_processes_of_torchrun_give_the_summary_of_one(runs: Path, world: Pa
     one = ruvlm(*arguments, tmp_path / "one")
     assert one.code == 0, one.err
     command = [
-        str(Path(sys.executable).parent / "torchrun"), "--nproc_per_node", "2", "--master_port", "29617", "-m", "ruvlm",
+        str(Path(sys.executable).parent / "torchrun"), "--standalone", "--nproc_per_node", "2", "-m", "ruvlm",
         *arguments, str(tmp_path / "two"),
     ]  # fmt: skip
     two = subprocess.run(
