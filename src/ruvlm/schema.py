@@ -83,7 +83,7 @@ class Dataset:
     """Examples of one split of one benchmark, with where they came from.
 
     `source` is «world-mini», «deepvk/GQA-ru@revision» or «local»; figures on a world are never called a score on the
-    real benchmark.
+    real benchmark. `sample` is the limit under which it was drawn from a larger set.
     """
 
     name: Benchmark
@@ -93,6 +93,7 @@ class Dataset:
     examples: tuple[Example, ...]
     notes: tuple[str, ...] = ()
     vocabulary: Vocabulary | None = None
+    sample: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,13 +40,16 @@ class Backend(ABC):
 
     `name` is what tables call it; `fingerprint` is a hash of everything that decides its answers: weights, code of the
     model, settings. `scores_candidates` declares that prompts with candidates are answered by log-probabilities; `free`, that it can be
-    asked the same again about other pictures at no cost but time; `prices`, what a million tokens in and out cost.
+    asked the same again about other pictures at no cost but time; `replays`, that its answers are in a file; `advice` is what to do about
+    questions without an answer; `prices`, what a million tokens in and out cost.
     """
 
     name: str
     fingerprint: str
     scores_candidates: bool = False
     free: bool = True
+    replays: bool = False
+    advice: str = "повторите команду, она спросит только их"
     prices: tuple[float, float] | None = None
 
     @property

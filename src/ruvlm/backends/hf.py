@@ -26,6 +26,8 @@ from ruvlm.schema import Response
 T = TypeVar("T")
 log = logging.getLogger("ruvlm")
 ROWS = {"cpu": 96, "mps": 48, "cuda": 256}
+# an interrupt loses the batch under way: the first is small, and none is to take much longer than so many seconds
+FIRST_ROWS, PORTION_SECONDS = 8, 10.0
 CHECKED, CHECKED_TOKENS = 3, 16
 # log-probabilities of an option may differ by so much and be the same: rounding, in full and in half precision
 SAME_SCORE = {torch.float32: 1e-3, torch.bfloat16: 0.5, torch.float16: 0.1}
@@ -40,6 +42,7 @@ class HfBackend(Backend):
         self.model, self.name, self.fingerprint = loaded.model, loaded.name, loaded.fingerprint
         self.reader = PromptReader(loaded.processor, loaded.model.config.model_type)
         self._rows = rows or ROWS[self.model.device.type]
+        self._portion = min(FIRST_ROWS, self._rows)
         self._notes: list[str] = []
         self._plain = PlainDecoder(self.model, self.reader)
         self._shared: SharedDecoder | None = None
@@ -56,10 +59,12 @@ class HfBackend(Backend):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(self._notes)
+        fast = ("картинка и общее начало вопросов считались один раз на картинку",)
+        return fast if self._shared is not None else tuple(self._notes)
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
-        for batch in batches(sheets(item.prompt for item in asked), self._rows):
+        parts = (part for sheet in sheets(item.prompt for item in asked) for part in sheet.split(self._portion))
+        for batch in batches(parts, lambda: self._portion):
             yield from self._answered(batch)
 
     def _answered(self, batch: list[Sheet]) -> list[Response]:
@@ -68,7 +73,7 @@ class HfBackend(Backend):
         limit = self._rows
         parts = [part for sheet in batch for part in sheet.split(limit)]
         try:
-            found = [response for some in batches(parts, limit) for response in self._run(some)]
+            found = [response for some in batches(parts, lambda: limit) for response in self._run(some)]
         except torch.OutOfMemoryError as error:
             if limit == 1:
                 raise ModelError(
@@ -79,7 +84,11 @@ class HfBackend(Backend):
             if self.model.device.type == "cuda":
                 torch.cuda.empty_cache()
             return self._answered(batch)
-        seconds = (time.perf_counter() - started) / len(found)
+        rows = sum(sheet.rows for sheet in batch)
+        spent = time.perf_counter() - started
+        fitting = int(rows * PORTION_SECONDS / spent)
+        self._portion = max(1, min(fitting, 4 * max(rows, self._portion), self._rows))
+        seconds = spent / len(found)
         return [replace(response, seconds=round(seconds, 6)) for response in found]
 
     @torch.inference_mode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from PIL import Image
@@ -62,11 +62,11 @@ def sheets(prompts: Iterable[Prompt]) -> Iterator[Sheet]:
         yield Sheet(decode(read_bytes(ref), str(ref)), some)
 
 
-def batches(found: Iterable[Sheet], limit: int) -> Iterator[list[Sheet]]:
-    """Sheets of one manner, at most `limit` rows together; a larger sheet comes alone."""
+def batches(found: Iterable[Sheet], limit: Callable[[], int]) -> Iterator[list[Sheet]]:
+    """Sheets of one manner, at most `limit()` rows together; a larger sheet comes alone."""
     batch: list[Sheet] = []
     for sheet in found:
-        full = sum(s.rows for s in batch) + sheet.rows > limit
+        full = sum(s.rows for s in batch) + sheet.rows > limit()
         if batch and (full or sheet.manner != batch[0].manner):
             yield batch
             batch = []

@@ -16,6 +16,8 @@ class ReplayBackend(Backend):
     """A file of predictions. A question that it does not answer is an error, not a wrong answer."""
 
     free = False
+    replays = True
+    advice = "допишите их в файл ответов и повторите команду"
 
     def __init__(self, path: Path) -> None:
         self._lines = read_lines(path)
@@ -26,6 +28,11 @@ class ReplayBackend(Backend):
         self.name, self.fingerprint = f"file:{path.stem}", f"file {fingerprint([path])}"
         self._path = path
         self._answers: dict[str, str] = {}
+        self._notes: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._notes
 
     def covers(self, dataset: Dataset) -> bool:
         return bool(self._matched(dataset))
@@ -37,6 +44,16 @@ class ReplayBackend(Backend):
                 f"{self._path}: ни один из id не встречается в {dataset.name}, часть {dataset.split} (там, например, "
                 f"{dataset.examples[0].id}, в файле – {self._lines[0].identity or 'id нет'}): это ответы на другие вопросы."
             )
+        absent = [example.id for example in dataset.examples if example.id not in self._answers]
+        extra = len(self._lines) - len(self._answers)
+        found = []
+        if absent:
+            found.append(
+                f"в файле нет ответов на {len(absent)} из {len(dataset.examples)} вопросов, например {absent[0]}"
+            )
+        if extra > 0:
+            found.append(f"в файле есть ответы на вопросы не из этой части: {extra}")
+        self._notes = tuple(found)
 
     def _matched(self, dataset: Dataset) -> dict[str, str]:
         """Answers by the data set's ids; nothing if none of them is in the file."""

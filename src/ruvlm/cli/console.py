@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+# where there is no bar to watch, a line of progress so often
+LOG_SECONDS = 15.0
 people = Console(stderr=True, highlight=False, soft_wrap=True)
 # in a file or a pipe there is no window to fit tables into
 results = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
@@ -27,13 +30,20 @@ def show_json(value: Any) -> None:
 
 
 @contextmanager
-def counting(title: str) -> Iterator[Any]:
+def counting(title: str, of_bytes: bool = False) -> Iterator[Any]:
     """A progress bar; gives a function of (done, total)."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=people, transient=True) as bar:
+    count = DownloadColumn() if of_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn())
+    with Progress(*columns, console=people, transient=True, disable=not people.is_terminal) as bar:
         task = bar.add_task(title, total=None)
 
+        said = time.monotonic()
+
         def update(done: int, total: int) -> None:
+            nonlocal said
             bar.update(task, completed=done, total=total)
+            if not people.is_terminal and time.monotonic() - said > LOG_SECONDS:
+                said = time.monotonic()
+                say(f"{title}: {done / 1e6:.0f} из {total / 1e6:.0f} МБ" if of_bytes else f"{title}: {done} из {total}")
 
         yield update

@@ -1,4 +1,4 @@
-"""ruvlm data …: make data sets."""
+"""ruvlm data …: fetch, make, check and show data sets."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from typing import Annotated
 import typer
 
 from ruvlm.cli.console import counting, say
+from ruvlm.cli.fetch import fetch
 
-app = typer.Typer(help="Наборы данных: нарисовать мир.", no_args_is_help=True, rich_markup_mode=None)
+HELP = "Наборы данных: скачать, нарисовать, проверить, показать, сделать из своих фотографий."
+app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def group() -> None:
-    """Наборы данных: нарисовать мир."""
+    """Наборы данных: скачать, нарисовать, проверить, показать, сделать из своих фотографий."""
+
+
+app.command("fetch")(fetch)
 
 
 @app.command("world")

@@ -23,6 +23,10 @@ def evaluate(
     ],
     data: Annotated[str, typer.Option(help="папка с gqa-ru/ и mmbench-ru/, или world")] = "world",
     split: Annotated[str, typer.Option(help="test, val, holdout, train")] = "test",
+    limit: Annotated[
+        int | None,
+        typer.Option(help="не весь набор, а выборка стольких строк: всегда та же, по типам, группы целиком", min=1),
+    ] = None,
     protocol: Annotated[list[str] | None, typer.Option(help="протокол; по умолчанию все подходящие")] = None,
     controls: Annotated[
         bool, typer.Option(help="рядом – случайный, самый частый, только вопрос, серая картинка")
@@ -63,7 +67,18 @@ def evaluate(
     try:
         with counting("спрашиваю") as progress:
             done = evaluate_model(
-                model, data, split, tuple(protocol or ()), controls, out, access, max_new_tokens, judge, progress, say
+                model,
+                data,
+                split,
+                tuple(protocol or ()),
+                controls,
+                out,
+                access,
+                max_new_tokens,
+                judge,
+                progress,
+                limit,
+                say,
             )
     except KeyboardInterrupt:
         say("Прервано. Что отвечено, сохранено: та же команда продолжит.")
@@ -73,9 +88,7 @@ def evaluate(
         _show(done, json_)
     failed = sum(evaluation.failed for evaluation in done)
     if failed:
-        say(
-            f"Запросов без ответа: {failed}. В балле они стоят неверными и сосчитаны отдельно: повторите команду, она спросит только их."
-        )
+        say(f"Вопросов без ответа: {failed}. В балле они стоят неверными и сосчитаны отдельно: {done[0].advice}.")
         raise typer.Exit(1)
 
 
@@ -124,6 +137,8 @@ def _table(done: list[Evaluation]) -> None:
     for evaluation in done[:1]:
         for name, metric in evaluation.result.metrics.items():
             results.print(f"{name}: {metric.value:.1f} (n = {metric.n}; {metric.note})", markup=False)
+    for note in dict.fromkeys(note for evaluation in done[:1] for note in evaluation.result.notes if "токенов" in note):
+        say(note)
     for evaluation in done:
         if evaluation.folder is not None and evaluation.model == done[0].model:
             say(f"Ответы и разбивки: {evaluation.folder}")
@@ -159,7 +174,10 @@ def score(
     if file.is_dir() and (explain or gold is not None or reference_random):
         raise ConfigError("--explain, --gold и --reference-random – для файла ответов, а не для папки оценки.")
     if explain:
-        for row in disputes(file, gold):
+        rows = disputes(file, gold)
+        if not rows and not json_:
+            say("Расхождений нет: на каждой строке все правила решили одинаково.")
+        for row in rows:
             line = f"{row.line}: «{row.predicted}» при верном «{row.gold}» – верно по {', '.join(row.right_by)}"
             if json_:
                 show_json({"line": row.line, "prediction": row.predicted, "gold": row.gold, "right_by": row.right_by})

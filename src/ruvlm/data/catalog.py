@@ -10,10 +10,19 @@ from types import MappingProxyType
 
 from ruvlm.data import gqa_ru, mmbench_ru
 from ruvlm.data.annotations import objects_by_image
+from ruvlm.data.manifest import read_manifest
+from ruvlm.data.sample import sampled
 from ruvlm.errors import DataError
 from ruvlm.schema import Benchmark, Dataset
 
-ALIASES: MappingProxyType[str, str] = MappingProxyType({"world": "data/world-mini", "world-full": "data/world-full"})
+ALIASES: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "world": "data/world-mini",
+        "world-full": "data/world-full",
+        "gqa-ru": "data/gqa-ru",
+        "mmbench-ru": "data/mmbench-ru",
+    }
+)
 # what a clone of the hub's repository is called
 HUB_NAMES: MappingProxyType[Benchmark, str] = MappingProxyType({"gqa-ru": "GQA-ru", "mmbench-ru": "MMBench-ru"})
 # a user's split name -> each benchmark's own
@@ -32,32 +41,46 @@ class Source:
     """A place with data: folders of the benchmarks it has, and what figures on it must be called."""
 
     folder: Path
-    label: str
+    labels: dict[Benchmark, str]
     folders: dict[Benchmark, Path]
 
     @property
-    def is_world(self) -> bool:
-        return self.label.startswith("world")
+    def label(self) -> str:
+        """What the data of all its benchmarks are called."""
+        return ", ".join(dict.fromkeys(self.labels.values()))
 
-    def load(self, benchmark: Benchmark, split: str, grounding: bool = False, bare: bool = False) -> Dataset:
-        """One split of one benchmark; with `bare`, no more than its questions and answers. Raises DataError."""
+    def load(
+        self, benchmark: Benchmark, split: str, grounding: bool = False, bare: bool = False, limit: int | None = None
+    ) -> Dataset:
+        """One split of one benchmark; with `bare`, no more than its questions and answers. Raises DataError.
+
+        With `limit`, a seeded stratified sample of so many rows, whole rotation groups (see `sample`).
+        """
+        found = self._loaded(benchmark, split, grounding, bare)
+        return found if limit is None else sampled(found, limit)
+
+    def _loaded(self, benchmark: Benchmark, split: str, grounding: bool, bare: bool) -> Dataset:
         if benchmark not in self.folders:
             raise DataError(f"В {self.folder} нет набора {benchmark}: есть {', '.join(self.folders)}.")
         own = SPLITS.get(split, {}).get(benchmark, split)
         if benchmark == "gqa-ru":
-            found = gqa_ru.load(self.folders[benchmark], own, self.label, grounding, bare)
+            found = gqa_ru.load(self.folders[benchmark], own, self.labels[benchmark], grounding, bare)
             known = None if bare or grounding else gqa_ru.answer_vocabulary(self.folders[benchmark])
             return replace(found, vocabulary=known)
         scenes = objects_by_image(self.folders["gqa-ru"], own) if grounding and "gqa-ru" in self.folders else None
-        return mmbench_ru.load(self.folders[benchmark], own, self.label, scenes)
+        return mmbench_ru.load(self.folders[benchmark], own, self.labels[benchmark], scenes)
 
 
 def open_source(name: str) -> Source:
     """Find the data sets that a user names. Raises DataError saying what to do when there are none."""
-    folder = Path(ALIASES.get(name, name))
+    folder = Path(name)
     if not folder.is_dir():
-        hint = "ruvlm data world --level mini --out " + str(folder)
-        raise DataError(f"Папки с данными {folder} нет: проверьте --data или нарисуйте мир командой «{hint}».")
+        folder = Path(ALIASES.get(name, name))
+    if not name.strip() or not folder.is_dir():
+        hint = f"нарисуйте мир командой «ruvlm data world --level mini --out {folder}»"
+        if name in HUB_NAMES:
+            hint = f"скачайте набор командой «ruvlm data fetch {name}»"
+        raise DataError(f"Папки с данными {folder} нет: проверьте --data или {hint}.")
     checks: dict[Benchmark, Callable[[Path], bool]] = {"gqa-ru": _is_gqa, "mmbench-ru": _is_mmbench}
     folders: dict[Benchmark, Path] = {}
     for benchmark, check in checks.items():
@@ -69,7 +92,7 @@ def open_source(name: str) -> Source:
             f"В папке {folder} нет ни gqa-ru (папки *_balanced_instructions), ни mmbench-ru (mmbench_ru_*.parquet): "
             "проверьте --data."
         )
-    return Source(folder, _label(folder, folder.parent), folders)
+    return Source(folder, {name: label_of(place, folder.name) for name, place in folders.items()}, folders)
 
 
 def _is_gqa(folder: Path) -> bool:
@@ -80,14 +103,20 @@ def _is_mmbench(folder: Path) -> bool:
     return any(folder.glob("mmbench_ru_*.parquet"))
 
 
-def _label(*places: Path) -> str:
-    """«world-mini v1 seed 0», or «local» and the folder's name: a world's figures are never called a GQA-ru score."""
-    for place in places:
-        manifest = place / "world.json"
-        if manifest.is_file():
+def label_of(folder: Path, name: str) -> str:
+    """«world-mini v1 seed 0», «deepvk/GQA-ru@revision», or «local» and `name`.
+
+    A world's figures are never called a GQA-ru score.
+    """
+    for place in (folder, folder.parent):
+        manifest = read_manifest(place)
+        if manifest is not None:
+            return manifest.label
+        world = place / "world.json"
+        if world.is_file():
             try:
-                found = json.loads(manifest.read_text(encoding="utf-8"))
+                found = json.loads(world.read_text(encoding="utf-8"))
                 return f"world-{found['level']} v{found['version']} seed {found['seed']}"
             except (ValueError, KeyError) as error:
-                raise DataError(f"Файл {manifest} повреждён ({error}): нарисуйте мир заново.") from error
-    return f"local {places[0].name}"
+                raise DataError(f"Файл {world} повреждён ({error}): нарисуйте мир заново.") from error
+    return f"local {name}"

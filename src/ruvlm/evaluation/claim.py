@@ -10,15 +10,17 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ruvlm.errors import OutputError
-from ruvlm.evaluation.store import write_json
+from ruvlm.evaluation.store import RESPONSES, write_json
 
 LOCK = ".lock"
 NAMES = {"protocol": "протокол", "prompt": "вопрос к модели", "data": "данные", "split": "часть", "model": "модель"}
 
 
 @contextmanager
-def claimed(folder: Path, identity: dict[str, str]) -> Iterator[None]:
+def claimed(folder: Path, identity: dict[str, str], replays: bool = False) -> Iterator[None]:
     """Hold a folder for an evaluation of `identity`. The system lets go of it however the process ends.
+
+    With `replays` the answers come from a file: where only that has changed, what is stored gives way to it.
 
     Raises OutputError if another process holds it, or if it holds something else, saying what differs.
     """
@@ -26,15 +28,15 @@ def claimed(folder: Path, identity: dict[str, str]) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK, timeout=0)
         with lock:
-            _check(folder, identity)
+            _check(folder, identity, replays)
             yield
     except Timeout as error:
         raise OutputError(f"В {folder} уже пишет другой процесс: дождитесь его или укажите другую --out.") from error
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+    except OSError as error:
         raise OutputError(f"В {folder} нельзя писать ({error.strerror}): укажите другую папку.") from error
 
 
-def _check(folder: Path, identity: dict[str, str]) -> None:
+def _check(folder: Path, identity: dict[str, str], replays: bool) -> None:
     path = folder / "identity.json"
     if not path.is_file():
         if any(found.name != LOCK and found.suffix != ".tmp" for found in folder.iterdir()):
@@ -45,6 +47,11 @@ def _check(folder: Path, identity: dict[str, str]) -> None:
         known = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise OutputError(f"Файл {path} повреждён ({error}): удалите папку {folder}.") from error
+    if replays and known != identity and known == {**identity, "model": known.get("model")}:
+        for name in (RESPONSES, "verdicts.jsonl", "summary.json"):
+            (folder / name).unlink(missing_ok=True)
+        write_json(path, identity)
+        return
     differ = [
         f"{NAMES.get(key, key)} – там «{known.get(key)}», здесь «{value}»"
         for key, value in identity.items()

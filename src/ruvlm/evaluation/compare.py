@@ -89,6 +89,13 @@ def read_stored(folder: Path) -> Stored:
         verdicts = [json.loads(line) for line in lines if line]
         rows = {row["id"]: (str(row["cluster"]), row["correct"]) for row in verdicts}
     except FileNotFoundError as error:
+        if not folder.is_dir():
+            raise DataError(f"Папки {folder} нет: проверьте путь.") from error
+        inside = sorted(path.parent.name for path in folder.glob("*/summary.json"))
+        if inside:
+            raise DataError(
+                f"{folder} – не сама оценка, а папка с оценками: укажите одну из них, например {folder / inside[0]}."
+            ) from error
         raise DataError(
             f"В {folder} нет законченной оценки (нет {Path(error.filename).name}): закончите её командой ruvlm eval."
         ) from error

@@ -139,8 +139,9 @@ def score_mmbench(protocol: str, examples: Sequence[Example], verdicts: Sequence
     base = np.array([example.rotation == 0 for example in examples])
     clusters = [example.cluster for example in examples]
     row_scores = score_columns(clusters, np.stack([rows, rows], 1), np.stack([np.ones_like(rows), base], 1))
-    scores = dict(zip(names, group_scores, strict=True))
-    scores |= dict(zip((f"{rule}/vanilla", f"{rule}/vanilla-base"), row_scores, strict=True))
+    named = [*zip(names, group_scores, strict=True)]
+    named += zip((f"{rule}/vanilla", f"{rule}/vanilla-base"), row_scores, strict=True)
+    scores = {name: found for name, found in named if found.n}  # a figure over no rows is none
     rules = tuple(verdicts[0].correct)
     for extra in rules[1:]:
         extra_groups = groups_of(examples, [v.correct[extra] for v in verdicts])

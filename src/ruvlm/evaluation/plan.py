@@ -39,6 +39,7 @@ def evaluate_model(
     max_new_tokens: int | None = None,
     judge: str | None = None,
     progress: Progress | None = None,
+    limit: int | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> list[Evaluation]:
     """Evaluate a model, then its controls, under every protocol asked for. Raises RuvlmError.
@@ -63,7 +64,7 @@ def evaluate_model(
         if protocols and not any(protocol_named(p).benchmark == benchmark for p in protocols):
             continue
         try:
-            dataset = source.load(benchmark, split)
+            dataset = source.load(benchmark, split, limit=limit)
         except MissingSplitError:
             if len(source.folders) == 1:
                 raise
@@ -113,7 +114,11 @@ def backend_named(name: str, train: list[Example], access: Access) -> Backend:
     `train` is what the controls learn from.
     """
     scheme, colon, rest = name.partition(":")
+    if not name.strip():
+        raise ConfigError("Имя модели пусто: нужна папка запуска, hf:…, openai:…, file:… или контроль.")
     if colon and scheme in REPICTURED:
+        if rest in CONTROLS:
+            raise ConfigError(f"{name}: контроль {rest} на картинку не смотрит, подменять её незачем.")
         changed: Backend = REPICTURED[scheme](backend_named(rest, train, access))
         return changed
     if colon and (scheme in BACKENDS or not Path(name).exists()):

@@ -20,7 +20,8 @@ def rescore(folder: Path, data: str) -> Result:
     """
     stored = read_stored(folder)
     protocol = protocol_named(stored.identity["protocol"])
-    dataset = open_source(data).load(protocol.benchmark, stored.identity["split"])
+    limit = int(stored.identity["sample"]) if "sample" in stored.identity else None
+    dataset = open_source(data).load(protocol.benchmark, stored.identity["split"], limit=limit)
     if dataset.fingerprint != stored.identity["data"]:
         raise DataError(
             f"Оценка в {folder} – на других данных (отпечаток {stored.identity['data']}, а у {data} – "

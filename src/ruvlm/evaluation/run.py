@@ -32,6 +32,7 @@ class Evaluation:
     verdicts: tuple[Verdict, ...]
     asked: int
     folder: Path | None
+    advice: str = ""
 
     @property
     def failed(self) -> int:
@@ -84,7 +85,9 @@ def evaluate(
         "protocol": protocol, "prompt": wording_mark(table), "data": dataset.fingerprint, "split": dataset.split,
         "model": backend.fingerprint,
     }  # fmt: skip
-    with claimed(folder, identity) if ranks.first else nullcontext():
+    if dataset.sample is not None:
+        identity["sample"] = str(dataset.sample)
+    with claimed(folder, identity, backend.replays) if ranks.first else nullcontext():
         if ranks.first:
             merge_shards(folder)
         ranks.wait()
@@ -96,17 +99,24 @@ def evaluate(
             merge_shards(folder)
         ranks.wait()
         responses = _stored(keyed, folder)
-        verdicts, notes = judge_all(dataset, protocol, responses), backend.notes
+        verdicts, notes = judge_all(dataset, protocol, responses), (*backend.notes, *_cut_short(table, responses))
         if judge_model is not None and table.asks_letter and ranks.first:
             judged = judge_unread(judge_model, dataset.examples, responses, verdicts, folder)
             verdicts, notes = judged.verdicts, (*notes, judged.note)
         result = score(dataset, protocol, verdicts)
-        result = replace(result, notes=(*result.notes, *notes))
-        done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder)
+        result = replace(result, notes=(*result.notes, *dataset.notes, *notes))
+        done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, backend.advice)
         if ranks.first:
             usage = Usage.of(responses, backend.prices)
             write_summary(folder, identity, dataset, backend, result, verdicts, usage)
     return done
+
+
+def _cut_short(protocol: Protocol, responses: Sequence[Response]) -> tuple[str, ...]:
+    """A model that does not stop by itself answers slowly, and its answers are read as far as they go."""
+    limit = protocol.generation.max_new_tokens
+    count = sum(response.tokens >= limit for response in responses) if limit else 0
+    return (f"ответов, оборванных на пределе в {limit} токенов: {count} из {len(responses)}",) if count else ()
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ruvlm.backends.base import Access, Asked
+from ruvlm.backends.base import Access, Asked, Backend
 from ruvlm.backends.local import Alternative, LocalBackend
 from ruvlm.data.images import load_image
 from ruvlm.errors import ConfigError, DataError, ModelError
+from ruvlm.evaluation.parse_ru import read_russian
 from ruvlm.evaluation.plan import backend_named
 from ruvlm.evaluation.prompts import prompt_for, protocol_named
 from ruvlm.schema import LETTERS, Example, ImageRef
@@ -32,15 +33,31 @@ def ask_once(model: str, image: Path, question: str, options: str | None, top: i
     load_image(asked.prompt.image)
     backend = backend_named(model, [], Access(device=device))
     if not isinstance(backend, LocalBackend):
-        said = next(iter(backend.answer([asked])))
-        if said.error is not None:
-            raise ModelError(f"Модель {model} не ответила ({said.error}): повторите вопрос позже.")
-        return Answer(said.text.strip(), said.probability, (), "")
+        return _said(backend, asked)
     ranked = backend.alternatives(asked, top)
     if not ranked:
         raise DataError("Модель не дала ответа: обучите её дольше.")
     note = "Модель обучена на нарисованных сценах: на фотографиях она гадает."
     return Answer(ranked[0].text, ranked[0].probability, tuple(ranked[1:top]), note)
+
+
+def _said(backend: Backend, asked: Asked) -> Answer:
+    """What a model without alternatives of its own says; of options, the one that it chose."""
+    options = asked.example.options
+    if options and backend.scores_candidates:
+        asked = Asked(prompt_for(protocol_named("mmbench-ru/likelihood"), asked.example), asked.example)
+    said = next(iter(backend.answer([asked])))
+    if said.error is not None:
+        raise ModelError(f"Модель {backend.name} не ответила ({said.error}): повторите вопрос позже.")
+    text = said.text.strip()
+    if not options:
+        return Answer(text, said.probability, (), "")
+    if said.mean_logprobs:
+        return Answer(text, None, (), "Выбран самый правдоподобный для модели вариант.")
+    reading = read_russian(text, options)
+    if reading.letter is None:
+        return Answer(text, None, (), f"Вариант по этому ответу не прочитать ({reading.reason}).")
+    return Answer(options[LETTERS.index(reading.letter)], None, (), f"Модель написала: {text[:200]}")
 
 
 def question_asked(image: Path, question: str, options: str | None) -> Asked:

@@ -14,9 +14,9 @@ from ruvlm.schema import Dataset, Response, Result, Score, Verdict
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens read and written, and what they cost where prices were given."""
+    """Tokens read (None where nobody counted) and written, and what they cost where prices were given."""
 
-    input_tokens: int
+    input_tokens: int | None
     output_tokens: int
     cost: float | None
 
@@ -26,7 +26,7 @@ class Usage:
         counts = [(response.input_tokens, response.tokens) for response in responses]
         read, written = sum(n for n, _ in counts), sum(n for _, n in counts)
         cost = None if prices is None else round((read * prices[0] + written * prices[1]) / 1e6, 6)
-        return cls(read, written, cost)
+        return cls(read or None, written, cost)  # not every way to reach a model counts what it reads
 
 
 def score_dict(score: Score) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def score_file(path: Path, gold: Path | None = None, reference_random: bool = Fa
     With `reference_random`, also lmms-eval's circular figure with a random letter for what it could not read. Rows of one image, where it is named, are resampled together. Raises DataError naming file, line and field.
     """
     rows, notes = answered(path, gold)
-    if _is_choice(rows):
+    if _is_choice(path, rows):
         result = _score_choices(path, rows, reference_random)
         return Result(
             result.n, result.scores, result.breakdowns, result.unparsed, result.errors, (*result.notes, *notes)
@@ -67,7 +67,7 @@ def score_file(path: Path, gold: Path | None = None, reference_random: bool = Fa
 def disputes(path: Path, gold: Path | None = None) -> list[Dispute]:
     """The lines of a file on which its rules differ."""
     rows, _ = answered(path, gold)
-    if _is_choice(rows):
+    if _is_choice(path, rows):
         verdicts = [judge("mmbench-ru/lmms", _example(path, row), Response(row.prediction)).correct for row in rows]
     else:
         verdicts = [dict(zip(MATCHERS, values, strict=True)) for values in _matched(rows).tolist()]
@@ -119,8 +119,29 @@ def _joined(gold: Path, given: Line, wanted: Line) -> Answered:
     )  # fmt: skip
 
 
-def _is_choice(rows: Sequence[Answered]) -> bool:
-    return all(row.gold in LETTERS and len(row.gold) == 1 and row.options for row in rows)
+def _is_choice(path: Path, rows: Sequence[Answered]) -> bool:
+    """Are the gold answers letters of options? Raises DataError for a file that is a choice in some of its rows only."""
+    for row in rows:
+        if not row.gold.strip():
+            raise DataError(f"{path}, строка {row.number}: верный ответ пуст: впишите его или удалите строку.")
+    if not any(row.options and _is_letter(row.gold) for row in rows):
+        return False
+    for row in rows:
+        if not row.options:
+            raise DataError(
+                f"{path}, строка {row.number}: нет вариантов, а в других строках они есть: оцените эти строки отдельным файлом."
+            )
+        letters = [letter for letter, option in zip(LETTERS, row.options, strict=False) if option is not None]
+        if row.gold not in letters:
+            raise DataError(
+                f"{path}, строка {row.number}: верный ответ «{row.gold}» не входит в варианты {', '.join(letters)}: "
+                "исправьте строку."
+            )
+    return True
+
+
+def _is_letter(text: str) -> bool:
+    return len(text) == 1 and text in LETTERS
 
 
 def _matched(rows: Sequence[Answered]) -> np.ndarray:
@@ -136,7 +157,9 @@ def _score_choices(path: Path, rows: Sequence[Answered], reference_random: bool)
     if not reference_random:
         return result
     hits = list(reference_figures(examples, [verdict.parsed for verdict in verdicts], draw=True).hits.values())
-    drawn = Score(len(hits), sum(hits), 100 * sum(hits) / len(hits) if hits else float("nan"))
+    if not hits:  # no group has its first row: the reference counts nothing
+        return result
+    drawn = Score(len(hits), sum(hits), 100 * sum(hits) / len(hits))
     return replace(result, scores={**result.scores, "mmbench-ru/lmms/circular-reference-random": drawn})
 
 

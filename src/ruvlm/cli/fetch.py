@@ -1,0 +1,97 @@
+"""ruvlm data fetch: the published sets from the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ruvlm.cli.console import counting, say, show_json
+
+if TYPE_CHECKING:
+    from ruvlm.data.hub_sets import HubSet
+    from ruvlm.data.manifest import Manifest
+
+
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="gqa-ru, mmbench-ru, llava-instruct-ru: один или несколько")],
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="часть: testdev или train у gqa-ru, dev у mmbench-ru, train или val у llava-instruct-ru"),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="сделать рядом выборку стольких строк: data/gqa-ru-500", min=1)
+    ] = None,
+    out: Annotated[Path, typer.Option(help="куда складывать")] = Path("data"),
+    revision: Annotated[
+        str | None, typer.Option(help="ревизия на хабе; по умолчанию та, что уже скачана, иначе новая")
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="без сети: только проверить, что всё уже здесь")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
+) -> None:
+    """Скачать наборы с хаба: только нужные файлы, с продолжением, со сверкой сумм и записанной ревизией.
+
+    Сначала говорит, сколько качать. Прерванное продолжает та же команда. HF_TOKEN – для закрытых наборов,
+    HF_ENDPOINT – зеркало, HTTPS_PROXY – прокси, HF_HUB_OFFLINE=1 – то же, что --offline.
+
+    Пример: ruvlm data fetch gqa-ru mmbench-ru
+    """
+    from ruvlm.data.hub_sets import hub_set
+
+    sources = [hub_set(name) for name in names]
+    found = []
+    for source in sources:
+        splits = _splits(source, split, alone=len(sources) == 1)
+        manifest = _fetched(source, splits, out / source.name, revision, offline)
+        found.append({"name": source.name, "folder": str(out / source.name), "revision": manifest.revision,
+                      "files": {name: record.size for name, record in manifest.files.items()}})  # fmt: skip
+        for part in splits if limit is not None else ():
+            found[-1].setdefault("samples", []).append(_sample(source, part, limit or 0, out))  # type: ignore[attr-defined]
+    if json_:
+        show_json(found)
+
+
+def _splits(source: HubSet, wanted: list[str] | None, alone: bool) -> tuple[str, ...]:
+    """The splits asked for that a set has; its main one where none was named."""
+    if not wanted:
+        return (source.default,)
+    mine = [{"test": source.default, "testdev": source.default, "dev": source.default}.get(s, s) for s in wanted]
+    known = [name for name in mine if name in source.splits]
+    if not known and not alone:
+        say(f"{source.name}: части {', '.join(wanted)} у него нет, беру {source.default}")
+        return (source.default,)
+    return tuple(dict.fromkeys(known or mine))
+
+
+def _fetched(source: HubSet, splits: tuple[str, ...], folder: Path, revision: str | None, offline: bool) -> Manifest:
+    from huggingface_hub import constants
+
+    from ruvlm.data import hub
+
+    if offline or constants.HF_HUB_OFFLINE:
+        manifest = hub.fetched_offline(source, splits, folder)
+        say(f"{source.name} ({', '.join(splits)}): всё здесь, {folder}, ревизия {manifest.revision[:8]}")
+        return manifest
+    plan = hub.plan_fetch(source, splits, folder, revision)
+    what = f"{source.name} ({', '.join(splits)}): файлов {len(plan.files)}, {hub.megabytes(plan.size)}"
+    if plan.missing:
+        say(f"{what}; качаю {hub.megabytes(plan.to_transfer)} в {folder}, ревизия {plan.revision[:8]}")
+    with counting(source.name, of_bytes=True) as progress:
+        manifest = hub.fetch(plan, progress)
+    say(f"{what}: {'готово' if plan.missing else 'уже здесь'}, {folder}, ревизия {plan.revision[:8]}, суммы сошлись")
+    return manifest
+
+
+def _sample(source: HubSet, split: str, limit: int, out: Path) -> str:
+    from ruvlm.data.subset import write_sample
+    from ruvlm.errors import ConfigError
+
+    if source.name == "llava-instruct-ru":
+        raise ConfigError(
+            f"--limit {limit}: у {source.name} выборки не делаю, ограничьте её в смеси: limit в [[data.mix]]."
+        )
+    name = f"{source.name}-{limit}" if split == source.default else f"{source.name}-{split}-{limit}"
+    rows = write_sample(out / source.name, source.name, split, limit, out / name)  # type: ignore[arg-type]
+    say(f"выборка: {rows} строк в {out / name}")
+    return str(out / name)
