@@ -10,7 +10,8 @@ import json
 import random
 import time
 
-from ruvlm.world.balance import Balancer
+from ruvlm.world.balance import Balancer, entries_of
+from ruvlm.world.forms.asker import Asker
 from ruvlm.world.render import png, render
 from ruvlm.world.scene import SceneSampler
 
@@ -31,10 +32,10 @@ def main() -> None:
             scene = sampler.sample(str(number), rng)
             size += len(png(render(scene)))
         figures[f"{level}_scenes_per_second"] = round(count / (time.process_time() - started))
-        balancer = Balancer(level, rng)
-        balancer.ask(scenes[0], 24)
+        balancer = Balancer(entries_of(level), rng)
+        balancer.ask(Asker(scenes[0], rng, False), 24, {})
         started = time.process_time()
-        asked = sum(len(balancer.ask(scene, 24)) for scene in scenes)
+        asked = sum(len(balancer.ask(Asker(scene, rng, False), 24, {})) for scene in scenes)
         figures[f"{level}_questions_per_second"] = round(asked / (time.process_time() - started))
         print(f"{level}: {figures[f'{level}_scenes_per_second']} сцен/с с рисованием и PNG ({size / count / 1000:.1f} КБ), "
               f"{figures[f'{level}_questions_per_second']} вопросов/с, одно ядро")  # fmt: skip

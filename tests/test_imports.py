@@ -14,11 +14,14 @@ SOURCE = Path(__file__).parents[1] / "src" / "ruvlm"
 ARROWS = {
     "world": set(),
     "data": set(),
+    "photos": {"world", "data"},
+    "audit": {"data"},
+    "reporting": {"data"},
     "models": set(),
     "backends": {"models", "data"},
     "evaluation": {"backends", "data"},
     "training": {"models", "data", "backends", "evaluation"},
-    "cli": {"world", "data", "models", "backends", "evaluation", "training"},
+    "cli": {"world", "photos", "audit", "reporting", "data", "models", "backends", "evaluation", "training"},
 }
 COMMON = {"schema", "errors", "registry", "config", "runtime", "autoregister", "morphology"}
 

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from ruvlm.errors import OutputError
-from ruvlm.world.balance import Balancer
+from ruvlm.world.balance import Balancer, entries_of
 from ruvlm.world.choices import choice_entries
 from ruvlm.world.export import build, plans
 from ruvlm.world.forms.asker import Asker
 from ruvlm.world.kinds import GARMENTS, KINDS, kinds_of, strokes
-from ruvlm.world.questions import Question
+from ruvlm.world.questions import Question, held_out_things
 from ruvlm.world.refer import RELATION_WORDS
 from ruvlm.world.render import SIDE, png, render
 from ruvlm.world.scene import SceneGraph, SceneSampler, held_out_colour, is_held_out, related
@@ -25,11 +25,14 @@ from ruvlm.world.scene import SceneGraph, SceneSampler, held_out_colour, is_held
 
 def asked(level: str, scenes: int, held_out: bool = False) -> list[tuple[SceneGraph, Question]]:
     rng = random.Random(5)
-    sampler, balancer = SceneSampler(level, held_out), Balancer(level, rng)
+    sampler, balancer = SceneSampler(level, held_out), Balancer(entries_of(level), rng)
     found = []
     for number in range(scenes):
         scene = sampler.sample(str(number), rng)
-        found += [(scene, question) for question in balancer.ask(scene, 24, held_out)]
+        found += [
+            (scene, question)
+            for question in balancer.ask(Asker(scene, rng, held_out), 24, held_out_things(scene.things), held_out)
+        ]
     return found
 
 

@@ -39,11 +39,12 @@ def counting(title: str, of_bytes: bool = False) -> Iterator[Any]:
 
         said = time.monotonic()
 
-        def update(done: int, total: int) -> None:
+        def update(done: int, total: int | None) -> None:
             nonlocal said
             bar.update(task, completed=done, total=total)
             if not people.is_terminal and time.monotonic() - said > LOG_SECONDS:
                 said = time.monotonic()
-                say(f"{title}: {done / 1e6:.0f} из {total / 1e6:.0f} МБ" if of_bytes else f"{title}: {done} из {total}")
+                whole = "" if total is None else f" из {total / 1e6:.0f} МБ" if of_bytes else f" из {total}"
+                say(f"{title}: {done / 1e6:.0f}{whole}" if of_bytes else f"{title}: {done}{whole}")
 
         yield update

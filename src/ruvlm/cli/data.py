@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ruvlm.cli.check import check
 from ruvlm.cli.console import counting, say
 from ruvlm.cli.fetch import fetch
 
@@ -21,6 +22,7 @@ def group() -> None:
 
 
 app.command("fetch")(fetch)
+app.command("check")(check)
 
 
 @app.command("world")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
 
 from ruvlm.world.forms import choose, logical, query, verify
-from ruvlm.world.forms.asker import Asker, FormEntry
-from ruvlm.world.questions import Question, finish, held_out_things
-from ruvlm.world.scene import SceneGraph
+from ruvlm.world.forms.asker import FormEntry
+from ruvlm.world.questions import Question, finish
 
 YES_NO = frozenset({"verify", "logical"})
 
@@ -19,6 +20,12 @@ def entries_of(level: str) -> tuple[FormEntry, ...]:
     return mini if level == "mini" else (*mini, *query.FULL_ENTRIES)
 
 
+class Aimed(Protocol):
+    """One scene being asked about; `want` is the answer a yes/no form should aim at."""
+
+    want: bool
+
+
 class Balancer:
     """Asks about scene after scene, keeping count of what was asked and answered.
 
@@ -26,18 +33,16 @@ class Balancer:
     has been rarest so far is kept, and yes/no forms are told which answer to aim at.
     """
 
-    def __init__(self, level: str, rng: random.Random, tries: int = 4) -> None:
-        self.entries = entries_of(level)
+    def __init__(self, entries: Sequence[FormEntry], rng: random.Random, tries: int = 4) -> None:
+        self.entries = entries
         self.rng = rng
         self.tries = tries
         self.made: Counter[str] = Counter()
         self.variety: Counter[str] = Counter()
         self.answers: Counter[tuple[str, str]] = Counter()
 
-    def ask(self, scene: SceneGraph, count: int, held_out: bool = False) -> list[Question]:
-        """Up to `count` different questions about a scene; in the held-out world only those that touch such a pair."""
-        asker = Asker(scene, self.rng, held_out)
-        unseen = held_out_things(scene.things)
+    def ask(self, asker: Aimed, count: int, unseen: dict[int, bool], held_out: bool = False) -> list[Question]:
+        """Up to `count` different questions about the asker's scene; with `held_out` only those that touch an unseen pair."""
         asked: dict[str, Question] = {}
         here: Counter[str] = Counter()
         dry: set[str] = set()
@@ -65,7 +70,7 @@ class Balancer:
 
     def _one(
         self,
-        asker: Asker,
+        asker: Aimed,
         entry: FormEntry,
         unseen: dict[int, bool],
         asked: dict[str, Question],

@@ -7,9 +7,11 @@ are related), future_prediction (a still scene without physics has no one future
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any, Protocol
 
 from ruvlm.world.forms.asker import Asker
 from ruvlm.world.grammar import inflect_noun, number_word
@@ -53,11 +55,18 @@ class Choice:
     answer_things: tuple[int, ...] = ()
 
 
-ChoiceFunction = Callable[[Asker, int], Choice | None]
+# of an Asker, or of what asks about photographs
+ChoiceFunction = Callable[[Any, int], Choice | None]
 
 
-def _choice(
-    asker: Asker, category: str, letter: int, wordings: tuple[str, ...], arguments: tuple[Argument, ...],
+class Drawing(Protocol):
+    """Whatever asks has a random generator."""
+
+    rng: random.Random
+
+
+def choice_of(
+    asker: Drawing, category: str, letter: int, wordings: tuple[str, ...], arguments: tuple[Argument, ...],
     right: str, wrong: list[str], things: tuple[int, ...] = (),
 ) -> Choice | None:  # fmt: skip
     """Put the right option at `letter` (modulo the number of options) among up to three wrong ones."""
@@ -86,7 +95,7 @@ def colour(asker: Asker, letter: int) -> Choice | None:
     there = [c for c in there if c in asker.palette(thing.kind)][:2]
     wrong = [COLOURS[c].word for c in there + _sampled(asker, others)]
     wordings = ("Какого цвета {0:nomn}?", "Какой цвет у {0:gent}?")
-    return _choice(asker, "attribute_recognition", letter, wordings, (name,), COLOURS[thing.colour].word, wrong, (thing.id,))
+    return choice_of(asker, "attribute_recognition", letter, wordings, (name,), COLOURS[thing.colour].word, wrong, (thing.id,))
 
 
 def wearer(asker: Asker, letter: int) -> Choice | None:
@@ -96,7 +105,7 @@ def wearer(asker: Asker, letter: int) -> Choice | None:
     thing, name = picked
     person = asker.scene.things[thing.worn_by or 0]
     wrong = [KINDS[k].word for k in ("man", "woman", "boy", "girl") if k != person.kind]
-    return _choice(
+    return choice_of(
         asker, "attribute_recognition", letter, ("Кто в {0:loct}?", "Кто носит {0:accs}?"), (name,), KINDS[person.kind].word, wrong, (person.id,)
     )  # fmt: skip
 
@@ -111,7 +120,7 @@ def same_colour(asker: Asker, letter: int) -> Choice | None:
             wrong = [noun_of(t.kind).word for t in different[:3]]
             name = asker.namer.describe(thing, ())
             wordings = ("Что такого же цвета, как {0:nomn}?", "Что одного цвета с {0:ablt}?")
-            return _choice(
+            return choice_of(
                 asker, "attribute_comparison", letter, wordings, (name,), noun_of(same[0].kind).word, wrong, (same[0].id,)
             )  # fmt: skip
     return None
@@ -126,7 +135,7 @@ def localisation(asker: Asker, letter: int) -> Choice | None:
     assert right is not None
     wrong = [f"{x} {y}" for x in ("слева", "справа") for y in ("вверху", "внизу")]
     wordings = ("В какой части картинки {0:nomn}?", "Где на картинке {0:nomn}?")
-    return _choice(asker, "object_localization", letter, wordings, (name,), right, [w for w in wrong if w != right], (thing.id,))
+    return choice_of(asker, "object_localization", letter, wordings, (name,), right, [w for w in wrong if w != right], (thing.id,))
 
 
 def spatial(asker: Asker, letter: int) -> Choice | None:
@@ -141,7 +150,7 @@ def spatial(asker: Asker, letter: int) -> Choice | None:
         return None
     wordings = ("Где {0:nomn} относительно {1:gent}?", "Где находится {0:nomn} по отношению к {1:datv}?")
     wrong = [word for key, word in words.items() if key != holding[0]]
-    return _choice(asker, "spatial_relationship", letter, wordings, (name_a, name_b), words[holding[0]], wrong, (a.id,))
+    return choice_of(asker, "spatial_relationship", letter, wordings, (name_a, name_b), words[holding[0]], wrong, (a.id,))
 
 
 def holding(asker: Asker, letter: int) -> Choice | None:
@@ -156,7 +165,7 @@ def holding(asker: Asker, letter: int) -> Choice | None:
     near = [k for k in pool if asker.namer.count(k)]
     kinds = (near + _sampled(asker, [k for k in pool if k not in near]))[:3]
     words = [f"держит {inflect_noun(KINDS[k].word, 'accs')}" for k in (held.kind, *kinds)]
-    return _choice(asker, "action_recognition", letter, ("Что делает {0:nomn}?",), (name,), words[0], words[1:], (held.id,))
+    return choice_of(asker, "action_recognition", letter, ("Что делает {0:nomn}?",), (name,), words[0], words[1:], (held.id,))
 
 
 def holder(asker: Asker, letter: int) -> Choice | None:
@@ -166,7 +175,7 @@ def holder(asker: Asker, letter: int) -> Choice | None:
     thing, name = picked
     person = asker.scene.things[thing.held_by or 0]
     wrong = [KINDS[k].word for k in ("man", "woman", "boy", "girl") if k != person.kind]
-    return _choice(
+    return choice_of(
         asker, "physical_relation", letter, ("Кто держит {0:accs}?", "У кого {0:nomn}?"), (name,), KINDS[person.kind].word, wrong, (person.id,)
     ) if thing.kind != person.kind else None  # fmt: skip
 
@@ -175,7 +184,7 @@ def place(asker: Asker, letter: int) -> Choice | None:
     pool = FULL_PLACES if asker.scene.level == "full" else PLACES
     wrong = [word for key, word in pool.items() if key != asker.scene.place]
     wordings = ("Что это за место?", "Какое место на картинке?")
-    return _choice(asker, "image_scene", letter, wordings, (), FULL_PLACES[asker.scene.place], _sampled(asker, wrong))
+    return choice_of(asker, "image_scene", letter, wordings, (), FULL_PLACES[asker.scene.place], _sampled(asker, wrong))
 
 
 _TOPICS: MappingProxyType[str, str] = MappingProxyType(
@@ -191,7 +200,7 @@ def topic(asker: Asker, letter: int) -> Choice | None:
         return None
     wordings = ("Чего на картинке больше всего?", "Что здесь главное?")
     things = tuple(t.id for t in asker.scene.anchors if KINDS[t.kind].category == best)
-    return _choice(asker, "image_topic", letter, wordings, (), _TOPICS[best], [w for c, w in _TOPICS.items() if c != best], things)
+    return choice_of(asker, "image_topic", letter, wordings, (), _TOPICS[best], [w for c, w in _TOPICS.items() if c != best], things)
 
 
 _FUNCTIONS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
@@ -214,7 +223,7 @@ def function(asker: Asker, letter: int) -> Choice | None:
     kind = next(iter(there))
     wrong = [KINDS[k].word for k in asker.absent_kinds if KINDS[k].category == category]
     things = tuple(t.id for t in asker.namer.by_kind[kind])
-    return _choice(asker, "function_reasoning", letter, _FUNCTIONS[category], (), KINDS[kind].word, _sampled(asker, wrong), things)
+    return choice_of(asker, "function_reasoning", letter, _FUNCTIONS[category], (), KINDS[kind].word, _sampled(asker, wrong), things)
 
 
 def action(asker: Asker, letter: int) -> Choice | None:
@@ -226,7 +235,7 @@ def action(asker: Asker, letter: int) -> Choice | None:
     assert person.action is not None
     wrong = [word for key, word in ACTIONS.items() if key != person.action]
     wordings = ("Что делает {0:nomn}?",)
-    return _choice(
+    return choice_of(
         asker, "action_recognition", letter, wordings, (name,), ACTIONS[person.action], _sampled(asker, wrong), (person.id,)
     )  # fmt: skip
 
@@ -239,7 +248,7 @@ def emotion(asker: Asker, letter: int) -> Choice | None:
     assert person.emotion is not None
     wrong = [word for key, word in EMOTIONS.items() if key != person.emotion]
     wordings = ("Какое чувство на лице у {0:gent}?",)
-    return _choice(asker, "image_emotion", letter, wordings, (name,), EMOTIONS[person.emotion], wrong, (person.id,))
+    return choice_of(asker, "image_emotion", letter, wordings, (name,), EMOTIONS[person.emotion], wrong, (person.id,))
 
 
 _PROFESSIONS = ("doctor", "cook", "builder", "police_officer")
@@ -251,7 +260,7 @@ def profession(asker: Asker, letter: int) -> Choice | None:
         return None
     wrong = [KINDS[k].word for k in _PROFESSIONS if k != people[0].kind]
     wordings = ("Кем работает человек в форме?", "Какая профессия у человека в форме?")
-    return _choice(asker, "identity_reasoning", letter, wordings, (), KINDS[people[0].kind].word, wrong, (people[0].id,))
+    return choice_of(asker, "identity_reasoning", letter, wordings, (), KINDS[people[0].kind].word, wrong, (people[0].id,))
 
 
 def fragile(asker: Asker, letter: int) -> Choice | None:
@@ -261,7 +270,7 @@ def fragile(asker: Asker, letter: int) -> Choice | None:
     if len(glass) != 1 or asker.namer.count(glass[0].kind) != 1 or not words:
         return None
     wordings = ("Что из нарисованного разобьётся, если упадёт?", "Какой предмет из стекла?")
-    return _choice(asker, "physical_property_reasoning", letter, wordings, (), KINDS[glass[0].kind].word, words, (glass[0].id,))
+    return choice_of(asker, "physical_property_reasoning", letter, wordings, (), KINDS[glass[0].kind].word, words, (glass[0].id,))
 
 
 def read_sign(asker: Asker, letter: int) -> Choice | None:
@@ -270,7 +279,7 @@ def read_sign(asker: Asker, letter: int) -> Choice | None:
         return None
     wrong = _sampled(asker, [w for w in SIGN_WORDS if w != signs[0].text])
     wordings = ("Какое слово написано на вывеске?", "Что написано на вывеске?")
-    return _choice(asker, "ocr", letter, wordings, (), signs[0].text, wrong)
+    return choice_of(asker, "ocr", letter, wordings, (), signs[0].text, wrong)
 
 
 def chart(asker: Asker, letter: int) -> Choice | None:
@@ -283,10 +292,10 @@ def chart(asker: Asker, letter: int) -> Choice | None:
         pick = (max if best == "самое большое" else min)(bars, key=lambda bar: bar[1])
         text = f"У какого столбца {best} значение?"
         wrong = [label for label in labels if label != pick[0]]
-        return _choice(asker, "structuralized_imagetext_understanding", letter, (text,), (), pick[0], wrong)
+        return choice_of(asker, "structuralized_imagetext_understanding", letter, (text,), (), pick[0], wrong)
     label, value, _ = asker.rng.choice(bars)
     wrong = _sampled(asker, [str(v) for v in range(1, 11) if abs(v - value) >= 2])
-    return _choice(
+    return choice_of(
         asker, "structuralized_imagetext_understanding", letter, (f"Какое значение у столбца «{label}»?",), (), str(value), wrong
     )  # fmt: skip
 
@@ -303,14 +312,14 @@ def style(asker: Asker, letter: int) -> Choice | None:
     if asker.scene.finish not in _STYLES:
         return None
     wrong = [word for key, word in _STYLES.items() if key != asker.scene.finish]
-    return _choice(asker, "image_style", letter, ("В каком стиле картинка?", "Какой это рисунок?"), (), _STYLES[asker.scene.finish], wrong)
+    return choice_of(asker, "image_style", letter, ("В каком стиле картинка?", "Какой это рисунок?"), (), _STYLES[asker.scene.finish], wrong)
 
 
 def quality(asker: Asker, letter: int) -> Choice | None:
     if asker.scene.finish not in _QUALITIES:
         return None
     wrong = [word for key, word in _QUALITIES.items() if key != asker.scene.finish]
-    return _choice(asker, "image_quality", letter, ("Какая это картинка по качеству?",), (), _QUALITIES[asker.scene.finish], wrong)
+    return choice_of(asker, "image_quality", letter, ("Какая это картинка по качеству?",), (), _QUALITIES[asker.scene.finish], wrong)
 
 
 def count(asker: Asker, letter: int) -> Choice | None:
@@ -324,7 +333,7 @@ def count(asker: Asker, letter: int) -> Choice | None:
     right = words[asker.namer.count(kind) - 1]
     name = asker.namer.absent(kind)
     things = tuple(t.id for t in asker.namer.by_kind[kind])
-    return _choice(
+    return choice_of(
         asker, "attribute_recognition", letter, ("Сколько {0:gent/plur} на картинке?",), (name,), right, [w for w in words if w != right], things
     )  # fmt: skip
 

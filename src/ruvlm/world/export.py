@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ruvlm.errors import DataError, OutputError
-from ruvlm.world.balance import Balancer
+from ruvlm.world.balance import Balancer, entries_of
 from ruvlm.world.choices import Choice, choice_entries, held_out_choice
 from ruvlm.world.forms.asker import Asker
 from ruvlm.world.questions import held_out_things
@@ -101,16 +101,17 @@ def make(chunk: Chunk) -> Tables:
 def _make_gqa(chunk: Chunk) -> Tables:
     plan, rng = chunk.plan, chunk.rng()
     sampler = SceneSampler(chunk.level, plan.held_out)
-    balancer = Balancer(chunk.level, rng)
+    balancer = Balancer(entries_of(chunk.level), rng)
     tables = Tables([], [], [], [], [])
     made = dict.fromkeys(range(len(choice_entries(chunk.level))), 0)
     side = SIDE[chunk.level]
     for number in range(chunk.first, chunk.first + chunk.count):
         scene = sampler.sample(f"{plan.code}{number:06d}", rng)
         picture = png(render(scene))
-        questions = balancer.ask(scene, plan.questions, plan.held_out)
+        asker = Asker(scene, rng, plan.held_out)
+        questions = balancer.ask(asker, plan.questions, held_out_things(scene.things), plan.held_out)
         tables.images.append({"id": scene.id, "image": {"bytes": picture, "path": f"{scene.id}.png"}})
-        tables.instructions.extend(gqa_rows(scene, questions, (plan.code * 1_000_000 + number) * 100))
+        tables.instructions.extend(gqa_rows(scene.id, questions, (plan.code * 1_000_000 + number) * 100))
         tables.scenes.append(scene_graph_row(scene, side))
         if plan.shared:
             for index, choice in enumerate(_asked(scene, plan, rng, chunk.level, made), number * plan.choices):

@@ -38,6 +38,7 @@ OVERRIDES: MappingProxyType[tuple[str, str, str], str] = MappingProxyType(
         ("поезд", "accs", "plur"): "поезда",
         ("повар", "nomn", "plur"): "повара",
         ("врач", "ablt", "sing"): "врачом",
+        ("хот-дог", "accs", "sing"): "хот-дог",
         ("цветок", "nomn", "plur"): "цветы",
         ("цветок", "accs", "plur"): "цветы",
         ("цветок", "gent", "plur"): "цветов",
@@ -45,7 +46,8 @@ OVERRIDES: MappingProxyType[tuple[str, str, str], str] = MappingProxyType(
         ("цветок", "loct", "plur"): "цветах",
     }
 )
-INDECLINABLE = frozenset({"пальто", "кафе", "кино", "метро"})
+INDECLINABLE = frozenset({"пальто", "кафе", "кино", "метро", "фрисби", "брокколи"})
+PLURAL_ONLY = frozenset({"лыжи", "часы", "ножницы", "брюки", "джинсы", "очки", "шорты"})
 NUMERALS: MappingProxyType[int, dict[str, str]] = MappingProxyType(
     {
         1: {"masc": "один", "femn": "одна", "neut": "одно"},
@@ -60,11 +62,12 @@ NUMERALS: MappingProxyType[int, dict[str, str]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Noun:
-    """A noun with what agreement needs: `word` is the nominative singular."""
+    """A noun with what agreement needs: `word` is the nominative singular, or the plural where there is no other."""
 
     word: str
     gender: str
     animate: bool = False
+    plural_only: bool = False
 
 
 @lru_cache(maxsize=65536)
@@ -76,9 +79,11 @@ def inflect_noun(word: str, case: str, number: str = "sing") -> str:
     override = OVERRIDES.get((word, case, number))
     if override:
         return override
-    if word in INDECLINABLE or (case == "nomn" and number == "sing"):
+    if word in INDECLINABLE or (case == "nomn" and (number == "sing" or word in PLURAL_ONLY)):
         return word
     for parse in analyser().parse(word):
+        if word in PLURAL_ONLY and {"NOUN", "nomn", "plur"} in parse.tag:
+            return str(parse.inflect({case, "plur"}).word)
         if {"NOUN", "nomn", "sing"} in parse.tag and parse.normal_form.replace("ё", "е") == word.replace("ё", "е"):
             form = parse.inflect({case, number})
             if form is not None:
@@ -116,6 +121,8 @@ def phrase(adjectives: tuple[str, ...], noun: Noun, case: str = "nomn", number: 
 
     A fixed phrase among the adjectives follows the noun («шар в горошек»).
     """
+    if noun.plural_only:
+        number = "plur"
     before = [inflect_adjective(a, noun.gender, case, number, noun.animate) for a in adjectives if " " not in a]
     after = [a for a in adjectives if " " in a]
     return " ".join([*before, inflect_noun(noun.word, case, number), *after])
@@ -126,6 +133,8 @@ def counted(count: int, noun: Noun) -> str:
     numeral = NUMERALS[count][noun.gender]
     if count == 1:
         return f"{numeral} {noun.word}"
+    if noun.word == "человек" and count > 4:
+        return f"{numeral} человек"
     form = inflect_noun(noun.word, "gent", "sing" if count < 5 else "plur")
     return f"{numeral} {form}"
 

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
+from typing import Protocol
 
 from ruvlm.world.grammar import Noun, phrase, with_preposition
 from ruvlm.world.kinds import GARMENTS, KINDS, SIZES
@@ -37,6 +38,13 @@ def noun_of(kind: str) -> Noun:
     return Noun(garment.word, garment.gender)
 
 
+class Named(Protocol):
+    """What a phrase may name: a drawn thing, or one in a photograph."""
+
+    @property
+    def id(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Reference:
     """A noun phrase for one thing (or for none, in «Есть ли на картинке мяч?»), and how a program selects it."""
@@ -44,7 +52,7 @@ class Reference:
     noun: Noun
     adjectives: tuple[str, ...]
     steps: tuple[Step, ...]
-    thing: Thing | None = None
+    thing: Named | None = None
 
     def text(self, case: str, number: str = "sing") -> str:
         return phrase(self.adjectives, self.noun, case, number)

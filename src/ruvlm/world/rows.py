@@ -17,7 +17,7 @@ Row = dict[str, Any]
 ROTATION = 1_000_000
 
 
-def gqa_rows(scene: SceneGraph, questions: Sequence[Question], first_id: int) -> list[Row]:
+def gqa_rows(image_id: str, questions: Sequence[Question], first_id: int) -> list[Row]:
     """Instruction rows of one image, columns as on the hub; ids are `first_id`, `first_id` + 1, …"""
     ids = [str(first_id + offset) for offset in range(len(questions))]
     rows = []
@@ -37,7 +37,7 @@ def gqa_rows(scene: SceneGraph, questions: Sequence[Question], first_id: int) ->
         rows.append(
             {
                 "id": ids[number],
-                "imageId": scene.id,
+                "imageId": image_id,
                 "question": question.text,
                 "answer": question.answer,
                 "fullAnswer": question.full_answer,

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from ruvlm.world.kinds import CATEGORY_WORDS, KINDS, kinds_of
 from ruvlm.world.palette import COLOURS
@@ -87,7 +88,8 @@ def categories_of(level: str) -> tuple[str, ...]:
     return tuple(category for category in CATEGORY_WORDS if sizes[category] >= 3)
 
 
-FormFunction = Callable[[Asker], Draft | None]
+# of an Asker, or of what asks about photographs
+FormFunction = Callable[[Any], Draft | None]
 
 
 @dataclass(frozen=True)

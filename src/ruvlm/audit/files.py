@@ -1,0 +1,126 @@
+"""Files of a set: are they all there, readable, of the right columns and types, and what the manifest says they are?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ruvlm.audit.findings import Findings, Kind
+from ruvlm.data.hub_sets import HUB_SETS
+from ruvlm.data.images import open_parquet
+from ruvlm.data.manifest import Manifest, read_manifest, record_of
+from ruvlm.errors import DataError
+
+MISSING = Kind("missing-file", "нет файла, который должен быть")
+UNREADABLE = Kind("unreadable-file", "файл не читается")
+NO_COLUMN = Kind("missing-column", "нет столбца")
+DTYPE = Kind("wrong-dtype", "столбец не того типа")
+EMPTY = Kind("empty-file", "в файле нет строк")
+CHANGED = Kind("changed-file", "файл не тот, что записан в манифесте")
+COUNT = Kind("row-count", "строк не столько, сколько опубликовано")
+_TEXT = ("string", "large_string", "null")
+_NESTED = (*_TEXT, "struct", "list", "large_list", "map")
+GQA_TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "id": _TEXT, "imageId": _TEXT, "question": _TEXT, "answer": _TEXT, "fullAnswer": _TEXT, "isBalanced": ("bool", "null"),
+        "groups": ("struct", "null"), "types": ("struct", "null"), "entailed": _NESTED, "equivalent": _NESTED,
+    }
+)  # fmt: skip
+IMAGE_TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"id": _TEXT, "image": ("struct", "binary", "large_binary")}
+)
+MMBENCH_TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "index": ("int64", "int32"), "image": ("struct", "binary", "large_binary"),
+        **dict.fromkeys(("question", "hint", "A", "B", "C", "D", "answer", "category", "l2-category"), _TEXT),
+    }
+)  # fmt: skip
+
+
+def opened(
+    path: Path, types: Mapping[str, tuple[str, ...]], needed: tuple[str, ...], found: Findings
+) -> pq.ParquetFile | None:
+    """A parquet file whose needed columns are there and of a type that can be read; None where they are not."""
+    where = path.name if path.parent.name.startswith("mmbench") else f"{path.parent.name}/{path.name}"
+    try:
+        parquet = open_parquet(path)
+        schema = parquet.schema_arrow
+    except DataError as error:
+        found.add(UNREADABLE, where, str(error))
+        return None
+    usable = True
+    for name in needed:
+        if name not in schema.names:
+            found.add(NO_COLUMN, where, name)
+            usable = False
+    for name, allowed in types.items():
+        if name in schema.names and _family(schema.field(name).type) not in allowed:
+            found.add(DTYPE, where, f"{name}: {schema.field(name).type}")
+            usable = usable and name not in needed
+    if parquet.metadata.num_rows == 0:
+        found.add(EMPTY, where, "0 строк")
+        return None
+    return parquet if usable else None
+
+
+def _family(kind: pa.DataType) -> str:
+    name = str(kind)
+    return name.split("<")[0]
+
+
+def shards(folder: Path, config: str, split: str, found: Findings) -> list[Path]:
+    """The files of a config's split; a missing one is a finding."""
+    files = sorted((folder / config).glob(f"{split}-*.parquet"))
+    said = files[0].stem.rsplit("-of-", 1)[-1] if files else ""
+    if not files or (said.isdigit() and len(files) != int(said)):
+        found.add(MISSING, config, f"файлов {len(files)}" + (f" из {int(said)}" if said.isdigit() else ""))
+    return files
+
+
+def check_manifest(folder: Path, found: Findings) -> Manifest | None:
+    """Compare every file with the manifest's sums. True manifests make `found.as_published` so."""
+    manifest = read_manifest(folder) or read_manifest(folder.parent)
+    base = folder if read_manifest(folder) is not None else folder.parent
+    sums = (
+        {name: record.sha256 for name, record in manifest.files.items()}
+        if manifest is not None
+        else _world_sums(folder)
+    )
+    prefix = "" if manifest is not None and base == folder else f"{folder.name}/"
+    if manifest is None:
+        base = folder.parent
+    same = True
+    for name, sha256 in sums.items():
+        if prefix and not name.startswith(prefix):
+            continue
+        path = base / name
+        if not path.is_file():
+            found.add(MISSING, folder.name, name)
+            same = False
+        elif record_of(path).sha256 != sha256:
+            found.add(CHANGED, folder.name, name)
+            same = False
+    found.as_published = manifest is not None and manifest.kind in ("hub", "sample") and same
+    return manifest
+
+
+def _world_sums(folder: Path) -> dict[str, str]:
+    path = folder.parent / "world.json"
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["files"])
+    except (ValueError, KeyError) as error:
+        raise DataError(f"Файл {path} повреждён ({error}): нарисуйте мир заново.") from error
+
+
+def check_counts(manifest: Manifest | None, name: str, key: str, rows: int, found: Findings) -> None:
+    """Against the published counts, where the folder says that it is the published set."""
+    published = HUB_SETS[name].rows.get(key)
+    if manifest is not None and manifest.kind == "hub" and published is not None and rows != published:
+        found.add(COUNT, key, f"{rows}, а опубликовано {published}")

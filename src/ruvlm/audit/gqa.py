@@ -1,0 +1,188 @@
+"""GQA-ru: every row of questions, and how questions and pictures fit together."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruvlm.audit import files, text
+from ruvlm.audit.findings import Fact, Findings, Kind
+from ruvlm.audit.pictures import Picture
+from ruvlm.data.manifest import Manifest
+
+Row = dict[str, Any]
+STRUCTURAL = ("query", "verify", "choose", "logical", "compare")
+YES_NO = ("да", "нет")
+DUPLICATE_ID = Kind("duplicate-id", "id повторяется", known=True)
+DUPLICATE = Kind("duplicate-question", "тот же вопрос о той же картинке с тем же ответом под другим id", serious=False)
+CONTRADICTION = Kind("contradiction", "тот же вопрос о той же картинке с другим ответом", known=True)
+NO_IMAGE = Kind("question-without-image", "вопрос о картинке, которой нет")
+NO_QUESTION = Kind("image-without-questions", "картинка, о которой нет вопросов", serious=False)
+DUPLICATE_IMAGE = Kind("duplicate-image-id", "id картинки повторяется")
+SAME_IMAGE = Kind("same-image-twice", "одна и та же картинка под разными id", serious=False)
+SKEW = Kind("answer-skew", "один ответ даёт больше половины балла своего типа", serious=False)
+YES_SKEW = Kind("yes-no-skew", "среди да/нет один ответ чаще 65 %", serious=False)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A fault that one row shows by itself."""
+
+    kind: Kind
+    holds: Callable[[Row], bool]
+    field: str = "question"
+
+
+def _said(row: Row, field: str) -> str:
+    return "" if text.blank(row.get(field)) else str(row[field])
+
+
+def _structural(row: Row) -> str | None:
+    types = row.get("types")
+    return types.get("structural") if isinstance(types, dict) else None
+
+
+def _bad_entailed(value: Any) -> bool:
+    if value is None or isinstance(value, list | tuple):
+        return False
+    return bool(str(value).strip()) and not re.fullmatch(r"\s*\[[^\[\]]*\]\s*", str(value))
+
+
+def _yes_no(row: Row) -> bool:
+    return _said(row, "answer").strip().lower().rstrip(".") in YES_NO
+
+
+RULES = (
+    Rule(Kind("empty-id", "id пуст"), lambda r: text.blank(r.get("id")), "id"),
+    Rule(Kind("empty-question", "вопрос пуст"), lambda r: text.blank(r.get("question"))),
+    Rule(Kind("empty-answer", "ответ пуст"), lambda r: text.blank(r.get("answer")), "answer"),
+    Rule(Kind("foreign-question", "вопрос не по-русски"), lambda r: text.foreign(_said(r, "question")), "question"),
+    Rule(Kind("foreign-answer", "ответ не по-русски", known=True), lambda r: text.foreign(_said(r, "answer")), "answer"),
+    Rule(
+        Kind("mixed-letters", "в слове смешаны латиница и кириллица", known=True),
+        lambda r: text.mixed(_said(r, "question")) or text.mixed(_said(r, "answer")),
+    ),
+    Rule(Kind("broken-encoding", "текст в испорченной кодировке"), lambda r: text.broken(_said(r, "question") + " " + _said(r, "answer"))),
+    Rule(Kind("markup", "в тексте разметка", serious=False), lambda r: text.marked_up(_said(r, "question") + _said(r, "answer"))),
+    Rule(Kind("hidden-characters", "невидимые знаки", known=True), lambda r: text.hidden(_said(r, "question") + _said(r, "answer"))),
+    Rule(
+        Kind("answer-spaces", "лишние пробелы в ответе: эталонное правило их не срезает", known=True),
+        lambda r: text.untidy(_said(r, "answer")), "answer",
+    ),
+    Rule(Kind("question-spaces", "лишние пробелы в вопросе", serious=False), lambda r: text.untidy(_said(r, "question"))),
+    Rule(
+        Kind("answer-case", "ответ с прописной буквы", serious=False),
+        lambda r: _said(r, "answer")[:1].isupper() and not _said(r, "answer").isupper(), "answer",
+    ),
+    Rule(Kind("answer-full-stop", "ответ с точкой на конце", serious=False), lambda r: _said(r, "answer").strip().endswith("."), "answer"),
+    Rule(Kind("long-answer", "ответ длиннее пяти слов: одним словом на него не ответить", known=True), lambda r: len(_said(r, "answer").split()) > 5, "answer"),
+    Rule(
+        Kind("verify-not-yes-no", "вопрос да/нет с другим ответом", known=True),
+        lambda r: _structural(r) in ("verify", "logical") and bool(_said(r, "answer")) and not _yes_no(r), "answer",
+    ),
+    Rule(Kind("open-yes-no", "открытый вопрос с ответом да/нет", known=True), lambda r: _structural(r) in ("query", "choose") and _yes_no(r), "answer"),
+    Rule(Kind("no-type", "нет типа вопроса", serious=False), lambda r: "types" in r and not _structural(r), "types"),
+    Rule(
+        Kind("unknown-type", "неизвестный тип вопроса"),
+        lambda r: _structural(r) is not None and _structural(r) not in ("", *STRUCTURAL), "types",
+    ),
+    Rule(Kind("broken-entailed", "поле entailed – не список", serious=False), lambda r: _bad_entailed(r.get("entailed")), "entailed"),
+)  # fmt: skip
+COLUMNS = ("id", "imageId", "question", "answer", "types", "entailed")
+
+
+def check_split(folder: Path, split: str, manifest: Manifest | None, found: Findings) -> tuple[list[Row], list[Path]]:
+    """Rows and picture files of a split, with everything that the tables alone show."""
+    rows: list[Row] = []
+    config = f"{split}_balanced_instructions"
+    for path in files.shards(folder, config, split, found):
+        parquet = files.opened(path, files.GQA_TYPES, ("id", "imageId", "question", "answer"), found)
+        if parquet is None:
+            continue
+        columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
+        for batch in parquet.iter_batches(batch_size=2048, columns=columns):
+            rows += batch.to_pylist()
+    if rows:
+        files.check_counts(manifest, "gqa-ru", config, len(rows), found)
+    where = f"gqa-ru {split}"
+    for number, row in enumerate(rows):
+        for rule in RULES:
+            if rule.holds(row):
+                found.add(rule.kind, where, f"строка {number}, id {row.get('id')}: {row.get(rule.field)!r}")
+    _repeats(rows, where, found)
+    images = f"{split}_balanced_images"
+    usable = [
+        path
+        for path in files.shards(folder, images, split, found)
+        if files.opened(path, files.IMAGE_TYPES, ("id", "image"), found) is not None
+    ]
+    return rows, usable
+
+
+def _repeats(rows: list[Row], where: str, found: Findings) -> None:
+    ids: Counter[str] = Counter()
+    asked: dict[tuple[str, str], tuple[str, str]] = {}
+    for number, row in enumerate(rows):
+        name, answer = str(row.get("id")), " ".join(_said(row, "answer").lower().split())
+        ids[name] += 1
+        if ids[name] > 1:
+            found.add(DUPLICATE_ID, where, f"строка {number}, id {name}")
+        key = (str(row.get("imageId")), " ".join(_said(row, "question").lower().split()))
+        if not key[1]:
+            continue
+        before = asked.setdefault(key, (answer, name))
+        if before[1] != name:
+            kind = DUPLICATE if before[0] == answer else CONTRADICTION
+            found.add(kind, where, f"строка {number}, id {name} и {before[1]}: «{row['question']}»")
+
+
+def check_images(
+    rows: list[Row], pictures: list[Picture], split: str, manifest: Manifest | None, found: Findings
+) -> None:
+    """How a split's questions and pictures fit together."""
+    where = f"gqa-ru {split}"
+    names = Counter(picture.name for picture in pictures)
+    for name, count in names.items():
+        if count > 1:
+            found.add(DUPLICATE_IMAGE, where, f"{name}: {count} раза")
+    asked = Counter(str(row.get("imageId")) for row in rows)
+    for number, row in enumerate(rows):
+        if str(row.get("imageId")) not in names:
+            found.add(NO_IMAGE, where, f"строка {number}, id {row.get('id')}, картинка {row.get('imageId')}")
+    for name in names:
+        if name not in asked:
+            found.add(NO_QUESTION, where, name)
+    marks: dict[bytes, str] = {}
+    for picture in pictures:
+        if picture.mark and marks.setdefault(picture.mark, picture.name) != picture.name:
+            found.add(SAME_IMAGE, where, f"{marks[picture.mark]} и {picture.name}")
+    files.check_counts(manifest, "gqa-ru", f"{split}_balanced_images", len(pictures), found)
+
+
+def facts(rows: list[Row], pictures: int, split: str, found: Findings) -> list[Fact]:
+    """Sizes, the share of да/нет, and what the most frequent answer of each type is worth."""
+    where = f"gqa-ru {split}"
+    answers: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        answers[_structural(row) or "без типа"][_said(row, "answer").strip().lower()] += 1
+    said = [_said(row, "answer").strip().lower() for row in rows]
+    binary = Counter(answer for answer in said if answer in YES_NO)
+    result = [
+        Fact(where, "строк", str(len(rows))), Fact(where, "картинок", str(pictures)),
+        Fact(where, "вопросов на картинку", f"{len(rows) / pictures:.1f}" if pictures else "–"),
+        Fact(where, "да/нет", f"{100 * sum(binary.values()) / max(1, len(rows)):.1f} %"),
+    ]  # fmt: skip
+    if sum(binary.values()) >= 100 and max(binary.values()) > 0.65 * sum(binary.values()):
+        top, count = binary.most_common(1)[0]
+        found.add(YES_SKEW, where, f"«{top}» – {100 * count / sum(binary.values()):.0f} %")
+    for kind, counts in sorted(answers.items()):
+        top, count = counts.most_common(1)[0]
+        share = 100 * count / sum(counts.values())
+        result.append(Fact(where, f"самый частый ответ, {kind}", f"«{top}» – {share:.1f} % из {sum(counts.values())}"))
+        if kind in ("query", "choose", "compare") and sum(counts.values()) >= 100 and share > 50:
+            found.add(SKEW, where, f"{kind}: «{top}» – {share:.0f} %")
+    return result

@@ -1,0 +1,168 @@
+"""MMBench-ru: every row of options, and how the rotations of a question fit together."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruvlm.audit import files, text
+from ruvlm.audit.findings import Fact, Findings, Kind
+from ruvlm.audit.pictures import Picture
+from ruvlm.data.manifest import Manifest
+from ruvlm.data.mmbench_ru import ROTATION
+
+Row = dict[str, Any]
+L2_OF: dict[str, str] = {
+    **dict.fromkeys(("function_reasoning", "physical_property_reasoning", "identity_reasoning"), "attribute_reasoning"),
+    **dict.fromkeys(("image_scene", "image_style", "image_emotion", "image_quality", "image_topic"), "coarse_perception"),
+    **dict.fromkeys(("action_recognition", "spatial_relationship", "attribute_comparison"), "finegrained_perception (cross-instance)"),
+    **dict.fromkeys(("celebrity_recognition", "object_localization", "attribute_recognition", "ocr"), "finegrained_perception (instance-level)"),
+    **dict.fromkeys(("structuralized_imagetext_understanding", "future_prediction"), "logic_reasoning"),
+    **dict.fromkeys(("nature_relation", "social_relation", "physical_relation"), "relation_reasoning"),
+}  # fmt: skip
+DUPLICATE = Kind("duplicate-index", "index повторяется")
+INCOMPLETE = Kind("group-incomplete", "в группе нет каких-то перестановок", known=True)
+NO_BASE = Kind("group-without-base", "в группе нет исходной строки: эталонный код её не считает", known=True)
+GOLD_DIFFERS = Kind("group-gold-differs", "в перестановках верны разные варианты", known=True)
+OPTIONS_DIFFER = Kind("group-options-differ", "в перестановках разные наборы вариантов", known=True)
+IMAGE_DIFFERS = Kind("group-image-differs", "в перестановках разные картинки", known=True)
+CATEGORY_DIFFERS = Kind("group-category-differs", "в перестановках разные категории")
+NOT_ROTATED = Kind("group-not-rotated", "верный вариант в перестановках стоит на одном месте")
+LETTER_SKEW = Kind("letter-skew", "верна чаще одна буква", serious=False)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A fault that one row shows by itself."""
+
+    kind: Kind
+    holds: Callable[[Row], bool]
+    field: str
+
+
+def options_of(row: Row) -> list[str]:
+    """The texts of the options that are there, by letter."""
+    return [str(row[letter]) for letter in "ABCD" if not text.blank(row.get(letter))]
+
+
+def _gap(row: Row) -> bool:
+    there = [not text.blank(row.get(letter)) for letter in "ABCD"]
+    return there != sorted(there, reverse=True)
+
+
+def _folded(value: Any) -> str:
+    return " ".join(str(value).lower().replace("ё", "е").split())
+
+
+def _equal(row: Row) -> bool:
+    options = [_folded(option) for option in options_of(row)]
+    return len(set(options)) < len(options)
+
+
+def _strange_index(row: Row) -> bool:
+    return not isinstance(row.get("index"), int) or row["index"] < 0 or row["index"] >= 4 * ROTATION
+
+
+def _gold_out(row: Row) -> bool:
+    answer = row.get("answer")
+    return not (isinstance(answer, str) and answer.strip() in tuple("ABCD") and not text.blank(row.get(answer.strip())))
+
+
+def _texts(row: Row) -> str:
+    return " ".join(
+        str(row[name]) for name in ("question", "hint", "A", "B", "C", "D") if not text.blank(row.get(name))
+    )
+
+
+RULES = (
+    Rule(Kind("strange-index", "index – не номер строки с перестановкой"), _strange_index, "index"),
+    Rule(Kind("empty-question", "вопрос пуст"), lambda r: text.blank(r.get("question")), "question"),
+    Rule(Kind("few-options", "вариантов меньше двух"), lambda r: len(options_of(r)) < 2, "A"),
+    Rule(Kind("option-gap", "вариант пропущен в середине"), _gap, "answer"),
+    Rule(Kind("equal-options", "два варианта одинаковы", known=True), _equal, "question"),
+    Rule(Kind("gold-not-option", "верная буква не входит в варианты"), _gold_out, "answer"),
+    Rule(Kind("foreign-question", "вопрос не по-русски", known=True), lambda r: text.foreign(str(r.get("question") or "")), "question"),
+    Rule(Kind("broken-encoding", "текст в испорченной кодировке"), lambda r: text.broken(_texts(r)), "question"),
+    Rule(Kind("markup", "в тексте разметка", serious=False), lambda r: text.marked_up(_texts(r)), "question"),
+    Rule(Kind("hidden-characters", "невидимые знаки", known=True), lambda r: text.hidden(_texts(r)), "question"),
+    Rule(Kind("mixed-letters", "в слове смешаны латиница и кириллица", known=True), lambda r: text.mixed(_texts(r)), "question"),
+    Rule(
+        Kind("unknown-category", "неизвестная категория"),
+        lambda r: "category" in r and r["category"] not in L2_OF, "category",
+    ),
+    Rule(
+        Kind("wrong-l2", "категория второго уровня не та"),
+        lambda r: bool(r.get("l2-category")) and r.get("category") in L2_OF and r["l2-category"] != L2_OF[r["category"]], "l2-category",
+    ),
+    Rule(Kind("hint-nan", "подсказка записана словом nan", serious=False), lambda r: isinstance(r.get("hint"), str) and r["hint"] != "" and text.blank(r["hint"]), "hint"),
+)  # fmt: skip
+COLUMNS = ("index", "question", "hint", "A", "B", "C", "D", "answer", "category", "l2-category")
+
+
+def check_file(path: Path, manifest: Manifest | None, found: Findings) -> list[Row]:
+    """Rows of one file, with everything that the table alone shows; none where it cannot be read."""
+    parquet = files.opened(path, files.MMBENCH_TYPES, ("index", "question", "answer", "A", "B", "image"), found)
+    if parquet is None:
+        return []
+    columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
+    rows: list[Row] = []
+    for batch in parquet.iter_batches(batch_size=2048, columns=columns):
+        rows += batch.to_pylist()
+    files.check_counts(manifest, "mmbench-ru", path.stem, len(rows), found)
+    where = f"mmbench-ru {path.stem.removeprefix('mmbench_ru_')}"
+    for number, row in enumerate(rows):
+        for rule in RULES:
+            if rule.holds(row):
+                found.add(rule.kind, where, f"строка {number}, index {row.get('index')}: {row.get(rule.field)!r}")
+    for index, count in Counter(row.get("index") for row in rows).items():
+        if count > 1:
+            found.add(DUPLICATE, where, f"index {index}: {count} раза")
+    return rows
+
+
+def check_groups(rows: list[Row], pictures: list[Picture], where: str, found: Findings) -> None:
+    """Rotations of one question: all there, of one picture, with one right option that moves."""
+    marks = {picture.name: picture.mark for picture in pictures}
+    groups: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        if not _strange_index(row):
+            groups[row["index"] % ROTATION].append(row)
+    if all(row["index"] < ROTATION for group in groups.values() for row in group):
+        return  # one row a question: rotations are made when it is asked
+    for base, group in groups.items():
+        case = f"группа {base}"
+        rotations = {row["index"] // ROTATION for row in group}
+        if 0 not in rotations:
+            found.add(NO_BASE, where, case)
+        if len(rotations) < len(options_of(group[0])):
+            found.add(INCOMPLETE, where, f"{case}: есть {sorted(rotations)} из {len(options_of(group[0]))}")
+        if len({row.get("category") for row in group}) > 1:
+            found.add(CATEGORY_DIFFERS, where, case)
+        if len({marks.get(str(row["index"])) for row in group}) > 1:
+            found.add(IMAGE_DIFFERS, where, case)
+        if len({tuple(sorted(map(_folded, options_of(row)))) for row in group}) > 1:
+            found.add(OPTIONS_DIFFER, where, case)
+        gold = [row for row in group if not _gold_out(row)]
+        if len({_folded(row[row["answer"].strip()]) for row in gold}) > 1:
+            found.add(GOLD_DIFFERS, where, case)
+        if len(gold) > 1 and len({row["answer"].strip() for row in gold}) == 1:
+            found.add(NOT_ROTATED, where, case)
+
+
+def facts(rows: list[Row], where: str, found: Findings) -> list[Fact]:
+    """Sizes, options, and how often each letter is right among the base rows."""
+    counts = Counter(len(options_of(row)) for row in rows)
+    base = [row for row in rows if isinstance(row.get("index"), int) and row["index"] < ROTATION]
+    letters = Counter(str(row.get("answer")) for row in base)
+    if len(base) >= 100 and max(letters.values()) > 0.5 * len(base):
+        top, count = letters.most_common(1)[0]
+        found.add(LETTER_SKEW, where, f"{top}: {100 * count / len(base):.0f} % исходных строк")
+    groups = len({row["index"] % ROTATION for row in rows if isinstance(row.get("index"), int)})
+    return [
+        Fact(where, "строк", str(len(rows))), Fact(where, "вопросов (групп)", str(groups)),
+        Fact(where, "вариантов", ", ".join(f"{n}: {count}" for n, count in sorted(counts.items(), reverse=True))),
+        Fact(where, "верная буква у исходных", ", ".join(f"{letter} {count}" for letter, count in sorted(letters.items()))),
+    ]  # fmt: skip

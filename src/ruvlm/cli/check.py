@@ -1,0 +1,75 @@
+"""ruvlm data check: what is wrong or odd in a data set."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ruvlm.cli.console import counting, results, say, show_json
+
+if TYPE_CHECKING:
+    from ruvlm.audit.findings import Audit
+
+
+def check(
+    data: Annotated[str, typer.Argument(help="папка с gqa-ru/ и mmbench-ru/, или gqa-ru, mmbench-ru, world")],
+    images: Annotated[
+        bool, typer.Option("--images/--no-images", help="смотреть и картинки: целы ли они и нет ли утечек")
+    ] = True,
+    workers: Annotated[int, typer.Option(help="процессов; 0 – по числу ядер", min=0)] = 0,
+    json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
+) -> None:
+    """Проверить набор: файлы, строки, картинки, перестановки, утечки между частями, перекос ответов.
+
+    Код выхода 1 – найдено то, что изменит балл. Грязь опубликованных наборов названа, но за порчу не считается.
+
+    Пример: ruvlm data check data/gqa-ru
+    """
+    from ruvlm.audit.run import audit
+
+    seen = 0
+    with counting("смотрю картинки") as progress:
+
+        def update(more: int) -> None:
+            nonlocal seen
+            seen += more
+            progress(seen, None)
+
+        found = audit(data, images, workers, update)
+    if json_:
+        show_json(
+            {
+                "serious": found.serious,
+                "findings": [asdict(f) for f in found.findings],
+                "facts": [asdict(f) for f in found.facts],
+            }
+        )
+    else:
+        _show(found)
+    if found.serious:
+        raise typer.Exit(1)
+
+
+def _show(found: Audit) -> None:
+    from rich.table import Table
+
+    facts = Table(title="Что в наборе", title_justify="left")
+    for column in ("часть", "что", "сколько"):
+        facts.add_column(column)
+    for fact in found.facts:
+        facts.add_row(fact.where, fact.name, fact.value)
+    results.print(facts)
+    if not found.findings:
+        say("Ничего плохого не найдено.")
+        return
+    table = Table(title="Что найдено", title_justify="left")
+    for column in ("", "где", "что", "раз", "первый случай", "код"):
+        table.add_column(column)
+    for finding in sorted(found.findings, key=lambda f: not f.serious):
+        mark = "изменит балл" if finding.serious else "заметка"
+        table.add_row(mark, finding.where, finding.says, str(finding.count), finding.first, finding.code)
+    results.print(table)
+    serious = sum(finding.serious for finding in found.findings)
+    say(f"Найдено: изменит балл – {serious}, заметок – {len(found.findings) - serious}.")

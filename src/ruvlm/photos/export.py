@@ -1,0 +1,187 @@
+"""Photo scenes → a folder in the hub's layout: pictures as they are, GQA-ru rows, MMBench-ru groups, scene graphs."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from ruvlm.data.images import decode, read_bytes
+from ruvlm.data.manifest import FileRecord, Manifest, record_of, write_manifest
+from ruvlm.errors import DataError, OutputError
+from ruvlm.photos.asker import PhotoAsker
+from ruvlm.photos.choices import CHOICE_ENTRIES
+from ruvlm.photos.notes import Skipped
+from ruvlm.photos.scene import PhotoScene
+from ruvlm.schema import ImageRef
+from ruvlm.world.balance import Balancer
+from ruvlm.world.choices import Choice
+from ruvlm.world.forms.asker import FormEntry
+from ruvlm.world.rows import Row, gqa_rows, grounding_row, mmbench_rows
+from ruvlm.world.tables import SplitWriter
+
+PICTURES_A_GROUP = 64
+VERSION = "1"
+
+
+@dataclass
+class Made:
+    """What came out: counts of pictures, questions and choices, questions by form, and what was left out."""
+
+    pictures: int = 0
+    questions: int = 0
+    choices: int = 0
+    forms: Counter[str] = field(default_factory=Counter)
+    skipped: list[str] = field(default_factory=list)
+
+
+def export(
+    scenes: Iterable[PhotoScene],
+    entries: Sequence[FormEntry],
+    out: Path,
+    name: str,
+    split: str = "testdev",
+    questions: int = 12,
+    choices: int = 2,
+    seed: int = 0,
+    skipped: Skipped | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Made:
+    """Ask about every picture and write `out`, whole or not at all. The same input and seed give the same rows.
+
+    Raises OutputError if `out` is taken, DataError if nothing could be asked.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"Папка {out} уже занята: укажите другую --out или удалите её сами.")
+    left = skipped or Skipped()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise OutputError(f"В {out.parent} нельзя писать ({error.strerror}): укажите другую --out.") from error
+    try:
+        made = _written(scenes, entries, partial, name, split, questions, choices, seed, left, progress)
+        if not made.questions:
+            raise DataError(
+                f"Ни об одной картинке не вышло вопроса ({'; '.join(left.lines()) or 'нет ясных предметов'})."
+            )
+        files: dict[str, FileRecord] = {
+            str(p.relative_to(partial)): record_of(p) for p in sorted(partial.rglob("*.parquet"))
+        }
+        write_manifest(partial, Manifest("photos", f"photos {name}", made=f"v{VERSION} seed {seed}", files=files))
+        partial.chmod(0o755)
+        if out.exists():
+            out.rmdir()
+        os.replace(partial, out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    made.skipped = left.lines()
+    return made
+
+
+def _written(
+    scenes: Iterable[PhotoScene], entries: Sequence[FormEntry], folder: Path, name: str, split: str, questions: int,
+    choices: int, seed: int, left: Skipped, progress: Callable[[int], None] | None,
+) -> Made:  # fmt: skip
+    rng = random.Random(f"ruvlm photos {VERSION} {seed} {split}")
+    balancer = Balancer(entries, rng)
+    tally: Counter[int] = Counter()
+    made = Made()
+    writer = SplitWriter(folder, split)
+    rows: tuple[list[Row], ...] = ([], [], [], [], [])
+    for number, scene in enumerate(scenes):
+        if progress is not None:
+            progress(number)
+        data = picture_of(scene, left)
+        if data is None:
+            continue
+        asker = PhotoAsker(scene, rng)
+        asked = balancer.ask(asker, questions, {})
+        chosen = _chosen(asker, choices, rng, tally) if scene.exhaustive else []
+        if not asked and not chosen:
+            left.add("картинок, о которых нечего спросить честно", scene.path.name)
+            continue
+        images, instructions, graphs, options, groundings = rows
+        images.append({"id": scene.id, "image": {"bytes": data, "path": scene.path.name}})
+        instructions += gqa_rows(scene.id, asked, (number + 1) * 1000)
+        graphs.append(_graph_row(scene))
+        for offset, choice in enumerate(chosen):
+            index = made.choices + offset
+            options += mmbench_rows(choice, data, index, split, f"photos {name}", rotations=split != "train")
+            groundings.append(grounding_row(choice, index, scene.id))
+        made.pictures += 1
+        made.questions += len(asked)
+        made.choices += len(chosen)
+        made.forms.update(question.draft.form.key for question in asked)
+        if len(images) >= PICTURES_A_GROUP:
+            writer.add(*rows)
+            rows = ([], [], [], [], [])
+    writer.add(*rows)
+    writer.close()
+    return made
+
+
+def picture_of(scene: PhotoScene, left: Skipped) -> bytes | None:
+    """The picture's bytes; None, and why, if it is missing, broken, or not what the boxes were drawn on."""
+    try:
+        data = read_bytes(ImageRef(scene.path))
+        image = decode(data, str(scene.path))
+    except DataError as error:
+        left.add("картинок, которых нет или которые не читаются", str(error))
+        return None
+    import io
+
+    with Image.open(io.BytesIO(data)) as raw:
+        turned = raw.getexif().get(0x0112, 1) not in (0, 1)
+    if image.size != (scene.width, scene.height) or turned:
+        left.add("картинок не того размера или поворота, что в разметке", f"{scene.path.name}: {image.size}")
+        return None
+    return data
+
+
+def _chosen(asker: PhotoAsker, count: int, rng: random.Random, tally: Counter[int]) -> list[Choice]:
+    """Up to `count` choices, forms by the largest deficit against their share."""
+    found: dict[str, Choice] = {}
+    for kind in sorted(range(len(CHOICE_ENTRIES)), key=lambda k: (tally[k] + rng.random()) / CHOICE_ENTRIES[k].share):
+        if len(found) >= count:
+            break
+        for _ in range(4):
+            choice = CHOICE_ENTRIES[kind].ask(asker, rng.randrange(12))
+            if choice is not None and choice.text not in found:
+                found[choice.text] = choice
+                tally[kind] += 1
+                break
+    return list(found.values())
+
+
+def _graph_row(scene: PhotoScene) -> Row:
+    """The picture's scene graph in GQA's shape, with Russian names and boxes in pixels."""
+    objects = []
+    for thing in scene.things:
+        if thing.crowd or not thing.area:
+            continue
+        x0, y0, x1, y1 = thing.box
+        relations = [("в", other) for other in thing.wears] + [("держит", o) for o in thing.holds]
+        objects.append(
+            {
+                "id": str(thing.id),
+                "name": thing.kind.word,
+                "x": round(x0 * scene.width),
+                "y": round(y0 * scene.height),
+                "w": round((x1 - x0) * scene.width),
+                "h": round((y1 - y0) * scene.height),
+                "attributes": list(thing.colours),
+                "relations": [{"name": name, "object": str(other)} for name, other in relations],
+            }
+        )
+    return {
+        "imageId": scene.id, "width": scene.width, "height": scene.height, "location": None, "weather": None, "objects": objects,
+    }  # fmt: skip

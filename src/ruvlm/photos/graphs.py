@@ -1,0 +1,73 @@
+"""GQA's scene graphs (sceneGraphs.json of Visual Genome pictures) → photo scenes with attributes and relations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ruvlm.data.jsonl import read_text
+from ruvlm.errors import DataError
+from ruvlm.photos.coco import box_of
+from ruvlm.photos.lexicon import COLOURS, MATERIALS, NAMES, RELATIONS
+from ruvlm.photos.notes import Skipped
+from ruvlm.photos.scene import PhotoScene, PhotoThing
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+def read_graphs(graphs: Path, images: Path, skipped: Skipped) -> Iterator[PhotoScene]:
+    """The scenes of a file {image id: {width, height, objects: {id: {name, x, y, w, h, attributes, relations}}}}.
+
+    Raises DataError for a file that is not so, naming the picture and the object.
+    """
+    try:
+        document = json.loads(read_text(graphs))
+    except ValueError as error:
+        raise DataError(f"{graphs}: это не JSON ({error}): нужен файл sceneGraphs.json набора GQA.") from error
+    if not isinstance(document, dict) or not document:
+        raise DataError(f"{graphs}: нужен объект «номер картинки → граф», как в sceneGraphs.json набора GQA.")
+    for image_id, graph in document.items():
+        yield _scene(graphs, str(image_id), graph, images, skipped)
+
+
+def _scene(file: Path, image_id: str, graph: Any, folder: Path, skipped: Skipped) -> PhotoScene:
+    try:
+        width, height, objects = int(graph["width"]), int(graph["height"]), dict(graph["objects"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise DataError(f"{file}: у картинки {image_id} нет поля width, height или objects: дополните граф.") from error
+    things: dict[str, PhotoThing] = {}
+    strangers = []
+    for name, row in objects.items():
+        try:
+            kind, box = NAMES.get(row["name"]), box_of([row["x"], row["y"], row["w"], row["h"]], width, height)
+        except (TypeError, KeyError) as error:
+            raise DataError(
+                f"{file}: картинка {image_id}, предмет {name}: нет поля {error}: дополните граф."
+            ) from error
+        if kind is None:
+            strangers.append(str(row["name"]))
+            continue
+        if box is None:
+            skipped.add("рамок с неверными числами", f"картинка {image_id}, предмет {name}")
+            box = (0.0, 0.0, 0.0, 0.0)
+        said = [str(word) for word in row.get("attributes") or ()]
+        colours = tuple(dict.fromkeys(COLOURS[word] for word in said if word in COLOURS))
+        materials = {MATERIALS[word] for word in said if word in MATERIALS}
+        area = (box[2] - box[0]) * (box[3] - box[1])
+        material = materials.pop() if len(materials) == 1 else None
+        things[name] = PhotoThing(len(things), kind, box, area, colours=colours, material=material)
+    whole = tuple(_related(thing, objects[name], things) for name, thing in things.items())
+    path = next((p for s in SUFFIXES if (p := folder / f"{image_id}{s}").is_file()), folder / f"{image_id}.jpg")
+    return PhotoScene(image_id, path, width, height, whole, exhaustive=False, strangers=tuple(strangers))
+
+
+def _related(thing: PhotoThing, row: Any, things: dict[str, PhotoThing]) -> PhotoThing:
+    found: dict[str, tuple[int, ...]] = {"wears": (), "holds": (), "rides": ()}
+    for relation in row.get("relations") or ():
+        name, other = RELATIONS.get(str(relation.get("name"))), things.get(str(relation.get("object")))
+        if name is not None and other is not None:
+            found[name] = (*found[name], other.id)
+    return replace(thing, wears=found["wears"], holds=found["holds"], rides=found["rides"])

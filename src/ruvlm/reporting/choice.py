@@ -1,0 +1,45 @@
+"""Which examples of a data set are shown: a seeded draw of pictures, after filters by type, with their questions."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ruvlm.errors import ConfigError
+from ruvlm.schema import Dataset, Example
+
+TYPE_FIELDS = ("structural", "semantic", "detailed", "category", "l2")
+
+
+@dataclass(frozen=True)
+class Card:
+    """One picture with some of its questions."""
+
+    examples: tuple[Example, ...]
+
+    @property
+    def first(self) -> Example:
+        return self.examples[0]
+
+
+def types_of(example: Example) -> list[str]:
+    """Every type an example may be filtered by."""
+    return [value for field in TYPE_FIELDS if (value := getattr(example, field))]
+
+
+def cards(dataset: Dataset, count: int, each: int, wanted: Sequence[str] = (), seed: int = 0) -> list[Card]:
+    """`count` pictures with up to `each` questions of the wanted types. Raises ConfigError for a type nobody has."""
+    known = sorted({name for example in dataset.examples for name in types_of(example)})
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise ConfigError(f"Типа «{unknown[0]}» в {dataset.name}, часть {dataset.split}, нет: есть {', '.join(known)}.")
+    by_picture: dict[str, list[Example]] = defaultdict(list)
+    for example in dataset.examples:
+        if example.rotation == 0 and (not wanted or set(wanted) & set(types_of(example))):
+            by_picture[example.image_id].append(example)
+    rng = random.Random(f"ruvlm show {seed}")
+    names = list(by_picture)
+    drawn = rng.sample(names, min(count, len(names)))
+    return [Card(tuple(rng.sample(by_picture[name], min(each, len(by_picture[name]))))) for name in drawn]

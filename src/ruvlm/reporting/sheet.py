@@ -1,0 +1,81 @@
+"""A contact sheet: pictures with their questions and answers under them, as one PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from PIL import Image, ImageDraw, ImageFont
+
+from ruvlm.data.images import load_image
+from ruvlm.errors import DataError
+from ruvlm.reporting.choice import Card
+from ruvlm.schema import Example
+
+CELL, MARGIN, LINE = 300, 12, 19
+INK, FAINT, ANSWER, PAPER = (20, 20, 24), (110, 110, 120), (0, 90, 40), (255, 255, 255)
+
+
+@cache
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which matplotlib carries: Cyrillic without any system font."""
+    from matplotlib.font_manager import FontProperties, findfont
+
+    return ImageFont.truetype(findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")), size)
+
+
+def contact_sheet(cards: Sequence[Card], columns: int = 4) -> Image.Image:
+    """Lay the cards out in rows of `columns`; a row is as high as its longest card."""
+    columns = max(1, min(columns, len(cards)))
+    drawn = [_cell(card) for card in cards]
+    rows = [drawn[start : start + columns] for start in range(0, len(drawn), columns)]
+    width = columns * (CELL + MARGIN) + MARGIN
+    sheet = Image.new("RGB", (width, sum(max(c.height for c in row) + MARGIN for row in rows) + MARGIN), PAPER)
+    y = MARGIN
+    for row in rows:
+        for column, cell in enumerate(row):
+            sheet.paste(cell, (MARGIN + column * (CELL + MARGIN), y))
+        y += max(cell.height for cell in row) + MARGIN
+    return sheet
+
+
+def _cell(card: Card) -> Image.Image:
+    try:
+        picture = load_image(card.first.image)
+        picture.thumbnail((CELL, CELL))
+    except DataError:
+        picture = Image.new("RGB", (CELL, CELL // 2), (235, 220, 220))
+        ImageDraw.Draw(picture).text((10, 10), "картинка не читается", INK, font(13))
+    lines = [(f"картинка {card.first.image_id}", FAINT, False)]
+    for example in card.examples:
+        lines += _lines(example)
+    cell = Image.new("RGB", (CELL, picture.height + 6 + LINE * len(lines)), PAPER)
+    cell.paste(picture, ((CELL - picture.width) // 2, 0))
+    pen = ImageDraw.Draw(cell)
+    for number, (text, colour, bold) in enumerate(lines):
+        pen.text((0, picture.height + 6 + number * LINE), text, colour, font(13, bold))
+    return cell
+
+
+def _lines(example: Example) -> list[tuple[str, tuple[int, int, int], bool]]:
+    found = [(line, INK, False) for line in wrapped(example.question, CELL, 13)]
+    if not example.options:
+        return found + [(line, ANSWER, True) for line in wrapped(f"→ {example.answer}", CELL, 13)]
+    for letter, option in zip(example.letters, example.options, strict=True):
+        right = letter == example.answer
+        found += [(line, ANSWER if right else INK, right) for line in wrapped(f"{letter}. {option}", CELL, 13)]
+    return found
+
+
+def wrapped(text: str, width: int, size: int) -> list[str]:
+    """A text in lines that fit; a single word that does not is cut."""
+    face, lines = font(size), [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if face.getlength(longer) <= width:
+            lines[-1] = longer
+            continue
+        while face.getlength(word) > width:
+            word = word[:-1]
+        lines.append(word)
+    return [line for line in lines if line] or [""]
