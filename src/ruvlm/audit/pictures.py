@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -112,10 +111,3 @@ def report(pictures: list[Picture], where: str, found: Findings) -> None:
     for picture in pictures:
         if picture.problem:
             found.add(PROBLEMS[picture.problem], where, picture.case)
-
-
-def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
-    """An image's file."""
-    buffer = io.BytesIO()
-    image.save(buffer, kind)
-    return buffer.getvalue()

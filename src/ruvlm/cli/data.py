@@ -11,6 +11,8 @@ import typer
 from ruvlm.cli.check import check
 from ruvlm.cli.console import counting, say
 from ruvlm.cli.fetch import fetch
+from ruvlm.cli.photos import from_coco, from_graphs
+from ruvlm.cli.show import show
 
 HELP = "Наборы данных: скачать, нарисовать, проверить, показать, сделать из своих фотографий."
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
@@ -23,6 +25,9 @@ def group() -> None:
 
 app.command("fetch")(fetch)
 app.command("check")(check)
+app.command("show")(show)
+app.command("from-coco")(from_coco)
+app.command("from-graphs")(from_graphs)
 
 
 @app.command("world")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import tempfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from ruvlm.errors import DataError, MissingSplitError
+from ruvlm.errors import DataError, MissingSplitError, OutputError
 
 
 def split_files(folder: Path, config: str, split: str) -> list[Path]:
@@ -43,3 +45,21 @@ def fingerprint(files: list[Path]) -> str:
         with path.open("rb") as handle:
             digest.update(hashlib.file_digest(handle, "sha256").digest())
     return digest.hexdigest()[:16]
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """A file, whole or not at all. Raises OutputError on a full or read-only disk."""
+    name = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as handle:
+            name = handle.name
+            handle.write(data)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except OSError as error:
+        if name is not None:
+            Path(name).unlink(missing_ok=True)
+        raise OutputError(
+            f"Не удалось записать {path} ({error.strerror}): освободите место или смените папку."
+        ) from error

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ruvlm.errors import DataError, OutputError
+from ruvlm.data.files import write_bytes
+from ruvlm.errors import DataError
 
 NAME = "manifest.json"
 
@@ -59,17 +58,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Whole or not at all. Raises OutputError."""
     text = json.dumps(asdict(manifest), ensure_ascii=False, indent=1) + "\n"
-    name = None
-    try:
-        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".tmp", delete=False, encoding="utf-8") as handle:
-            name = handle.name
-            handle.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, folder / NAME)
-    except OSError as error:
-        if name is not None:
-            Path(name).unlink(missing_ok=True)
-        raise OutputError(f"Не удалось записать {folder / NAME} ({error.strerror}): освободите место.") from error
+    write_bytes(folder / NAME, text.encode())
 
 
 def record_of(path: Path) -> FileRecord:

@@ -65,7 +65,9 @@ def what(asker: PhotoAsker, letter: int) -> Choice | None:
     asker.rng.shuffle(kinds)
     for kind in kinds:
         others = [other.word for other in asker.missing if other.group == kind.group]
-        others += [other.word for other in asker.missing if other.living == kind.living and other.group != kind.group]
+        far = [other.word for other in asker.missing if other.living == kind.living and other.group != kind.group]
+        asker.rng.shuffle(others)
+        others += asker.rng.sample(far, min(3, len(far)))
         if len(others) < 3:
             continue
         who = "Кто" if kind.living else "Что"

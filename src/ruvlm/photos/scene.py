@@ -5,7 +5,7 @@ Boxes are fractions of the picture's sides, (x0, y0, x1, y1), y down. Areas are 
 The guards, and what each keeps out:
 - crowd: a box around a heap names nothing and counts nothing;
 - shown: a class is said to be there only by a thing of at least 2, 4 or 6 % of the picture, by its trust; of a person a
-  hand at the edge is not enough;
+  hand at the edge is not enough, nor of a refrigerator a strip wider than high;
 - mirrored: people are not counted in a room with a sink or a toilet: mirrors show them twice;
 - clear: a thing under 1 % of the picture, or narrower than 5 % of a side, is never named: one has to hunt for it;
 - doubled: two boxes of one class that cover each other may be one thing twice;
@@ -13,6 +13,7 @@ The guards, and what each keeps out:
 - alone: a thing is named without more only if it is the one of its class, nothing it may be taken for is annotated, and
   it is the larger the less its class can be trusted (names.PhotoKind.trust);
 - apart: «левее» and «выше» need a clear distance of the centres and boxes that hardly overlap on that axis;
+- spread: a table's box holds all that hides it, so tables are not compared by size;
 - absent: «нет» needs a trusted class, no annotation of it of any size, and nothing it may be taken for.
 """
 
@@ -32,12 +33,14 @@ CLEAR_AREA, CLEAR_SIDE = 0.01, 0.05
 ALONE_AREA = (0.10, 0.05, 0.02)
 SHOWN_AREA = (0.06, 0.04, 0.02)
 COUNTED_AREA, COUNTED_MOST = 0.02, 4
-PERSON_HEIGHT = 0.3
+PERSON_HEIGHT, PERSON_FILL = 0.3, 0.4
+UPRIGHT = ("refrigerator",)
 MIRRORS = ("sink", "toilet")
 DOUBLED = 0.5
 # of the picture's side between centres; of the smaller box, how much the two may overlap on the axis
 APART, OVERLAP = 0.15, 0.10
 LARGER = 2.5
+SPREAD = ("dining table",)
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,18 @@ class PhotoThing:
     def shown(self) -> bool:
         """Is it large and whole enough to say that its class is there?"""
         kind = self.kind
-        whole = kind.key != "person" or self.height >= PERSON_HEIGHT
-        return kind.trust >= 0 and self.clear and whole and self.area >= SHOWN_AREA[kind.trust]
+        return kind.trust >= 0 and self.clear and self._whole and self.area >= SHOWN_AREA[kind.trust]
+
+    @property
+    def _whole(self) -> bool:
+        """Is it more than the edge of a thing, which only its annotator could name?"""
+        if self.kind.key in UPRIGHT:
+            return self.height >= self.width
+        if self.kind.key != "person":
+            return True
+        cut = min(self.box[0], self.box[1]) <= 0.01 or max(self.box[2], self.box[3]) >= 0.99
+        thin = self.area < PERSON_FILL * self.width * self.height
+        return self.height >= PERSON_HEIGHT and not (cut and thin)
 
 
 @dataclass(frozen=True)
@@ -184,6 +197,8 @@ def half(thing: PhotoThing, axis: int) -> int | None:
 
 def larger(a: PhotoThing, b: PhotoThing) -> PhotoThing | None:
     """The one that takes up plainly more of the picture, by its box and by its area."""
+    if a.kind.key in SPREAD or b.kind.key in SPREAD:
+        return None
     big, small = (a, b) if a.area >= b.area else (b, a)
     by_area = big.area >= LARGER * small.area
     by_box = big.width * big.height >= LARGER * small.width * small.height

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from functools import cache
 
@@ -37,6 +38,13 @@ def contact_sheet(cards: Sequence[Card], columns: int = 4) -> Image.Image:
             sheet.paste(cell, (MARGIN + column * (CELL + MARGIN), y))
         y += max(cell.height for cell in row) + MARGIN
     return sheet
+
+
+def png(image: Image.Image) -> bytes:
+    """An image's file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _cell(card: Card) -> Image.Image:
