@@ -19,7 +19,7 @@ from ruvlm.errors import DataError
 
 def test_a_world_is_read_as_the_real_sets_are(world: Path) -> None:
     source = open_source(str(world))
-    assert source.is_world
+    assert source.label.startswith("world-mini")
     gqa = source.load("gqa-ru", "test")
     assert gqa.examples[0].structural in ("query", "verify", "choose", "logical", "compare")
     assert load_image(gqa.examples[-1].image).size == (128, 128)

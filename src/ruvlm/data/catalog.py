@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from ruvlm.data.annotations import objects_by_image
 from ruvlm.data.manifest import read_manifest
 from ruvlm.data.sample import sampled
 from ruvlm.errors import DataError
-from ruvlm.schema import Benchmark, Dataset
+from ruvlm.schema import Benchmark, Dataset, Example
 
 ALIASES: MappingProxyType[str, str] = MappingProxyType(
     {
@@ -58,6 +58,12 @@ class Source:
         """
         found = self._loaded(benchmark, split, grounding, bare)
         return found if limit is None else sampled(found, limit)
+
+    def stream(self, split: str) -> Iterator[Example]:
+        """The GQA-ru examples of a split one by one: the first comes at once, however large the set. Raises DataError."""
+        if "gqa-ru" not in self.folders:
+            raise DataError(f"В {self.folder} нет набора gqa-ru: есть {', '.join(self.folders)}.")
+        return gqa_ru.stream(self.folders["gqa-ru"], SPLITS.get(split, {}).get("gqa-ru", split))
 
     def _loaded(self, benchmark: Benchmark, split: str, grounding: bool, bare: bool) -> Dataset:
         if benchmark not in self.folders:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -23,6 +25,11 @@ def split_files(folder: Path, config: str, split: str) -> list[Path]:
     if expected.isdigit() and len(files) != int(expected):
         raise DataError(f"В {folder / config} файлов {len(files)} из {int(expected)}: докачайте недостающие.")
     return files
+
+
+def missing(value: Any) -> bool:
+    """None, NaN, '' and the string 'nan' all mean that a field says nothing."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or str(value).strip() in ("", "nan")
 
 
 def require_columns(parquet: pq.ParquetFile, path: Path, required: tuple[str, ...]) -> set[str]:

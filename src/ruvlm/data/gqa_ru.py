@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ruvlm.data.annotations import answer_regions_of, mentions_of, objects_by_image
-from ruvlm.data.files import fingerprint, require_columns, split_files
+from ruvlm.data.files import fingerprint, missing, require_columns, split_files
 from ruvlm.data.images import open_parquet
 from ruvlm.errors import DataError
 from ruvlm.schema import Dataset, Example, ImageRef, Region, Vocabulary
@@ -20,38 +22,56 @@ OPTIONAL = ("groups", "entailed", "types", "annotations", "semanticStr")
 
 
 def load(folder: Path, split: str, source: str, grounding: bool = False, bare: bool = False) -> Dataset:
-    """One split of a GQA-ru folder in the hub's layout.
+    """One split of a GQA-ru folder in the hub's layout, with what was odd in it counted in `notes`.
 
-    With `bare`, questions and answers only, without types and programs. With `grounding`, mentions and answers carry the boxes that scene graphs give, where the folder has any.
+    With `bare`, questions and answers only, without types and programs. With `grounding`, mentions and answers carry the
+    boxes that scene graphs give, where the folder has any.
     Raises DataError for a missing file or column, or a question whose image is not there.
     """
-    image_files = split_files(folder, f"{split}_balanced_images", split)
-    row_files = split_files(folder, f"{split}_balanced_instructions", split)
+    image_files, row_files = _files(folder, split)
+    dirt: Counter[str] = Counter()
+    examples = tuple(stream(folder, split, grounding, bare, dirt))
+    if not examples:
+        raise DataError(f"В {folder} нет ни одного вопроса части «{split}»: файл пуст, скачайте его заново.")
+    mark = fingerprint([*row_files, *image_files])
+    told = tuple(f"{what}: {count}" for what, count in dirt.items())
+    return Dataset("gqa-ru", split, source, mark, examples, told)
+
+
+def stream(
+    folder: Path, split: str, grounding: bool = False, bare: bool = False, dirt: Counter[str] | None = None
+) -> Iterator[Example]:
+    """The examples of a split one by one, a few rows in memory at a time; the pictures stay in their files.
+
+    `dirt` counts what is odd: repeated ids, spaces around answers. Raises DataError.
+    """
+    image_files, row_files = _files(folder, split)
     images = _image_rows(image_files)
     regions = objects_by_image(folder, split) if grounding else {}
-    examples: list[Example] = []
-    notes: dict[str, int] = {}
+    odd = Counter() if dirt is None else dirt
     seen: set[str] = set()
     for path in row_files:
         parquet = open_parquet(path)
         names = require_columns(parquet, path, REQUIRED)
         skipped = "entailed" if grounding else "annotations"  # training needs the one, evaluation the other
         optional = () if bare else tuple(c for c in OPTIONAL if c in names and c != skipped)
-        columns = [*REQUIRED, *optional]
         number = 0
-        for batch in parquet.iter_batches(batch_size=1024, columns=columns):
+        for batch in parquet.iter_batches(batch_size=1024, columns=[*REQUIRED, *optional]):
             for row in batch.to_pylist():
                 example = _example(row, images, regions, f"{path}, строка {number}")
-                if example.id in seen:
-                    notes["повторный id"] = notes.get("повторный id", 0) + 1
-                seen.add(example.id)
-                examples.append(example)
                 number += 1
-    if not examples:
-        raise DataError(f"В {folder} нет ни одного вопроса части «{split}»: файл пуст, скачайте его заново.")
-    mark = fingerprint([*row_files, *image_files])
-    told = tuple(f"{what}: {count}" for what, count in notes.items())
-    return Dataset("gqa-ru", split, source, mark, tuple(examples), told)
+                if example.id in seen:
+                    odd["повторный id"] += 1
+                seen.add(example.id)
+                if example.answer != example.answer.strip():
+                    odd["пробелы по краям ответа"] += 1
+                yield example
+
+
+def _files(folder: Path, split: str) -> tuple[list[Path], list[Path]]:
+    """Picture files and question files of a split."""
+    images = split_files(folder, f"{split}_balanced_images", split)
+    return images, split_files(folder, f"{split}_balanced_instructions", split)
 
 
 def answer_vocabulary(folder: Path) -> Vocabulary | None:
@@ -83,7 +103,7 @@ def _example(
     row: dict[str, Any], images: dict[str, ImageRef], regions: dict[str, dict[str, Region]], where: str
 ) -> Example:
     for field in ("question", "answer", "imageId"):
-        if not str(row[field] or "").strip():
+        if missing(row[field]):
             raise DataError(f"{where}: поле «{field}» пусто: исправьте строку или удалите её.")
     image_id = str(row["imageId"])
     if image_id not in images:
@@ -103,12 +123,16 @@ def _example(
         structural=types.get("structural"),
         semantic=types.get("semantic"),
         detailed=types.get("detailed"),
-        group=(row.get("groups") or {}).get("global") or None,
+        group=_known((row.get("groups") or {}).get("global")),
         program=row.get("semanticStr") or "",
         entailed=_ids(row.get("entailed")),
         mentions=mentions_of(question, notes, objects),
         answer_regions=answer_regions_of(notes, objects),
     )
+
+
+def _known(value: Any) -> str | None:
+    return None if missing(value) else str(value)
 
 
 def _ids(value: Any) -> tuple[str, ...]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from bisect import bisect_right
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ruvlm.errors import DataError
 from ruvlm.schema import ImageRef
 
+PART = 64
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 100_000_000
 
@@ -29,9 +34,32 @@ def _file(path: Path) -> tuple[pq.ParquetFile, tuple[int, ...]]:
     return parquet, tuple(ends)
 
 
-@lru_cache(maxsize=4)
-def _row_group(path: Path, number: int) -> pa.ChunkedArray:
-    return _file(path)[0].read_row_group(number, columns=["image"]).column("image")
+class _Window:
+    """The last few rows read of one file: neighbours come from memory, whatever the size of a row group."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._key: tuple[Path, int] | None = None
+        self._part = -1
+        self._batches: Iterator[pa.RecordBatch] = iter(())
+        self._column: pa.Array | None = None
+
+    def value(self, path: Path, group: int, row: int) -> Any:
+        """Row `row` of a row group's column `image`."""
+        part, place = divmod(row, PART)
+        with self._lock:
+            if self._key != (path, group) or part < self._part:
+                self._key, self._part = (path, group), -1
+                parquet = _file(path)[0]
+                self._batches = parquet.iter_batches(batch_size=PART, row_groups=[group], columns=["image"])
+            while self._part < part:
+                self._column = next(self._batches).column(0)
+                self._part += 1
+            assert self._column is not None
+            return self._column[place].as_py()
+
+
+_window = _Window()
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
@@ -58,9 +86,9 @@ def read_bytes(ref: ImageRef) -> bytes:
         except OSError as error:
             raise DataError(f"Картинку {ref.path} не удалось прочитать ({error.strerror}): проверьте путь.") from error
     _, ends = _file(ref.path)
-    group = next(number for number, end in enumerate(ends) if ref.row < end)
+    group = bisect_right(ends, ref.row)
     start = ends[group - 1] if group else 0
-    value = _row_group(ref.path, group)[ref.row - start].as_py()
+    value = _window.value(ref.path, group, ref.row - start)
     data = value.get("bytes") if isinstance(value, dict) else value
     if not data:
         raise DataError(f"В {ref} нет байтов картинки: файл неполон, скачайте его заново.")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ruvlm.data.annotations import Objects, answer_regions_of, mentions_of, read_groundings
-from ruvlm.data.files import fingerprint, require_columns
+from ruvlm.data.files import fingerprint, missing, require_columns
 from ruvlm.data.images import open_parquet
 from ruvlm.errors import DataError, MissingSplitError
 from ruvlm.schema import LETTERS, Dataset, Example, ImageRef
@@ -57,19 +56,12 @@ def _grounded(example: Example, notes: dict[str, Any], objects: Objects) -> Exam
     )
 
 
-def missing(value: Any) -> bool:
-    """None, NaN, '' and the string 'nan' all mean that there is no hint or option."""
-    return value is None or (isinstance(value, float) and math.isnan(value)) or str(value).strip() in ("", "nan")
-
-
 def example_of(row: dict[str, Any], ref: ImageRef) -> Example:
     """One row as an Example. Raises DataError naming the row for a gold letter that is no option, or no question."""
-    options = []
-    for letter in "ABCD":
-        value = row.get(letter)
-        if missing(value):
-            break
-        options.append(str(value))
+    there = {letter: str(row[letter]) for letter in "ABCD" if not missing(row.get(letter))}
+    options = list(there.values())
+    if "".join(there) != "ABCD"[: len(options)]:
+        raise DataError(f"{ref}: есть варианты {', '.join(there)}, а между ними пропуск: исправьте строку.")
     answer = str(row["answer"] or "").strip()
     if len(answer) != 1 or answer not in LETTERS[: len(options)]:
         raise DataError(

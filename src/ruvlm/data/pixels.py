@@ -1,20 +1,32 @@
-"""Decode once: every picture resized to one size, as uint8 in a memory-mapped file keyed by content."""
+"""Decode once: every picture resized to one size, as uint8 in a memory-mapped file keyed by content.
+
+`pixels-SIZE-KEY.npy` holds uint8 [N, 3, SIZE, SIZE], `….sums` a CRC-32 of every row; KEY is a hash of the pictures'
+hashes, in order. A file is built by one process while others wait, put in place whole, checked when opened, and the least
+recently used ones go when the folder outgrows its limit.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from filelock import FileLock
 from PIL import Image
 
 from ruvlm.data.images import decode, open_parquet, read_bytes
 from ruvlm.errors import DataError
 from ruvlm.schema import ImageRef
+
+# of all files of a cache folder together; RUVLM_CACHE_GB sets another
+LIMIT_GB = 20.0
+BATCH = 64
 
 
 def square(image: Image.Image, size: int) -> np.ndarray:
@@ -37,58 +49,180 @@ class PixelStore:
     def build(
         cls, refs: Iterable[ImageRef], size: int, cache: Path | None, progress: Callable[[int, int], None] | None = None
     ) -> PixelStore:
-        """Hash every picture, then decode those that `cache` (a folder) does not hold already."""
+        """Hash every picture, then decode them unless `cache` (a folder) holds them already.
+
+        A read-only or full disk is no error: the pixels stay in memory. Raises DataError for a picture that cannot be read.
+        """
         wanted = list(dict.fromkeys(refs))
         index: dict[ImageRef, int] = {}
         rows: dict[bytes, int] = {}
         firsts: list[ImageRef] = []
-        for ref, data in _all_bytes(wanted):
-            key = hashlib.blake2b(data, digest_size=16).digest()
-            if key not in rows:
-                rows[key] = len(rows)
+        for ref, mark in marks_of(wanted, cache):
+            if mark not in rows:
+                rows[mark] = len(rows)
                 firsts.append(ref)
-            index[ref] = rows[key]
+            index[ref] = rows[mark]
         name = hashlib.blake2b(b"".join(rows), digest_size=12).hexdigest()
         path = cache / f"pixels-{size}-{name}.npy" if cache else None
-        found = _opened(path, (len(rows), 3, size, size))
-        if found is None:
-            found = _decoded(firsts, size, path, progress)
-        return cls(found, index)
+        return cls(_cached(path, firsts, size, progress), index)
 
 
-def _opened(path: Path | None, shape: tuple[int, ...]) -> np.ndarray | None:
-    if path is None or not path.is_file():
-        return None
+def _cached(
+    path: Path | None, refs: list[ImageRef], size: int, progress: Callable[[int, int], None] | None
+) -> np.ndarray:
+    shape = (len(refs), 3, size, size)
+    if path is not None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):
+                found = opened(path, shape)
+                if found is None:
+                    _write(path, refs, shape, progress)
+                    found = opened(path, shape)
+                _evict(path)
+            if found is not None:
+                return found
+        except OSError:  # a read-only or full disk
+            path.with_suffix(".tmp").unlink(missing_ok=True)
+    pixels = np.empty(shape, dtype=np.uint8)
+    _fill(pixels, refs, progress)
+    return pixels
+
+
+def opened(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """A cache file, memory-mapped; None if it is not there or any of its rows is damaged."""
     try:
         found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+        sums: np.ndarray = np.load(_sums_of(path), allow_pickle=False)
+    except (OSError, ValueError, EOFError):
         return None
-    return found if found.shape == shape and found.dtype == np.uint8 else None
-
-
-def _decoded(
-    refs: list[ImageRef], size: int, path: Path | None, progress: Callable[[int, int], None] | None
-) -> np.ndarray:
-    pixels = np.empty((len(refs), 3, size, size), dtype=np.uint8)
-    for row, (ref, data) in enumerate(_all_bytes(refs)):
-        pixels[row] = square(decode(data, str(ref)), size)
-        if progress is not None and (row % 256 == 0 or row + 1 == len(refs)):
-            progress(row + 1, len(refs))
-    if path is None:
-        return pixels
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as handle:
-            np.save(handle, pixels)
-        os.replace(handle.name, path)
-    except OSError:  # a read-only or full disk: the pixels stay in memory
-        return pixels
-    found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    if found.shape != shape or found.dtype != np.uint8 or sums.shape != shape[:1]:
+        return None
+    if any(zlib.crc32(row) != int(known) for row, known in zip(found, sums, strict=True)):
+        return None
+    os.utime(path)
     return found
 
 
-def _all_bytes(refs: list[ImageRef]) -> Iterator[tuple[ImageRef, bytes]]:
-    """Bytes of many refs, each parquet file read once, in the order of `refs` within a file."""
+def _write(
+    path: Path, refs: list[ImageRef], shape: tuple[int, ...], progress: Callable[[int, int], None] | None
+) -> None:
+    """Decode straight into the file: the pixels need not fit into memory."""
+    partial = path.with_suffix(".tmp")
+    pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+    try:
+        sums = _fill(pixels, refs, progress)
+        pixels.flush()
+        with _sums_of(path).open("wb") as handle:
+            np.save(handle, sums)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _sums_of(path: Path) -> Path:
+    return path.with_suffix(".sums")
+
+
+def _fill(pixels: np.ndarray, refs: list[ImageRef], progress: Callable[[int, int], None] | None) -> np.ndarray:
+    """Decode into `pixels`, a few pictures at a time on every core; the CRC-32 of each row."""
+    sums = np.zeros(len(refs), dtype=np.uint32)
+    size = pixels.shape[-1]
+
+    def decoded(item: tuple[ImageRef, bytes]) -> np.ndarray:
+        ref, data = item
+        return np.ascontiguousarray(square(decode(data, str(ref)), size))
+
+    place = {ref: row for row, ref in enumerate(refs)}
+    stream = all_bytes(refs)
+    done = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while batch := list(islice(stream, BATCH)):
+            for (ref, _), picture in zip(batch, pool.map(decoded, batch), strict=True):
+                pixels[place[ref]] = picture
+                sums[place[ref]] = zlib.crc32(picture.data)
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(refs))
+    return sums
+
+
+def _evict(newest: Path) -> None:
+    """Drop the least recently used files until the folder is within its limit; never the one just used."""
+    limit = float(os.environ.get("RUVLM_CACHE_GB", LIMIT_GB)) * 1e9
+    files = sorted(newest.parent.glob("pixels-*.npy"), key=lambda p: p.stat().st_mtime)
+    total = sum(path.stat().st_size for path in files)
+    for path in files:
+        if total <= limit:
+            return
+        if path != newest:
+            total -= path.stat().st_size
+            path.unlink(missing_ok=True)
+            _sums_of(path).unlink(missing_ok=True)
+
+
+def marks_of(refs: list[ImageRef], cache: Path | None) -> Iterator[tuple[ImageRef, bytes]]:
+    """A 16-byte hash of every picture's bytes. What a parquet file gave is kept in `cache` until the file changes."""
+    by_file: dict[Path, list[ImageRef]] = {}
+    for ref in refs:
+        if ref.row is None:
+            yield ref, _mark(read_bytes(ref))
+        else:
+            by_file.setdefault(ref.path, []).append(ref)
+    for path, some in by_file.items():
+        marks = _file_marks(path, cache)
+        for ref in some:
+            mark = marks[ref.row or 0].tobytes()
+            if not any(mark):
+                raise DataError(f"В {ref} нет байтов картинки: файл неполон, скачайте его заново.")
+            yield ref, mark
+
+
+def _mark(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def _file_marks(path: Path, cache: Path | None) -> np.ndarray:
+    """uint8 [rows, 16]: a hash of each row's picture, zeros where there is none."""
+    parquet = open_parquet(path)
+    rows = parquet.metadata.num_rows
+    about = path.stat()
+    key = f"{path.resolve()} {about.st_size} {about.st_mtime_ns}".encode()
+    kept = cache / f"marks-{hashlib.blake2b(key, digest_size=12).hexdigest()}.npy" if cache else None
+    if kept is not None:
+        try:
+            known: np.ndarray = np.load(kept, allow_pickle=False)
+            if known.shape == (rows, 16) and known.dtype == np.uint8:
+                return known
+        except (OSError, ValueError, EOFError):
+            pass
+    found = np.zeros((rows, 16), dtype=np.uint8)
+    for row, data in enumerate(_column_bytes(path)):
+        if data:
+            found[row] = np.frombuffer(_mark(data), dtype=np.uint8)
+    if kept is not None:
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            partial = kept.with_suffix(f".{os.getpid()}.tmp")
+            with partial.open("wb") as handle:
+                np.save(handle, found)
+            os.replace(partial, kept)
+        except OSError:  # a read-only or full disk: hashed again next time
+            pass
+    return found
+
+
+def _column_bytes(path: Path) -> Iterator[bytes | None]:
+    """The pictures of a parquet file in order, a few rows in memory at a time."""
+    for batch in open_parquet(path).iter_batches(batch_size=BATCH, columns=["image"]):
+        column = batch.column(0)
+        for value in column.field("bytes") if pa.types.is_struct(column.type) else column:
+            yield value.as_py()
+
+
+def all_bytes(refs: list[ImageRef]) -> Iterator[tuple[ImageRef, bytes]]:
+    """Bytes of many refs, each parquet file read once from its start to its end."""
     by_file: dict[Path, dict[int, ImageRef]] = {}
     for ref in refs:
         if ref.row is None:
@@ -96,15 +230,9 @@ def _all_bytes(refs: list[ImageRef]) -> Iterator[tuple[ImageRef, bytes]]:
         else:
             by_file.setdefault(ref.path, {})[ref.row] = ref
     for path, rows in by_file.items():
-        parquet = open_parquet(path)
-        row = 0
-        for batch in parquet.iter_batches(batch_size=512, columns=["image"]):
-            column = batch.column(0)
-            values = column.field("bytes") if pa.types.is_struct(column.type) else column
-            for value in values:
-                if row in rows:
-                    data = value.as_py()
-                    if not data:
-                        raise DataError(f"В {rows[row]} нет байтов картинки: файл неполон, скачайте его заново.")
-                    yield rows[row], data
-                row += 1
+        for row, data in enumerate(_column_bytes(path)):
+            if row not in rows:
+                continue
+            if not data:
+                raise DataError(f"В {rows[row]} нет байтов картинки: файл неполон, скачайте его заново.")
+            yield rows[row], data
