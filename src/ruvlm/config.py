@@ -34,10 +34,27 @@ class ModelSettings(Section):
     classes: int = Field(10, ge=2)
 
 
+class MixSettings(Section):
+    """One set of a mixture: a folder as `data.path`, or with `images` a file of LLaVA-style conversations.
+
+    In an epoch the set gives `weight` times its pictures. `limit` is of questions, of conversations where they are that.
+    """
+
+    path: str
+    split: str = "train"
+    weight: float = Field(1.0, gt=0, le=100)
+    limit: int | None = Field(None, ge=1)
+    images: str | None = None
+
+
 class DataSettings(Section):
-    """What to train on: a folder with gqa-ru/ and mmbench-ru/ in the hub's layout."""
+    """What to train on: a folder with gqa-ru/ and mmbench-ru/ in the hub's layout; with `mix`, several sets instead.
+
+    Validation is on `path` all the same.
+    """
 
     path: str = "data/world-mini"
+    mix: tuple[MixSettings, ...] = ()
     train_split: str = "train"
     val_split: str = "val"
     limit_images: int | None = Field(None, ge=1)

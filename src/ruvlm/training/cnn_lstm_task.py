@@ -17,7 +17,8 @@ from ruvlm.data.pixels import PixelStore
 from ruvlm.errors import DataError
 from ruvlm.models.cnn_lstm import IMAGE_SIZE, VOCABULARY, CnnLstm, CnnLstmConfig, encode, vocabulary
 from ruvlm.schema import Example
-from ruvlm.training.grouping import Pictures, generator_of, pictures_of_step, training_pictures
+from ruvlm.training.grouping import Pictures, generator_of, training_pictures
+from ruvlm.training.mixture import Epochs
 from ruvlm.training.task import Losses, Report, Stage, Task
 
 VALIDATION_BATCH = 256
@@ -44,11 +45,13 @@ class CnnLstmTask(Task):
         ]
         self.groups = [(row, group) for row, group in groups if group]
         self.index, self.label = index, label
-        self.steps_per_epoch = max(1, len(self.groups) // config.train.images_per_step)
+        self.epochs = Epochs(pictures.sets[[row for row, _ in self.groups]], pictures.weights)
+        self.steps_per_epoch = max(1, self.epochs.total // config.train.images_per_step)
         covered = 100 * sum(len(group) for _, group in self.groups) / max(1, len(examples))
         self.notes = (
             f"классы: {', '.join(answers)}",
             f"классы покрывают {covered:.1f} % обучающих ответов; слов в словаре: {min(len(words) + 2, VOCABULARY)}",
+            *pictures.notes,
         )
 
     @classmethod
@@ -64,14 +67,14 @@ class CnnLstmTask(Task):
     def batch(self, step: int, part: int = 0, parts: int = 1) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Pictures, words, whose each question is, and classes. [B, 3, S, S], [N, W], [N], [N]."""
         train = self.config.train
-        chosen = pictures_of_step(train.seed, step, train.images_per_step, len(self.groups), part, parts)
+        chosen = self.epochs.pictures(train.seed, step, train.images_per_step, part, parts)
         asked = []
         for owner, number in enumerate(chosen):
             group = self.groups[number][1]
             rng = generator_of(train.seed, step, int(number))
             asked += [(*group[n], owner) for n in rng.permutation(len(group))[: train.questions_per_image]]
         rows = [self.groups[number][0] for number in chosen]
-        pixels = torch.from_numpy(np.ascontiguousarray(self.pictures.pixels[rows])).to(self.device)
+        pixels = torch.from_numpy(self.pictures.take(np.array(rows))).to(self.device)
         words, labels, owners = zip(*asked, strict=True)
         return (
             pixels.float().div_(255).sub_(0.5).mul_(4),

@@ -9,72 +9,96 @@ from pathlib import Path
 import numpy as np
 
 from ruvlm.config import RunConfig
-from ruvlm.data.catalog import Source, open_source
 from ruvlm.data.pixels import PixelStore
+from ruvlm.data.scene_graphs import ImageGraph, read_scene_graphs
 from ruvlm.errors import DataError
 from ruvlm.schema import Example
+from ruvlm.training.mixture import Part, parts_of
 from ruvlm.training.task import Report
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """`pixels` uint8 [N, 3, S, S]; questions and choices of each of the N pictures; `graph_ids` its GQA image id."""
+    """Questions and choices of each of the N pictures; `graph_ids` its GQA image id, `sets` which set it comes from.
+
+    `take` gives pixels, uint8 [n, 3, S, S]: row `rows[k]` of `pixels` is picture k, which may be memory-mapped.
+    """
 
     pixels: np.ndarray
+    rows: np.ndarray
     questions: tuple[tuple[Example, ...], ...]
     choices: tuple[tuple[Example, ...], ...]
     graph_ids: tuple[str | None, ...]
-    source: Source
-    fingerprints: tuple[str, ...]
+    sets: np.ndarray
+    parts: tuple[Part, ...]
 
     def __len__(self) -> int:
         return len(self.questions)
+
+    def take(self, chosen: np.ndarray) -> np.ndarray:
+        """Pixels of some pictures, in memory."""
+        return np.ascontiguousarray(self.pixels[self.rows[chosen]])
 
     @property
     def examples(self) -> list[Example]:
         return [example for group in (*self.questions, *self.choices) for example in group]
 
+    @property
+    def weights(self) -> tuple[float, ...]:
+        return tuple(part.weight for part in self.parts)
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        return tuple(dataset.fingerprint for part in self.parts for dataset in part.datasets)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What each set of a mixture gives."""
+        if len(self.parts) == 1:
+            return ()
+        return tuple(
+            f"{part.datasets[0].source}: картинок {int((self.sets == number).sum())}, вес {part.weight:g}"
+            for number, part in enumerate(self.parts)
+        )
+
+    def graphs(self) -> dict[tuple[int, str], ImageGraph]:
+        """Scene graphs by set and image id."""
+        return {
+            (number, graph.image_id): graph
+            for number, part in enumerate(self.parts)
+            if part.graphs is not None
+            for graph in read_scene_graphs(*part.graphs)
+        }
+
 
 def training_pictures(config: RunConfig, size: int, report: Report, grounding: bool) -> Pictures:
-    """Read the training split of every benchmark the data folder has. Raises DataError."""
-    source = open_source(config.data.path)
+    """Read the training split of every benchmark of every set. Raises DataError."""
     report("читаю вопросы")
-    sets = [source.load(benchmark, config.data.train_split, grounding) for benchmark in source.folders]
+    parts = parts_of(config.data, grounding)
     report("готовлю картинки")
-    refs = [example.image for dataset in sets for example in dataset.examples]
+    refs = [example.image for part in parts for dataset in part.datasets for example in dataset.examples]
     store = PixelStore.build(refs, size, Path(config.results) / ".cache")
-    questions: dict[int, list[Example]] = defaultdict(list)
-    choices: dict[int, list[Example]] = defaultdict(list)
-    ids: dict[int, str] = {}
-    for dataset in sets:
-        for example in dataset.examples:
-            row = store.index[example.image]
-            (choices if example.options else questions)[row].append(example)
+    questions: dict[tuple[int, int], list[Example]] = defaultdict(list)
+    choices: dict[tuple[int, int], list[Example]] = defaultdict(list)
+    ids: dict[tuple[int, int], str] = {}
+    for number, part in enumerate(parts):
+        for example in (example for dataset in part.datasets for example in dataset.examples):
+            key = (number, store.index[example.image])
+            (choices if example.options else questions)[key].append(example)
             if not example.options:
-                ids[row] = example.image_id
-    rows = sorted(set(questions) | set(choices))[: config.data.limit_images]
-    if not rows:
-        raise DataError(f"В {source.folder} нет вопросов для обучения: проверьте data.path.")
+                ids[key] = example.image_id
+    keys = sorted(set(questions) | set(choices))[: config.data.limit_images]
+    if not keys:
+        raise DataError("В данных нет вопросов для обучения: проверьте data.path.")
     return Pictures(
-        store.pixels[rows[0] : rows[-1] + 1] if rows == list(range(rows[0], rows[-1] + 1)) else store.pixels[rows],
-        tuple(tuple(questions[row]) for row in rows),
-        tuple(tuple(choices[row]) for row in rows),
-        tuple(ids.get(row) for row in rows),
-        source,
-        tuple(dataset.fingerprint for dataset in sets),
+        store.pixels,
+        np.array([row for _, row in keys]),
+        tuple(tuple(questions[key]) for key in keys),
+        tuple(tuple(choices[key]) for key in keys),
+        tuple(ids.get(key) for key in keys),
+        np.array([number for number, _ in keys]),
+        parts,
     )
-
-
-def pictures_of_step(seed: int, step: int, count: int, total: int, part: int = 0, parts: int = 1) -> np.ndarray:
-    """Which pictures a part of a step sees: an epoch is a permutation keyed by (seed, epoch).
-
-    A pure function of its arguments, so a resumed run sees what an undisturbed one would.
-    """
-    count = min(count, total)
-    per_epoch = total // count
-    epoch, place = divmod(step, per_epoch)
-    order = np.random.default_rng((seed, 1, epoch)).permutation(total)
-    return np.sort(order[place * count : (place + 1) * count][part::parts])
 
 
 def generator_of(seed: int, step: int, picture: int) -> np.random.Generator:

@@ -18,7 +18,6 @@ from torch import Tensor
 from ruvlm.backends.local_nano import NanoBackend
 from ruvlm.config import RunConfig
 from ruvlm.data.pixels import PixelStore
-from ruvlm.data.scene_graphs import ImageGraph, read_scene_graphs
 from ruvlm.errors import ConfigError
 from ruvlm.evaluation.prompts import (
     GQA_INSTRUCTION,
@@ -33,11 +32,12 @@ from ruvlm.models.nano_config import NanoConfig
 from ruvlm.models.text import BOS, EOS, IMAGE, PAD, train_tokenizer, word_families
 from ruvlm.schema import Example
 from ruvlm.training.grounding import CELL_WORDS, IGNORED, word_targets
-from ruvlm.training.grouping import Pictures, generator_of, pictures_of_step, training_pictures
+from ruvlm.training.grouping import Pictures, generator_of, training_pictures
+from ruvlm.training.mixture import Epochs
 from ruvlm.training.optim import Muon, split_parameters
 from ruvlm.training.packing import PackedBatch, Packer
 from ruvlm.training.task import Losses, Report, Stage, Task
-from ruvlm.training.texts import training_text, type_weights
+from ruvlm.training.texts import CONVERSATION, training_text, type_weights
 
 INSTRUCTIONS = (GQA_INSTRUCTION, LETTER_INSTRUCTION, f" {OPTIONS_LINE}", LIKELIHOOD_INSTRUCTION)
 ALIGN_SHARE = 0.05
@@ -79,8 +79,9 @@ class NanoTask(Task):
         grid = self.model.config.grid
         self.packer = Packer(tokenizer, grid, settings.max_text_positions, type_weights(pictures.examples))
         self.words = self._words(grid)
-        self.steps_per_epoch = max(1, len(pictures) // config.train.images_per_step)
-        self.notes = (f"параметров: {parameter_count(self.model):,}".replace(",", " "),)
+        self.epochs = Epochs(pictures.sets, pictures.weights)
+        self.steps_per_epoch = max(1, self.epochs.total // config.train.images_per_step)
+        self.notes = (f"параметров: {parameter_count(self.model):,}".replace(",", " "), *pictures.notes, *self._long())
 
     @classmethod
     def build(cls, config: RunConfig, device: torch.device, report: Report) -> NanoTask:
@@ -97,14 +98,24 @@ class NanoTask(Task):
     def _words(self, grid: int) -> np.ndarray:
         """Which words each cell of each picture shows. int16 [N, P, W]."""
         empty = np.full((grid * grid, CELL_WORDS), IGNORED, dtype=np.int16)
-        graphs = _graphs(self.pictures, self.config)
+        graphs = self.pictures.graphs()
         found = []
-        for name in self.pictures.graph_ids:
-            graph = graphs.get(name or "")
+        for number, name in zip(self.pictures.sets.tolist(), self.pictures.graph_ids, strict=True):
+            graph = graphs.get((number, name or ""))
             found.append(
                 empty if graph is None else word_targets(graph.regions, graph.place, grid, self.packer.lexicon)
             )
         return np.stack(found)
+
+    def _long(self) -> tuple[str, ...]:
+        """How many texts of conversations are longer than the model reads, and so left out."""
+        spoken = [e for group in self.pictures.questions for e in group if e.detailed == CONVERSATION]
+        some = spoken[:: max(1, len(spoken) // 2000)]
+        length = self.config.model.max_text_positions
+        long = sum(len(self.tokenizer.encode(f"{e.question} {e.answer}").ids) > length for e in some)
+        return (
+            (f"реплик длиннее {length} токенов (их модель не прочтёт): {100 * long / len(some):.0f} %",) if long else ()
+        )
 
     def stages(self) -> tuple[Stage, ...]:
         """Alignment where there are scene graphs to align with, then answers."""
@@ -141,8 +152,8 @@ class NanoTask(Task):
 
     def picture_batch(self, step: int, part: int = 0, parts: int = 1) -> tuple[Tensor, Tensor]:
         """Pictures and their words for the alignment stage. [B, 3, S, S], [B, P, W]."""
-        chosen = pictures_of_step(self.config.train.seed + 1, step, ALIGN_IMAGES, len(self.pictures), part, parts)
-        pixels = torch.from_numpy(np.ascontiguousarray(self.pictures.pixels[chosen])).to(self.device)
+        chosen = self.epochs.pictures(self.config.train.seed + 1, step, ALIGN_IMAGES, part, parts)
+        pixels = torch.from_numpy(self.pictures.take(chosen)).to(self.device)
         words = torch.from_numpy(self.words[chosen].astype(np.int64)).to(self.device)
         return pixels.float().div_(255).sub_(0.5).mul_(4), words
 
@@ -154,7 +165,7 @@ class NanoTask(Task):
     def batch(self, step: int, part: int = 0, parts: int = 1) -> PackedBatch:
         """The packed questions of a part of a step; a pure function of (seed, step)."""
         train = self.config.train
-        chosen = pictures_of_step(train.seed, step, train.images_per_step, len(self.pictures), part, parts)
+        chosen = self.epochs.pictures(train.seed, step, train.images_per_step, part, parts)
         asked = []
         for row in chosen:
             rng = generator_of(train.seed, step, int(row))
@@ -164,7 +175,7 @@ class NanoTask(Task):
             )
             picked = [pool[n] for pool, most in pools for n in rng.permutation(len(pool))[:most]]
             asked.append([training_text(example, rng) for example in picked])
-        return self.packer.pack(self.pictures.pixels[chosen], self.words[chosen], asked).to(self.device)
+        return self.packer.pack(self.pictures.take(chosen), self.words[chosen], asked).to(self.device)
 
     def loss(self, batch: PackedBatch, share: float = 0.0) -> Losses:
         """Answers, and beside them: words of the cells, where mentions point, where the answer is."""
@@ -308,13 +319,6 @@ def _alike_loss(scores_MM: Tensor, colours_M: Tensor, things_M: Tensor) -> Tenso
     return 0.5 * (F.softplus(-scores_MM[alike]).mean() + F.softplus(scores_MM[unlike]).mean())
 
 
-def _graphs(pictures: Pictures, config: RunConfig) -> dict[str, ImageGraph]:
-    folder = pictures.source.folders.get("gqa-ru")
-    if folder is None:
-        return {}
-    return {graph.image_id: graph for graph in read_scene_graphs(folder, config.data.train_split)}
-
-
 def _tokenizer(config: RunConfig, pictures: Pictures) -> Tokenizer:
     """Trained on questions, answers, options and the words of the scene graphs."""
     examples = pictures.examples
@@ -326,7 +330,7 @@ def _tokenizer(config: RunConfig, pictures: Pictures) -> Tokenizer:
             texts += [f" {option}" for option in example.options]
         else:
             texts += [example.question, f" {example.question[:1].lower()}{example.question[1:]}", f" {example.answer}"]
-    for graph in list(_graphs(pictures, config).values())[:2000]:
+    for graph in list(pictures.graphs().values())[:2000]:
         texts += [f" {word}" for region in graph.regions for word in region.words]
         texts += [f" {graph.place}"] if graph.place else []
     return train_tokenizer(texts, config.model.vocab_size, INSTRUCTIONS)

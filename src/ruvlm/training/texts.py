@@ -15,6 +15,7 @@ from ruvlm.schema import LETTERS, Example
 LETTER_WEIGHT = 3.0
 OPEN_CHOICE_WEIGHT = 2.0
 OPEN_SHARE = 0.4
+CONVERSATION = "conversation"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def training_text(example: Example, rng: np.random.Generator, plain_share: float
     question = example.question
     if rng.random() < plain_share:
         question = question[:1].lower() + question[1:].rstrip("?")
+    if example.detailed == CONVERSATION:  # said as it is, not in one word
+        return Asked(question, example.answer, example)
     if not example.options:
         return Asked(question_text(PROTOCOLS["gqa-ru/lmms"], question), example.answer, example)
     if rng.random() < OPEN_SHARE:
