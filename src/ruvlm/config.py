@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -159,7 +159,11 @@ def _sentence(error: ValidationError, where: str) -> str:
 def _keys(section: str) -> list[str]:
     model: type[BaseModel] = RunConfig
     for part in filter(None, section.split(".")):
+        if part.isdigit():  # one of a list's
+            continue
         annotation = model.model_fields[part].annotation
+        if get_origin(annotation) is tuple:
+            annotation = get_args(annotation)[0]
         assert isinstance(annotation, type)
         assert issubclass(annotation, BaseModel)
         model = annotation
