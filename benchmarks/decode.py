@@ -1,7 +1,7 @@
 """Pictures a second: plain Pillow, `datasets` + transformers' processor, our first pass, and our cached pixels.
 
 python benchmarks/decode.py [--quick]: 640×480 JPEGs to 224×224, side by side, medians of alternating rounds. `datasets` is no
-dependency of ours: it is measured if benchmarks/eval_speed.py has made `.venv-lmms`, which brings it.
+dependency of ours: it is installed into `.bench-datasets` for this measurement, and left out with --quick if it is not there.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from ruvlm.world.tables import IMAGES
 
 SIDE = 224
 ROOT = Path(__file__).parents[1]
-OTHERS = ROOT / ".venv-lmms" / "bin" / "python"
+OTHERS = ROOT / ".bench-datasets"
 DATASETS = """
 import sys, time
 from datasets import load_dataset
@@ -100,11 +101,22 @@ def main() -> None:
             "first_pass": lambda: rate(lambda: first_pass(path)),
             "cached": lambda: rate(lambda: epochs(store)),
         }
-        if OTHERS.is_file():
+        if not OTHERS.is_dir() and not arguments.quick:
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(OTHERS), "datasets>=4,<5"]
+            subprocess.run(pip, check=True)
+        if OTHERS.is_dir():
             code = DATASETS.format(side=SIDE, file=str(path), cache=str(Path(name) / "hf"))
-            ways["datasets"] = lambda: float(subprocess.run([OTHERS, "-c", code], check=True, capture_output=True, text=True, env={"HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin", "HOME": name}).stdout)  # fmt: skip
+            place = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": name, "PYTHONPATH": str(OTHERS)}
+
+            def others() -> float:
+                done = subprocess.run(
+                    [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=place
+                )
+                return float(done.stdout)
+
+            ways["datasets"] = others
         else:
-            print("datasets: нет .venv-lmms (его делает benchmarks/eval_speed.py), пропускаю", file=sys.stderr)
+            print("datasets: нет .bench-datasets, пропускаю (без --quick поставит сам)", file=sys.stderr)
         measured: dict[str, list[float]] = {key: [] for key in ways}
         for _ in range(rounds):
             for key, work in ways.items():

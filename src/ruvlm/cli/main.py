@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from ruvlm.cli import ask, compare, data, evaluate, rules, train
+from ruvlm.cli import ask, compare, data, evaluate, model, rules, train
 from ruvlm.cli.console import say
 from ruvlm.errors import RuvlmError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data.app, name="data")
+app.add_typer(model.app, name="model")
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("score")(evaluate.score)

@@ -1,0 +1,50 @@
+"""ruvlm model …: build models out of pretrained parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ruvlm.cli.console import say, show_json
+
+HELP = "Модели: собрать из готовых частей."
+app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def group() -> None:
+    """Модели: собрать из готовых частей."""
+
+
+@app.command("compose")
+def compose(
+    vision: Annotated[str, typer.Option(help="зрительная модель: CLIP, SigLIP или SigLIP 2, имя на хабе или папка")],
+    llm: Annotated[str, typer.Option(help="языковая модель: Llama, Qwen, Gemma, Mistral…, имя на хабе или папка")],
+    out: Annotated[Path, typer.Option(help="куда записать")],
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16")] = "float32",
+    seed: Annotated[int, typer.Option(help="зерно проектора")] = 0,
+    json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
+) -> None:
+    """Собрать LLaVA из зрительной и языковой модели: обычная папка transformers, vLLM и lmms-eval её читают.
+
+    Проектор – случайный: его учит первая ступень. Перед записью проверяется, что на слова модель отвечает как прежде.
+
+    Пример: ruvlm model compose --vision google/siglip-base-patch16-224 --llm Qwen/Qwen2.5-0.5B-Instruct --out models/llava
+    """
+    from ruvlm.errors import ConfigError
+    from ruvlm.models.compose import DTYPES
+    from ruvlm.models.compose import compose as build
+    from ruvlm.runtime import quiet_transformers
+
+    if dtype not in DTYPES:
+        raise ConfigError(f"--dtype «{dtype}»: есть {', '.join(DTYPES)}.")
+    quiet_transformers()
+    built = build(vision, llm, out, DTYPES[dtype], seed)
+    if json_:
+        show_json({"out": str(out), "vision": built.vision, "projector": built.projector, "language": built.language,
+                   "image_tokens": built.image_tokens})  # fmt: skip
+        return
+    millions = " + ".join(f"{count / 1e6:.1f}" for count in (built.vision, built.projector, built.language))
+    say(f"Готово: {out}: {millions} млн параметров (зрение, проектор, язык), токенов картинки: {built.image_tokens}.")
