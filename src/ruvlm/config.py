@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ruvlm.errors import ConfigError
+from ruvlm.errors import ConfigError, because
 
 
 class Section(BaseModel):
@@ -115,7 +115,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: это не TOML ({error}): исправьте строку.") from error
     except OSError as error:
-        raise ConfigError(f"{path} не удалось прочитать ({error.strerror}).") from error
+        raise ConfigError(f"{path} не удалось прочитать ({because(error)}).") from error
     for override in overrides or []:
         _apply(values, override)
     return validated(values, str(path))

@@ -2,6 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+
+_REASONS = {
+    errno.ENOENT: "нет такого файла или папки",
+    errno.EACCES: "нет прав",
+    errno.EPERM: "не разрешено",
+    errno.EROFS: "диск только для чтения",
+    errno.ENOSPC: "на диске нет места",
+    errno.EDQUOT: "кончилась квота",
+    errno.ENOTDIR: "на пути файл, а не папка",
+    errno.EISDIR: "это папка, а не файл",
+    errno.EEXIST: "уже есть",
+    errno.ENAMETOOLONG: "слишком длинное имя",
+    errno.EIO: "ошибка диска",
+}
+
+
+def because(error: OSError) -> str:
+    """Why the system refused, in Russian where it is a usual reason."""
+    return _REASONS.get(error.errno or 0, error.strerror or str(error))
+
 
 class RuvlmError(Exception):
     """Any error whose text is meant for the user. The CLI prints it without a traceback and exits with 2."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,7 @@ import typer
 
 from ruvlm.cli import ask, compare, data, evaluate, model, rules, train
 from ruvlm.cli.console import say
-from ruvlm.errors import RuvlmError
+from ruvlm.errors import RuvlmError, because
 
 app = typer.Typer(
     name="ruvlm",
@@ -60,8 +61,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        say(f"Ошибка: на диске нет места ({error.filename or error.strerror}): освободите его.")
+        say(f"Ошибка: на диске нет места ({error.filename or because(error)}): освободите его.")
         return 2
+
+
+def _in_russian(text: str) -> str:
+    """What typer says of a value, in our words; what we have no words for as it is."""
+    for pattern, words in (
+        (r"greater than or equal to ([\d.]+)", "нужно не меньше {}"),
+        (r"less than or equal to ([\d.]+)", "нужно не больше {}"),
+        (r"([\d.]+)<=x<=([\d.]+)", "нужно от {} до {}"),
+        (r"x>=([\d.]+)", "нужно не меньше {}"),
+        (r"valid integer", "нужно целое число"),
+        (r"valid (?:number|float|decimal)", "нужно число"),
+        (r"'?([^' ]*)'? is not a valid (?:int|integer|float|number)", "«{}» – не число"),
+    ):
+        found = re.search(pattern, text)
+        if found:
+            return words.format(*found.groups())
+    return text.rstrip(".")
 
 
 def _usage(error: Any) -> int:
@@ -78,7 +96,9 @@ def _usage(error: Any) -> int:
     elif kind == "MissingParameter":
         said = f"не хватает аргумента {parameter.upper()}."
     elif kind == "BadParameter":
-        said = f"аргумент {parameter.upper()} не подходит ({error.message})."
+        options = getattr(error.param, "opts", None) or [parameter]
+        name = options[0] if options[0].startswith("-") else parameter.upper()
+        said = f"{name} не подходит: {_in_russian(str(error.message))}."
     elif text.startswith("No such command"):
         said = f"команды {text.removeprefix('No such command ').rstrip('.')} нет."
     elif "unexpected extra argument" in text:

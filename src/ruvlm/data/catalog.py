@@ -83,10 +83,13 @@ def open_source(name: str) -> Source:
     if not folder.is_dir():
         folder = Path(ALIASES.get(name, name))
     if not name.strip() or not folder.is_dir():
-        hint = f"нарисуйте мир командой «ruvlm data world --level mini --out {folder}»"
+        hint = ""
         if name in HUB_NAMES:
-            hint = f"скачайте набор командой «ruvlm data fetch {name}»"
-        raise DataError(f"Папки с данными {folder} нет: проверьте --data или {hint}.")
+            hint = f" или скачайте набор командой «ruvlm data fetch {name}»"
+        elif name in ALIASES or "world" in name:
+            level = "full" if "full" in name else "mini"
+            hint = f" или нарисуйте мир командой «ruvlm data world --level {level} --out {folder}»"
+        raise DataError(f"Папки с данными «{folder}» нет: проверьте путь{hint}.")
     checks: dict[Benchmark, Callable[[Path], bool]] = {"gqa-ru": _is_gqa, "mmbench-ru": _is_mmbench}
     folders: dict[Benchmark, Path] = {}
     for benchmark, check in checks.items():

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from ruvlm.errors import DataError, MissingSplitError, OutputError
+from ruvlm.errors import DataError, MissingSplitError, OutputError, because
 
 
 def split_files(folder: Path, config: str, split: str) -> list[Path]:
@@ -68,5 +68,5 @@ def write_bytes(path: Path, data: bytes) -> None:
         if name is not None:
             Path(name).unlink(missing_ok=True)
         raise OutputError(
-            f"Не удалось записать {path} ({error.strerror}): освободите место или смените папку."
+            f"Не удалось записать {path} ({because(error)}): освободите место или смените папку."
         ) from error

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from ruvlm.data.hub_sets import HubSet
 from ruvlm.data.manifest import FileRecord, Manifest, read_manifest, record_of, write_manifest
-from ruvlm.errors import DataError, OutputError
+from ruvlm.errors import DataError, OutputError, because
 
 Progress = Callable[[int, int], None]
 PART = ".part"
@@ -93,7 +93,7 @@ def fetch(plan: Plan, progress: Progress | None = None) -> Manifest:
         raise OutputError(f"В {plan.folder} уже качает другой процесс: дождитесь его.") from error
     except OSError as error:
         raise OutputError(
-            f"В {plan.folder} нельзя писать ({error.strerror or error}): освободите место или укажите другую --out."
+            f"В {plan.folder} нельзя писать ({because(error)}): освободите место или укажите другую --out."
         ) from error
 
 

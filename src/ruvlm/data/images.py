@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ruvlm.errors import DataError
+from ruvlm.errors import DataError, because
 from ruvlm.schema import ImageRef
 
 PART = 64
@@ -84,7 +84,7 @@ def read_bytes(ref: ImageRef) -> bytes:
         except FileNotFoundError as error:
             raise DataError(f"Картинка {ref.path} не найдена: проверьте путь.") from error
         except OSError as error:
-            raise DataError(f"Картинку {ref.path} не удалось прочитать ({error.strerror}): проверьте путь.") from error
+            raise DataError(f"Картинку {ref.path} не удалось прочитать ({because(error)}): проверьте путь.") from error
     _, ends = _file(ref.path)
     group = bisect_right(ends, ref.row)
     start = ends[group - 1] if group else 0

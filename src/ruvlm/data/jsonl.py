@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ruvlm.errors import DataError
+from ruvlm.errors import DataError, because
 
 Row = dict[str, Any]
 
@@ -20,7 +20,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: это не текст в UTF-8 (байт {error.start}): сохраните его в UTF-8.") from error
     except OSError as error:
-        raise DataError(f"{path} не удалось прочитать ({error.strerror}).") from error
+        raise DataError(f"{path} не удалось прочитать ({because(error)}).") from error
 
 
 def read_jsonl(path: Path) -> list[Row]:

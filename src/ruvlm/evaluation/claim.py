@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ruvlm.errors import OutputError
+from ruvlm.errors import OutputError, because
 from ruvlm.evaluation.store import RESPONSES, write_json
 
 LOCK = ".lock"
@@ -33,7 +33,7 @@ def claimed(folder: Path, identity: dict[str, str], replays: bool = False) -> It
     except Timeout as error:
         raise OutputError(f"В {folder} уже пишет другой процесс: дождитесь его или укажите другую --out.") from error
     except OSError as error:
-        raise OutputError(f"В {folder} нельзя писать ({error.strerror}): укажите другую папку.") from error
+        raise OutputError(f"В {folder} нельзя писать ({because(error)}): укажите другую папку.") from error
 
 
 def _check(folder: Path, identity: dict[str, str], replays: bool) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ruvlm.errors import DataError, OutputError
+from ruvlm.errors import DataError, OutputError, because
 from ruvlm.schema import Prompt, Response, Verdict
 
 FLUSH_SECONDS = 1.0
@@ -52,7 +52,7 @@ class ResponseStore:
             self._known = {key: response for key, _, response in _read(path)} if path.is_file() else {}
             self._handle = self.path.open("a", encoding="utf-8")
         except OSError as error:
-            raise OutputError(f"В {folder} нельзя писать ({error.strerror}): укажите другую папку.") from error
+            raise OutputError(f"В {folder} нельзя писать ({because(error)}): укажите другую папку.") from error
 
     def get(self, key: str) -> Response | None:
         """The stored response, which may be an error; None if there is none."""
@@ -69,7 +69,7 @@ class ResponseStore:
         try:
             self._handle.write(json.dumps(row, ensure_ascii=False) + "\n")
         except OSError as error:
-            raise OutputError(f"Не удалось записать {self.path} ({error.strerror}): освободите место.") from error
+            raise OutputError(f"Не удалось записать {self.path} ({because(error)}): освободите место.") from error
         self._known[key] = response
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
@@ -80,7 +80,7 @@ class ResponseStore:
             self._handle.flush()
             os.fsync(self._handle.fileno())
         except OSError as error:
-            raise OutputError(f"Не удалось записать {self.path} ({error.strerror}): освободите место.") from error
+            raise OutputError(f"Не удалось записать {self.path} ({because(error)}): освободите место.") from error
         self._flushed = time.monotonic()
 
     def close(self) -> None:
@@ -175,5 +175,5 @@ def write_text(path: Path, text: str) -> None:
         if name is not None:
             Path(name).unlink(missing_ok=True)
         raise OutputError(
-            f"Не удалось записать {path} ({error.strerror}): освободите место или смените папку."
+            f"Не удалось записать {path} ({because(error)}): освободите место или смените папку."
         ) from error

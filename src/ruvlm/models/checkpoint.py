@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ruvlm.errors import ModelError, OutputError
+from ruvlm.errors import ModelError, OutputError, because
 from ruvlm.runtime import quiet_transformers
 
 
@@ -90,7 +90,7 @@ def save_folder(target: Path, write: Any) -> None:
     except OSError as error:
         if name is not None:
             shutil.rmtree(name, ignore_errors=True)
-        raise OutputError(f"Не удалось сохранить {target} ({error.strerror or error}): освободите место.") from error
+        raise OutputError(f"Не удалось сохранить {target} ({because(error)}): освободите место.") from error
     except BaseException:
         if name is not None:
             shutil.rmtree(name, ignore_errors=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ruvlm.errors import ModelError, OutputError
+from ruvlm.errors import ModelError, OutputError, because
 
 IMAGE = "<image>"
 VOCABULARY_MULTIPLE = 64
@@ -206,7 +206,7 @@ def _save(out: Path, model: Any, processor: Any) -> None:
             raise
     except OSError as error:
         raise OutputError(
-            f"В {out} нельзя писать ({error.strerror}): освободите место или укажите другую --out."
+            f"В {out} нельзя писать ({because(error)}): освободите место или укажите другую --out."
         ) from error
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ruvlm.data.images import decode, read_bytes
 from ruvlm.data.manifest import FileRecord, Manifest, record_of, write_manifest
-from ruvlm.errors import DataError, OutputError
+from ruvlm.errors import DataError, OutputError, because
 from ruvlm.photos.asker import PhotoAsker
 from ruvlm.photos.choices import CHOICE_ENTRIES
 from ruvlm.photos.notes import Skipped
@@ -65,7 +65,7 @@ def export(
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     except OSError as error:
-        raise OutputError(f"В {out.parent} нельзя писать ({error.strerror}): укажите другую --out.") from error
+        raise OutputError(f"В {out.parent} нельзя писать ({because(error)}): укажите другую --out.") from error
     try:
         made = _written(scenes, entries, partial, name, split, questions, choices, seed, left, progress)
         if not made.questions:

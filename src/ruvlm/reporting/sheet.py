@@ -50,7 +50,9 @@ def png(image: Image.Image) -> bytes:
 def _cell(card: Card) -> Image.Image:
     try:
         picture = load_image(card.first.image)
-        picture.thumbnail((CELL, CELL))
+        scale = CELL / max(picture.size)
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
     except DataError:
         picture = Image.new("RGB", (CELL, CELL // 2), (235, 220, 220))
         ImageDraw.Draw(picture).text((10, 10), "картинка не читается", INK, font(13))

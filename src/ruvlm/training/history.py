@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ruvlm.errors import OutputError
+from ruvlm.errors import OutputError, because
 
 
 class History:
@@ -32,7 +32,7 @@ class History:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise OutputError(f"Не удалось записать {self.path} ({error.strerror}).") from error
+            raise OutputError(f"Не удалось записать {self.path} ({because(error)}).") from error
 
     def add(self, **record: Any) -> None:
         """Append one record; numbers are kept to six significant digits."""
@@ -42,7 +42,7 @@ class History:
             with self.path.open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps(kept, ensure_ascii=False) + "\n")
         except OSError as error:
-            raise OutputError(f"Не удалось записать {self.path} ({error.strerror}): освободите место.") from error
+            raise OutputError(f"Не удалось записать {self.path} ({because(error)}): освободите место.") from error
 
 
 def plot_history(records: Sequence[dict[str, Any]], baselines: dict[str, float], title: str, path: Path) -> None:
@@ -84,6 +84,6 @@ def plot_history(records: Sequence[dict[str, Any]], baselines: dict[str, float],
     try:
         figure.savefig(path, dpi=110)
     except OSError as error:
-        raise OutputError(f"Не удалось записать {path} ({error.strerror}).") from error
+        raise OutputError(f"Не удалось записать {path} ({because(error)}).") from error
     finally:
         plt.close(figure)

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from ruvlm.config import RunConfig
-from ruvlm.errors import ConfigError, ModelError, OutputError, RuvlmError
+from ruvlm.errors import ConfigError, ModelError, OutputError, RuvlmError, because
 from ruvlm.evaluation.store import write_json, write_text
 from ruvlm.models.checkpoint import save_folder
 from ruvlm.registry import MODELS, lookup
@@ -266,7 +266,7 @@ def _claim(config: RunConfig, resume: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"Папку {folder} не создать ({error.strerror}).") from error
+        raise OutputError(f"Папку {folder} не создать ({because(error)}).") from error
 
 
 def _describe(config: RunConfig, task: Task, validator: Validator) -> None:
