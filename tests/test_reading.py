@@ -391,6 +391,7 @@ limit = 5
     loaded = load_config(config, [s for s in sets if s != "--set"])
     parts = parts_of(loaded.data, False)
     assert [part.weight for part in parts] == [0.5, 3, 1]
+    assert load_config(loaded.folder / "run.toml") == loaded
     assert sum(len(d.examples) for d in parts[0].datasets) <= 800
 
 

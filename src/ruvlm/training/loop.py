@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -286,16 +287,21 @@ def _describe(config: RunConfig, task: Task, validator: Validator) -> None:
 
 def to_toml(config: RunConfig) -> str:
     """Settings as TOML that load_config reads back."""
-    import json
-
     values = config.model_dump(exclude_none=True)
-    lines = [
-        f"{key} = {json.dumps(value, ensure_ascii=False)}"
-        for key, value in values.items()
-        if not isinstance(value, dict)
-    ]
+    lines = _fields(values)
     for section, fields in values.items():
         if isinstance(fields, dict):
-            lines += ["", f"[{section}]"]
-            lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()]
+            lines += ["", f"[{section}]", *_fields(fields)]
+            for name, several in fields.items():
+                if _tables(several):
+                    lines += [line for one in several for line in ("", f"[[{section}.{name}]]", *_fields(one))]
     return "\n".join(lines) + "\n"
+
+
+def _fields(values: dict[str, Any]) -> list[str]:
+    plain = {key: value for key, value in values.items() if not isinstance(value, dict) and not _tables(value)}
+    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
+
+
+def _tables(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], dict)
