@@ -90,6 +90,26 @@ class TrainSettings(Section):
     seed: int = 0
 
 
+class VlmSettings(Section):
+    """For model.name = "vlm": which pretrained model, which of its parts learn, and how fast.
+
+    `lora_rank` above 0 trains an adapter of the language model instead of its weights. `row_tokens` bounds a row: questions
+    that do not fit wait for another step.
+    """
+
+    path: str = ""
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "4bit"] = "auto"
+    parts: tuple[Literal["vision", "projector", "language"], ...] = ("projector",)
+    lora_rank: int = Field(0, ge=0, le=1024)
+    lora_alpha: float = Field(32.0, gt=0)
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    vision_lr: float = Field(2e-6, gt=0)
+    projector_lr: float = Field(1e-3, gt=0)
+    language_lr: float = Field(2e-4, gt=0)
+    checkpointing: bool = False
+    row_tokens: int = Field(2048, ge=64)
+
+
 class RunConfig(Section):
     """A complete run."""
 
@@ -97,6 +117,7 @@ class RunConfig(Section):
     results: str = "results"
     device: str = "auto"
     model: ModelSettings = ModelSettings()
+    vlm: VlmSettings = VlmSettings()
     data: DataSettings = DataSettings()
     train: TrainSettings = TrainSettings()
 

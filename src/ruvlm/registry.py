@@ -13,6 +13,7 @@ MODELS: MappingProxyType[str, str] = MappingProxyType(
     {
         "nano": "ruvlm.training.nano_task:NanoTask",
         "cnn_lstm": "ruvlm.training.cnn_lstm_task:CnnLstmTask",
+        "vlm": "ruvlm.training.vlm_task:VlmTask",
     }
 )
 # a checkpoint's model_type -> the backend that answers with it

@@ -33,7 +33,7 @@ def load_hf(spec: str, access: Access) -> Loaded:
     quiet_transformers()
     name, _, adapter = (spec, "", "") if Path(spec).is_dir() else spec.partition("+")
     device = pick_device(access.device)
-    model = _weights(name, access, device)
+    model = plain_weights(name, access, device)
     base = Path(name)
     commit = getattr(model.config, "_commit_hash", None)
     mark = weights_fingerprint(base) if base.is_dir() else f"{name}@{commit}"
@@ -53,7 +53,7 @@ def _format(model: Any, access: Access) -> str:
     return "4bit" if access.dtype == "4bit" else str(model.dtype).removeprefix("torch.")
 
 
-def _weights(name: str, access: Access, device: torch.device) -> Any:
+def plain_weights(name: str, access: Access, device: torch.device) -> Any:
     from transformers import AutoModelForImageTextToText
 
     settings: dict[str, Any] = {"trust_remote_code": access.trust_remote_code, "dtype": _dtype(access.dtype, device)}
@@ -114,19 +114,27 @@ def _four_bits(device: torch.device) -> dict[str, Any]:
     return {"quantization_config": config, "device_map": {"": device}}
 
 
-def _adapted(model: Any, adapter: str) -> Any:
-    """The model with a LoRA adapter, merged where the weights allow it. Raises ModelError."""
+def adapted(model: Any, adapter: str) -> Any:
+    """The model under a LoRA adapter, whose weights must all be there and known. Raises ModelError."""
+    import warnings
+
     from peft import PeftModel
 
     try:
-        wrapped = PeftModel.from_pretrained(model, adapter)
-        quantized = getattr(model, "is_quantized", False)
-        return wrapped.base_model.model if quantized else wrapped.merge_and_unload()
-    except FAILURES as error:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*(missing|unexpected).*keys.*")
+            return PeftModel.from_pretrained(model, adapter)
+    except (*FAILURES, UserWarning) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ModelError(
             f"Адаптер {adapter} не подошёл к модели ({first}): проверьте путь и базовую модель."
         ) from error
+
+
+def _adapted(model: Any, adapter: str) -> Any:
+    """The model with a LoRA adapter, merged where the weights allow it. Raises ModelError."""
+    wrapped = adapted(model, adapter)
+    return wrapped.base_model.model if getattr(model, "is_quantized", False) else wrapped.merge_and_unload()
 
 
 def load_processor(name: str, model_type: str, trust_remote_code: bool = False) -> Any:

@@ -88,7 +88,7 @@ def evaluate(
         _show(done, json_)
     failed = sum(evaluation.failed for evaluation in done)
     if failed:
-        say(f"Вопросов без ответа: {failed}. В балле они стоят неверными и сосчитаны отдельно: {done[0].advice}.")
+        say(f"Запросов без ответа: {failed}. В балле они стоят неверными и сосчитаны отдельно: {done[0].advice}.")
         raise typer.Exit(1)
 
 

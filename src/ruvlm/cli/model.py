@@ -9,13 +9,13 @@ import typer
 
 from ruvlm.cli.console import say, show_json
 
-HELP = "Модели: собрать из готовых частей."
+HELP = "Модели: собрать из готовых частей, влить адаптер."
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def group() -> None:
-    """Модели: собрать из готовых частей."""
+    """Модели: собрать из готовых частей, влить адаптер."""
 
 
 @app.command("compose")
@@ -48,3 +48,21 @@ def compose(
         return
     millions = " + ".join(f"{count / 1e6:.1f}" for count in (built.vision, built.projector, built.language))
     say(f"Готово: {out}: {millions} млн параметров (зрение, проектор, язык), токенов картинки: {built.image_tokens}.")
+
+
+@app.command("merge")
+def merge(
+    model: Annotated[str, typer.Argument(help="МОДЕЛЬ+АДАПТЕР: имя или папка модели и папка LoRA")],
+    out: Annotated[Path, typer.Option(help="куда записать")],
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16")] = "float32",
+) -> None:
+    """Влить адаптер LoRA в веса модели. Если логиты после слияния не те, что под адаптером, веса не записываются.
+
+    Пример: ruvlm model merge models/llava+results/llava_stage2/final_model --out models/llava-ru
+    """
+    from ruvlm.backends.merge import merge_adapter
+    from ruvlm.runtime import quiet_transformers
+
+    quiet_transformers()
+    merge_adapter(model, out, dtype)
+    say(f"Готово: {out}: адаптер влит, логиты совпали.")

@@ -1,0 +1,111 @@
+"""The parts of a pretrained VLM of any family: which learn, which stay, and LoRA on the language model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ruvlm.errors import ModelError
+
+PARTS = ("vision", "projector", "language")
+# as transformers names them, in LLaVA, Idefics3 and SmolVLM, Qwen-VL
+_NAMES = {
+    "projector": ("multi_modal_projector", "connector", "visual.merger", "projector"),
+    "vision": ("vision_tower", "vision_model", "visual"),
+    "language": ("language_model", "text_model"),
+}
+
+
+@dataclass(frozen=True)
+class Lora:
+    """A low-rank adapter (Hu et al., 2021): rank 0 is none."""
+
+    rank: int = 0
+    alpha: float = 32.0
+    dropout: float = 0.0
+
+
+def part_of(name: str) -> str:
+    """The part a parameter belongs to, by its name; heads and embeddings are the language model's."""
+    words = f".{name}."
+    for part in ("projector", "vision", "language"):
+        if any(f".{known}." in words for known in _NAMES[part]):
+            return part
+    return "language"
+
+
+def prepared(model: nn.Module, parts: Sequence[str], lora: Lora) -> nn.Module:
+    """Let only `parts` learn; with a rank, of the language model its adapter. Returns the model to train.
+
+    Raises ModelError if a part is not there.
+    """
+    there = {part_of(name) for name, _ in model.named_parameters()}
+    for part in parts:
+        if part not in there:
+            raise ModelError(f"У модели нет части «{part}»: есть {', '.join(sorted(there))}.")
+    if lora.rank:
+        model = _adapted(model, parts, lora)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.requires_grad_(True)
+        elif "original_module" in name:
+            parameter.requires_grad_(False)
+        else:
+            whole = part_of(name) in parts and not (lora.rank and part_of(name) == "language")
+            parameter.requires_grad_(whole)
+    return model
+
+
+def _adapted(model: nn.Module, parts: Sequence[str], lora: Lora) -> nn.Module:
+    """The model under peft: adapters in the language model, whole copies of the other parts that learn."""
+    from peft import LoraConfig, get_peft_model
+
+    targets = [
+        name for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and part_of(name) == "language" and "lm_head" not in name
+    ]  # fmt: skip
+    whole = sorted({_root(model, part) for part in parts if part != "language"})
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets,
+        modules_to_save=whole or None,
+    )
+    return get_peft_model(model, config)
+
+
+def _root(model: nn.Module, part: str) -> str:
+    """The last word of the name of the module that is a part."""
+    for known in _NAMES[part]:
+        if any(name.endswith(f".{known}") or name == known for name, _ in model.named_modules()):
+            return known.rsplit(".", 1)[-1]
+    raise ModelError(f"У модели нет части «{part}».")
+
+
+def shares(model: nn.Module) -> tuple[int, int]:
+    """All parameters, and those that learn."""
+    counts = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    return sum(n for n, _ in counts), sum(n for n, learns in counts if learns)
+
+
+def merged(model: Any, sample: dict[str, torch.Tensor], close: float = 1e-3) -> Any:
+    """A peft model with its adapter added into the weights.
+
+    Raises ModelError if the merged model does not give the adapted one's logits on `sample`, or gives NaN.
+    """
+    model.eval()
+    with torch.inference_mode():
+        expected = model(**sample).logits.float().clone()
+        plain = model.merge_and_unload()
+        found = plain(**sample).logits.float()
+    gap = float((found - expected).abs().max())
+    if not gap <= close * max(1.0, float(expected.abs().max())):
+        raise ModelError(
+            f"После слияния логиты разошлись с моделью под адаптером на {gap:.3g}: слитые веса не записаны."
+        )
+    return plain

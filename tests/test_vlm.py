@@ -1,0 +1,206 @@
+"""Fine-tuning a pretrained VLM: what is learnt and what is not, packing, LoRA, merging, kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ruvlm.backends.base import Access
+from ruvlm.backends.hf_load import load_hf
+from ruvlm.config import RunConfig, load_config
+from ruvlm.data.images import load_image
+from ruvlm.errors import ModelError
+from ruvlm.models.vlm_parts import Lora, merged, part_of, prepared, shares
+from ruvlm.training.loop import train
+from ruvlm.training.vlm_task import VlmTask
+from tests.conftest import ROOT, Ran
+
+Run = Callable[..., Ran]
+
+
+def settings(models: dict[str, Path], world: Path, results: Path, *more: str) -> RunConfig:
+    return load_config(ROOT / "configs" / "llava_stage1.toml", overrides(models, world, results, *more))
+
+
+def overrides(models: dict[str, Path], world: Path, results: Path, *more: str) -> list[str]:
+    return [
+        f'vlm.path="{models["llava"]}"', f'results="{results}"', f'data.path="{world}"', 'name="v"', 'device="cpu"',
+        "train.max_steps=6", "train.images_per_step=3", "train.questions_per_image=5", "train.validations=0",
+        "train.warmup_steps=1", "data.limit_images=12", *more,
+    ]  # fmt: skip
+
+
+def task(config: RunConfig) -> VlmTask:
+    return VlmTask.build(config, torch.device("cpu"), lambda _: None)
+
+
+def test_only_answers_are_learnt(models: dict[str, Path], world: Path, tmp_path: Path) -> None:
+    """The tokens that count, decoded, are the answers and nothing of the questions or the picture."""
+    built = task(settings(models, world, tmp_path))
+    batch = built.batch(0)
+    tokenizer = built.reader.processor.tokenizer
+    said = tokenizer.decode(batch.targets_N.tolist()).split("</s>")
+    assert said[-1] == ""
+    gold = {e.answer for e in built.train_examples} | set("ABCD")
+    gold |= {option for e in built.train_examples for option in e.options}
+    assert len(said) - 1 == batch.questions == 15
+    assert {text.strip() for text in said[:-1]} <= gold
+    image = built.model.config.image_token_index
+    assert image not in batch.targets_N.tolist()
+    assert (batch.ids_BT == image).sum().item() == 3 * 4, "one copy of each picture"
+
+
+def test_a_packed_question_is_answered_as_if_it_were_alone(
+    models: dict[str, Path], world: Path, tmp_path: Path
+) -> None:
+    built = task(settings(models, world, tmp_path))
+    built.model.eval()
+    (_, ref), examples = next((key, group) for key, group in built.groups if len(group) >= 6)
+    pairs = [(f"{e.question}\nОтветь одним словом.", e.answer) for e in examples[:6]]
+    with torch.inference_mode():
+        together = built.logits(built._packed([(ref, pairs)]))
+        alone = []
+        for prompt, answer in pairs:
+            inputs = built.reader.batch([load_image(ref)], [prompt])
+            ids = [*built.reader.option(answer, prompt), built.eos]
+            inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([ids[:-1]])], 1)
+            inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+            alone.append(built.model(**inputs).logits[0, -len(ids) :])
+    assert torch.allclose(together, torch.cat(alone), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("parts", "lora", "learns"),
+    [
+        (("projector",), 0, {"projector"}),
+        (("vision",), 0, {"vision"}),
+        (("projector", "language"), 0, {"projector", "language"}),
+        (("projector",), 4, {"projector", "language"}),
+    ],
+)
+def test_only_what_is_to_learn_changes(
+    models: dict[str, Path], world: Path, tmp_path: Path, parts: tuple[str, ...], lora: int, learns: set[str]
+) -> None:
+    more = (f"vlm.parts={json.dumps(parts)}", f"vlm.lora_rank={lora}", "vlm.vision_lr=1e-3")
+    built = task(settings(models, world, tmp_path, *more))
+    before = {name: p.detach().clone() for name, p in built.model.named_parameters()}
+    (stage,) = built.stages()
+    for step in range(2):  # an adapter's second half starts at zero: the first learns from the second step on
+        stage.loss(stage.batch(step, 0, 1), 0.0).total.backward()
+        stage.optimizers[0].step()
+        built.model.zero_grad()
+    changed = {name for name, p in built.model.named_parameters() if not torch.equal(before[name], p)}
+    assert {part_of(name) for name in changed} == learns
+    if lora:
+        assert all("lora_" in name for name in changed if part_of(name) == "language")
+        whole, learning = shares(built.model)
+        assert learning < 0.5 * whole
+    rates = {group["lr"] for group in stage.optimizers[0].param_groups}
+    assert len(rates) == len(learns)
+
+
+def test_a_part_that_is_not_there_is_refused(models: dict[str, Path]) -> None:
+    model = load_hf(str(models["llava"]), Access()).model.model.language_model
+    with pytest.raises(ModelError, match="нет части «vision»"):
+        prepared(model, ("vision",), Lora())
+
+
+def test_an_adapter_is_saved_loaded_and_merged(
+    models: dict[str, Path], world: Path, tmp_path: Path, ruvlm: Run
+) -> None:
+    config = settings(models, world, tmp_path, "vlm.lora_rank=4", "train.max_steps=20", "vlm.language_lr=0.02")
+    done = train(config, False, lambda _: None, lambda _: None)
+    adapter = done.folder / "final_model"
+    assert (adapter / "adapter_config.json").is_file()
+    assert not (adapter / "model.safetensors").exists(), "an adapter, not a copy of the model"
+    plain, adapted = (load_hf(spec, Access()) for spec in (str(models["llava"]), f"{models['llava']}+{adapter}"))
+    built = task(settings(models, world, tmp_path / "x"))
+    inputs = built.reader.batch([load_image(built.groups[0][0][1])], ["Кто в рубашке?"])
+    with torch.inference_mode():
+        gap = (plain.model(**inputs).logits - adapted.model(**inputs).logits).abs().max()
+    assert gap > 0.05, "the adapter changes the answers"
+    out = tmp_path / "merged"
+    merging = ruvlm("model", "merge", f"{models['llava']}+{adapter}", "--out", out)
+    assert merging.code == 0, merging.err
+    whole = load_hf(str(out), Access())
+    with torch.inference_mode():
+        assert torch.allclose(whole.model(**inputs).logits, adapted.model(**inputs).logits, atol=1e-4)
+    evaluated = ruvlm("eval", f"hf:{models['llava']}+{adapter}", "--data", world, "--limit", 6, "--no-controls",
+                      "--protocol", "gqa-ru/lmms", "--out", tmp_path / "e", "--json")  # fmt: skip
+    assert evaluated.code == 0, evaluated.err
+
+
+def test_a_merge_that_changes_answers_is_refused(models: dict[str, Path]) -> None:
+    model: Any = prepared(load_hf(str(models["llava"]), Access()).model, (), Lora(4))
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_()
+    real = model.merge_and_unload
+
+    def spoilt() -> Any:
+        plain = real()
+        plain.lm_head.weight.data[0] = float("nan")
+        return plain
+
+    model.merge_and_unload = spoilt
+    with pytest.raises(ModelError, match="не записаны"):
+        merged(model, {"input_ids": torch.tensor([[1, 5, 6]])})
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_change_nothing(models: dict[str, Path], world: Path, tmp_path: Path) -> None:
+    """SIGKILL at random moments, resumed each time: weights and optimiser state as of an undisturbed run, bit for bit."""
+    more = ("train.max_steps=40", "vlm.lora_rank=4", "vlm.lora_dropout=0.1", "train.checkpoint_minutes=0.002")
+
+    def command(name: str, *flags: str) -> list[str]:
+        sets = [part for o in overrides(models, world, tmp_path, *more, f'name="{name}"') for part in ("--set", o)]
+        return [sys.executable, "-m", "ruvlm", "train", str(ROOT / "configs" / "llava_stage1.toml"), *sets, *flags]
+
+    subprocess.run(command("whole"), check=True, capture_output=True)
+    rng, kills, resumed = random.Random(0), 0, []
+    while not (tmp_path / "cut" / "final_model").is_dir():
+        process = subprocess.Popen(command("cut", *resumed), stderr=subprocess.PIPE, text=True)
+        checkpoint = tmp_path / "cut" / "checkpoints" / "last"
+        while process.poll() is None and not checkpoint.is_dir():
+            time.sleep(0.02)
+        if kills < 4:
+            time.sleep(rng.uniform(0.0, 6.0 if resumed else 0.6))
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        _, said = process.communicate(timeout=120)
+        assert process.returncode in (0, -signal.SIGKILL), said
+        resumed = ["--resume"]
+    for file in ("final_model/adapter_model.safetensors", "checkpoints/last/state.safetensors"):
+        a, b = (load_file(tmp_path / name / file) for name in ("whole", "cut"))
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[key], b[key]) for key in a), file
+    steps = [
+        [json.loads(line)["step"] for line in (tmp_path / n / "metrics.jsonl").read_text().splitlines()]
+        for n in ("whole", "cut")
+    ]
+    assert steps[0] == steps[1]
+
+
+def test_wrong_settings_are_one_sentence(models: dict[str, Path], world: Path, tmp_path: Path, ruvlm: Run) -> None:
+    config = ROOT / "configs" / "llava_stage1.toml"
+    for override, said in (
+        ('vlm.path=""', "vlm.path пуст"),
+        ('vlm.path="нет/такой/папки"', "нет"),
+        (f'vlm.path="{models["qwen"]}"', "обучать ещё не умеем"),
+        ('vlm.parts=["eyes"]', "vlm.parts"),
+    ):
+        sets = [part for o in overrides(models, world, tmp_path / "r", override) for part in ("--set", o)]
+        done = ruvlm("train", config, *sets)
+        assert (done.code, said in done.err, "Traceback" in done.err) == (2, True, False), done.err
