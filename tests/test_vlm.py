@@ -25,7 +25,7 @@ from ruvlm.errors import ModelError
 from ruvlm.models.vlm_parts import Lora, merged, part_of, prepared, shares
 from ruvlm.training.loop import train
 from ruvlm.training.vlm_task import VlmTask
-from tests.conftest import ROOT, Ran
+from tests.conftest import ROOT, Ran, tiny
 
 Run = Callable[..., Ran]
 
@@ -204,3 +204,48 @@ def test_wrong_settings_are_one_sentence(models: dict[str, Path], world: Path, t
         sets = [part for o in overrides(models, world, tmp_path / "r", override) for part in ("--set", o)]
         done = ruvlm("train", config, *sets)
         assert (done.code, said in done.err, "Traceback" in done.err) == (2, True, False), done.err
+
+
+def ranked(count: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command under torchrun with so many gloo processes."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(count), "--master_port", str(port), "-m", "ruvlm",
+    ]  # fmt: skip
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["vlm", "nano"])
+def test_two_processes_take_the_steps_of_one(models: dict[str, Path], world: Path, tmp_path: Path, kind: str) -> None:
+    """Same global batch, same data seen: losses within 1e-5, weights within rounding."""
+    if kind == "vlm":
+        config = ROOT / "configs" / "llava_stage1.toml"
+        base = overrides(models, world, tmp_path, "train.images_per_step=4", "vlm.lora_rank=4", "train.max_steps=8")
+    else:
+        config = ROOT / "configs" / "nano_world.toml"
+        base = [*tiny("v", world, tmp_path), "train.max_steps=8", "train.validations=0", "train.parts=2"]
+
+    def sets(name: str, *more: str) -> list[str]:
+        return [part for o in [*base, f'name="{name}"', *more] for part in ("--set", o)]
+
+    one = subprocess.run(
+        [sys.executable, "-m", "ruvlm", "train", str(config), *sets("one")], capture_output=True, text=True
+    )
+    assert one.returncode == 0, one.stderr
+    two = ranked(2, "train", str(config), *sets("two", "train.parts=1"))
+    assert two.returncode == 0, two.stderr
+    losses = []
+    for name in ("one", "two"):
+        records = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        losses.append([r["loss"] for r in records if r["kind"] == "train"])
+    assert len(losses[0]) == len(losses[1]) > 0
+    assert losses[0] == pytest.approx(losses[1], abs=2e-5), "metrics keep six digits"
+    file = "adapter_model.safetensors" if kind == "vlm" else "model.safetensors"
+    a, b = (load_file(tmp_path / name / "final_model" / file) for name in ("one", "two"))
+    assert all(torch.allclose(a[key], b[key], atol=1e-4) for key in a)
+    assert two.stderr.count("Готово:") == 1, "one process speaks"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -19,9 +20,15 @@ people = Console(stderr=True, highlight=False, soft_wrap=True)
 results = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
+def speaks() -> bool:
+    """Of the processes that torchrun starts, the first speaks for all."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def say(text: str) -> None:
     """A message to the person, not part of the result."""
-    people.print(text, markup=False)
+    if speaks():
+        people.print(text, markup=False)
 
 
 def show_json(value: Any) -> None:
@@ -34,7 +41,7 @@ def counting(title: str, of_bytes: bool = False) -> Iterator[Any]:
     """A progress bar; gives a function of (done, total)."""
     count = DownloadColumn() if of_bytes else MofNCompleteColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn())
-    with Progress(*columns, console=people, transient=True, disable=not people.is_terminal) as bar:
+    with Progress(*columns, console=people, transient=True, disable=not people.is_terminal or not speaks()) as bar:
         task = bar.add_task(title, total=None)
 
         said = time.monotonic()

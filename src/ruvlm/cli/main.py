@@ -45,8 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = app(list(arguments) if arguments is not None else None, standalone_mode=False)
         return code if isinstance(code, int) else 0
     except RuvlmError as error:
-        if os.environ.get("RANK", "0") == "0":  # under torchrun every process finds the same
-            say(f"Ошибка: {error}")
+        say(f"Ошибка: {error}")
         return 2
     except typer.Exit as error:
         return int(error.exit_code)

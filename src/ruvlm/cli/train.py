@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ruvlm.cli.console import people, say
+from ruvlm.cli.console import people, say, speaks
 
 if TYPE_CHECKING:
     from ruvlm.training.loop import Tick
@@ -31,6 +31,7 @@ def train(
     settings = load_config(config, overrides)
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from ruvlm.evaluation.ranks import leave
     from ruvlm.training.loop import train as run
 
     columns = (
@@ -39,7 +40,7 @@ def train(
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=people, transient=True) as bar:
+    with Progress(*columns, console=people, transient=True, disable=not speaks()) as bar:
         task = bar.add_task("готовлюсь", total=1.0)
 
         def display(tick: Tick) -> None:
@@ -49,6 +50,7 @@ def train(
             bar.update(task, description=text, completed=min(1.0, tick.share))
 
         done = run(settings, resume, display, lambda text: say(f"  {text}"))
+    leave()
     if done.interrupted:
         say(f"Прервано на шаге {done.steps}. Продолжить: ruvlm train {config} --resume")
         raise typer.Exit(130)

@@ -11,10 +11,13 @@ from ruvlm.errors import OutputError, because
 
 
 class History:
-    """Appends records to metrics.jsonl; on resume the records after the checkpoint are dropped."""
+    """Appends records to metrics.jsonl; on resume the records after the checkpoint are dropped.
 
-    def __init__(self, folder: Path, resume_at: int | None = None) -> None:
-        self.path = folder / "metrics.jsonl"
+    With `writes` false they are only kept in memory: another process writes the file.
+    """
+
+    def __init__(self, folder: Path, resume_at: int | None = None, writes: bool = True) -> None:
+        self.path, self.writes = folder / "metrics.jsonl", writes
         self.records: list[dict[str, Any]] = []
         if resume_at is not None and self.path.is_file():
             for line in self.path.read_text(encoding="utf-8").splitlines():
@@ -24,7 +27,8 @@ class History:
                     continue  # a line torn by a kill
                 if record["step"] <= resume_at:
                     self.records.append(record)
-        self._rewrite()
+        if writes:
+            self._rewrite()
 
     def _rewrite(self) -> None:
         text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in self.records)
@@ -38,6 +42,8 @@ class History:
         """Append one record; numbers are kept to six significant digits."""
         kept = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in record.items()}
         self.records.append(kept)
+        if not self.writes:
+            return
         try:
             with self.path.open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps(kept, ensure_ascii=False) + "\n")

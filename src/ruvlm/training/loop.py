@@ -16,10 +16,12 @@ from torch import Tensor
 
 from ruvlm.config import RunConfig
 from ruvlm.errors import ConfigError, ModelError, OutputError, RuvlmError, because
+from ruvlm.evaluation.ranks import current_ranks, local_device
 from ruvlm.evaluation.store import write_json, write_text
 from ruvlm.models.checkpoint import save_folder
 from ruvlm.registry import MODELS, lookup
 from ruvlm.runtime import code_fingerprint, keep_freed_memory, machine, pick_device, quiet_transformers, seed_everything
+from ruvlm.training.distributed import Group, launched_by_accelerate_alone
 from ruvlm.training.history import History, plot_history
 from ruvlm.training.parallel import Workers, parts_of_step
 from ruvlm.training.state import Progress, read_progress, restore, save_checkpoint
@@ -60,13 +62,16 @@ class Finished:
 class Run:
     """One training run and its folder."""
 
-    def __init__(self, config: RunConfig, task: Task, validator: Validator, display: Display, resume: bool) -> None:
-        self.config, self.task, self.validator, self.display = config, task, validator, display
+    def __init__(
+        self, config: RunConfig, task: Task, validator: Validator, display: Display, resume: bool, group: Group
+    ) -> None:
+        self.config, self.task, self.validator, self.display, self.group = config, task, validator, display, group
         self.folder = config.folder
         self.stages = task.stages()
         device = pick_device(config.device)
         self.accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision(config, device))
-        self.workers = Workers(parts_of_step(config.train.parts, device, task.splits, config.train.images_per_step))
+        threads = task.splits and task.threads
+        self.workers = Workers(parts_of_step(config.train.parts, device, threads, config.train.images_per_step))
         self.parameters = [p for p in task.model.parameters() if p.requires_grad]
         self.progress = Progress()
         self.text = config.model_dump_json()
@@ -77,7 +82,7 @@ class Run:
             stage = self.stages[min(self.progress.stage, len(self.stages) - 1)]
             restore(task.model, stage.optimizers, tensors, scalars)
             self._last_saved = self.progress.seconds
-        self.history = History(self.folder, self.progress.step if resume else None)
+        self.history = History(self.folder, self.progress.step if resume else None, group.first)
 
     def train(self) -> Finished:
         """Run to the end, or to Ctrl-C, which saves and returns."""
@@ -109,7 +114,7 @@ class Run:
         while (share := self._share(stage)) < 1:
             started = time.perf_counter()
             losses, factor = self._step(stage, share)
-            self._count(losses, time.perf_counter() - started)
+            self._count(losses, self.group.agreed(time.perf_counter() - started))
             if self.progress.step % REPORT_EVERY == 0 or self.progress.step == 1:
                 self._record(stage, losses, factor)
             if stage is self.stages[-1]:
@@ -141,23 +146,34 @@ class Run:
         return losses, factor
 
     def _gradients(self, stage: Stage, share: float) -> Losses:
-        """Set every parameter's gradient to the mean over the step's parts."""
-        step, parts = self.progress.stage_step, self.workers.count
-        if parts == 1:
+        """Set every parameter's gradient to the mean over the step's parts, those of other processes too."""
+        losses = self._own_gradients(stage, share)
+        total = self.group.average(self.parameters, losses.weight)
+        parts = {name: self.group.mean(value, losses.weight, total) for name, value in losses.parts.items()}
+        return Losses(self.group.mean(losses.total, losses.weight, total), parts, self.group.total(losses.answers))
+
+    def _own_gradients(self, stage: Stage, share: float) -> Losses:
+        step, ranks = self.progress.stage_step, self.group.ranks
+        parts = self.workers.count * ranks.size
+        # dropout draws the same in a run that was killed and in one that was not
+        torch.manual_seed((self.config.train.seed * 1_000_003 + self.progress.step) * 4_099 + ranks.rank)
+        if self.workers.count == 1:
             with self.accelerator.autocast():
-                losses = stage.loss(stage.batch(step, 0, 1), share)
-            self.accelerator.backward(losses.total)
+                losses = stage.loss(stage.batch(step, ranks.rank, parts), share)
+            losses.total.backward()
             return losses
+        first = ranks.rank * self.workers.count
 
         def work(part: int) -> tuple[Losses, tuple[Tensor | None, ...]]:
             with self.accelerator.autocast():
-                losses = stage.loss(stage.batch(step, part, parts), share)
-            return losses, torch.autograd.grad(losses.total / parts, self.parameters, allow_unused=True)
+                losses = stage.loss(stage.batch(step, first + part, parts), share)
+            return losses, torch.autograd.grad(losses.total, self.parameters, allow_unused=True)
 
         done = self.workers.run(work)
+        whole = sum(losses.weight for losses, _ in done)
         for number, parameter in enumerate(self.parameters):
-            found = [gradients[number] for _, gradients in done]
-            known = [gradient for gradient in found if gradient is not None]
+            found = [(gradients[number], losses.weight / whole) for losses, gradients in done]
+            known = [gradient * weight for gradient, weight in found if gradient is not None]
             parameter.grad = torch.stack(known).sum(0) if known else None
         return mean_losses([losses for losses, _ in done])
 
@@ -189,6 +205,15 @@ class Run:
             self._save_checkpoint()
 
     def _validate(self) -> None:
+        self.group.wait()
+        if not self.group.first:
+            self.progress.validations += 1
+            self.group.wait()
+            return
+        self._check()
+        self.group.wait()
+
+    def _check(self) -> None:
         check = self.validator.check(self.task)
         self.progress.validations += 1
         if check is None:
@@ -204,25 +229,37 @@ class Run:
         self._plot()
 
     def _save_checkpoint(self) -> None:
+        if not self.group.first:
+            return
         stage = self.stages[min(self.progress.stage, len(self.stages) - 1)]
         save_checkpoint(self.checkpoint, self.task.model, stage.optimizers, self.progress, self.text)
         self._last_saved = self.progress.seconds
 
     def _plot(self) -> None:
+        if not self.group.first:
+            return
         title = f"{self.config.name}: {self.validator.source}"
         plot_history(self.history.records, self.validator.baselines, title, self.folder / "training_history.png")
 
     def save(self, name: str) -> None:
         """Write a model folder into the run folder."""
+        if not self.group.first:
+            return
         backend: Any = self.task.backend()
         save_folder(self.folder / name, backend.save)
 
 
 def mean_losses(parts: list[Losses]) -> Losses:
     """The losses of a whole step from those of its parts."""
-    total = torch.stack([part.total.detach() for part in parts]).mean()
-    names = {name: torch.stack([part.parts[name] for part in parts]).mean() for name in parts[0].parts}
-    return Losses(total, names, sum(part.answers for part in parts))
+    weights = torch.tensor([part.weight for part in parts], dtype=torch.float32, device=parts[0].total.device)
+    weights = weights / weights.sum()
+
+    def mean(values: list[Tensor]) -> Tensor:
+        return (torch.stack(values).float() * weights).sum()
+
+    names = {name: mean([part.parts[name] for part in parts]) for name in parts[0].parts}
+    total = mean([part.total.detach() for part in parts])
+    return Losses(total, names, sum(part.answers for part in parts), sum(part.weight for part in parts))
 
 
 def precision(config: RunConfig, device: torch.device) -> str:
@@ -239,17 +276,29 @@ def train(config: RunConfig, resume: bool, display: Display, report: Callable[[s
     """Train what a config describes. Raises RuvlmError."""
     keep_freed_memory()
     quiet_transformers()
-    device = pick_device(config.device)
-    _claim(config, resume)
+    ranks = current_ranks()
+    device = pick_device(local_device(config.device))
+    group = Group(ranks, device)
+    if ranks.first:
+        _claim(config, resume)
+    else:
+        display, report = (lambda _: None), (lambda _: None)
+    if launched_by_accelerate_alone():
+        report(
+            "accelerate launch --cpu запустил один процесс: для нескольких – torchrun --nproc_per_node N -m ruvlm train …"
+        )
+    group.wait()
     seed_everything(config.train.seed)
     task_class = lookup(MODELS, config.model.name, "Модель")
     task: Task = task_class.build(config, device, report)
+    if ranks.size > 1 and not task.splits:
+        raise ConfigError(f"Модель {config.model.name} учится одним процессом: запустите без torchrun.")
     for note in task.notes:
         report(note)
     report("считаю точки отсчёта")
     validator = Validator.build(config, task)
-    run = Run(config, task, validator, display, resume)
-    if not resume:
+    run = Run(config, task, validator, display, resume, group)
+    if not resume and ranks.first:
         _describe(config, task, validator)
     return run.train()
 

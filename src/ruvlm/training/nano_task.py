@@ -54,6 +54,7 @@ class NanoTask(Task):
     """nano on a folder of data. Scene graphs, where there are any, align vision with words and ground mentions."""
 
     splits = True
+    threads = True
 
     def __init__(self, config: RunConfig, pictures: Pictures, tokenizer: Tokenizer, device: torch.device) -> None:
         settings = config.model

@@ -19,11 +19,12 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Losses:
-    """What a step minimises, and its parts for the record."""
+    """What a step minimises, its parts for the record, and how much it counts beside other parts of the step."""
 
     total: Tensor
     parts: dict[str, Tensor]
     answers: int
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Task(ABC):
     notes: tuple[str, ...] = ()
     # may a step's pictures be split into parts? not where batch statistics tie them together
     splits: bool = False
+    # are its operations so short that on a CPU parts are best worked on by a thread each? draws of dropout would race
+    threads: bool = False
 
     @property
     @abstractmethod

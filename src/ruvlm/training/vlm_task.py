@@ -57,6 +57,8 @@ class VlmBackend(HfBackend):
 class VlmTask(Task):
     """A Hugging Face image-text-to-text model on a folder of data or a mixture."""
 
+    splits = True
+
     def __init__(
         self, config: RunConfig, loaded: Loaded, examples: Sequence[tuple[int, Example]], weights: tuple[float, ...]
     ) -> None:
@@ -137,7 +139,7 @@ class VlmTask(Task):
         """Cross-entropy of the answers' tokens: the picture's and the question's count for nothing."""
         logits_NV = self.logits(batch)
         loss = F.cross_entropy(logits_NV.float(), batch.targets_N.to(self.device))
-        return Losses(loss, {"answers": loss.detach()}, batch.questions)
+        return Losses(loss, {"answers": loss.detach()}, batch.questions, float(len(batch.targets_N)))
 
     def logits(self, batch: VlmBatch) -> Tensor:
         """Scores of every answering token. [N, V]."""
