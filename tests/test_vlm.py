@@ -249,3 +249,29 @@ def test_two_processes_take_the_steps_of_one(models: dict[str, Path], world: Pat
     a, b = (load_file(tmp_path / name / "final_model" / file) for name in ("one", "two"))
     assert all(torch.allclose(a[key], b[key], atol=1e-4) for key in a)
     assert two.stderr.count("Готово:") == 1, "one process speaks"
+
+
+def test_pictures_of_the_check_among_the_training_ones_are_refused(
+    models: dict[str, Path], world: Path, tmp_path: Path, ruvlm: Run
+) -> None:
+    config = ROOT / "configs" / "nano_world.toml"
+    base = [*tiny("leak", world, tmp_path), 'data.val_split="train"', "train.max_steps=2", "train.validations=0"]
+    sets = [part for o in base for part in ("--set", o)]
+    done = ruvlm("train", config, *sets)
+    assert (done.code, "есть и в обучении: " in done.err, "allow_leaks" in done.err) == (2, True, True), done.err
+    done = ruvlm("train", config, *sets, "--set", 'name="allowed"', "--set", "data.allow_leaks=true")
+    assert done.code == 0, done.err
+
+
+def test_a_loss_that_is_no_number_keeps_its_batch(
+    models: dict[str, Path], world: Path, tmp_path: Path, ruvlm: Run
+) -> None:
+    sets = [
+        part
+        for o in overrides(models, world, tmp_path, "vlm.projector_lr=1e30", "train.clip=1e30")
+        for part in ("--set", o)
+    ]
+    done = ruvlm("train", ROOT / "configs" / "llava_stage1.toml", *sets)
+    assert (done.code, "не число" in done.err) == (2, True), done.err
+    (kept,) = (tmp_path / "v").glob("bad_batch_step*.safetensors")
+    assert {"ids_BT", "targets_N", "vision.pixel_values"} <= set(load_file(kept))

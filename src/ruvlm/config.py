@@ -50,7 +50,7 @@ class MixSettings(Section):
 class DataSettings(Section):
     """What to train on: a folder with gqa-ru/ and mmbench-ru/ in the hub's layout; with `mix`, several sets instead.
 
-    Validation is on `path` all the same.
+    Validation is on `path` all the same; pictures of it among the training ones are refused unless `allow_leaks`.
     """
 
     path: str = "data/world-mini"
@@ -58,6 +58,7 @@ class DataSettings(Section):
     train_split: str = "train"
     val_split: str = "val"
     limit_images: int | None = Field(None, ge=1)
+    allow_leaks: bool = False
 
 
 class TrainSettings(Section):

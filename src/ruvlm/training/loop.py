@@ -15,13 +15,14 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from ruvlm.config import RunConfig
-from ruvlm.errors import ConfigError, ModelError, OutputError, RuvlmError, because
+from ruvlm.errors import ConfigError, ModelError, OutputError, because
 from ruvlm.evaluation.ranks import current_ranks, local_device
 from ruvlm.evaluation.store import write_json, write_text
 from ruvlm.models.checkpoint import save_folder
 from ruvlm.registry import MODELS, lookup
 from ruvlm.runtime import code_fingerprint, keep_freed_memory, machine, pick_device, quiet_transformers, seed_everything
 from ruvlm.training.distributed import Group, launched_by_accelerate_alone
+from ruvlm.training.guards import refuse_leaks, stopped
 from ruvlm.training.history import History, plot_history
 from ruvlm.training.parallel import Workers, parts_of_step
 from ruvlm.training.state import Progress, read_progress, restore, save_checkpoint
@@ -77,6 +78,7 @@ class Run:
         self.text = config.model_dump_json()
         self.checkpoint = self.folder / "checkpoints" / "last"
         self._last_saved = 0.0
+        self._batch: Any = None
         if resume:
             self.progress, tensors, scalars = read_progress(self.checkpoint, self.text)
             stage = self.stages[min(self.progress.stage, len(self.stages) - 1)]
@@ -133,10 +135,7 @@ class Run:
         factor = warm * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
         losses = self._gradients(stage, share)
         if not bool(torch.isfinite(losses.total)):
-            raise RuvlmError(
-                f"Потери на шаге {self.progress.step} не число: уменьшите train.lr и train.matrix_lr; "
-                f"прошлая точка цела в {self.checkpoint}."
-            )
+            raise stopped(self._batch, self.progress.step, self.folder, self.checkpoint)
         self.accelerator.clip_grad_norm_(self.task.model.parameters(), train.clip)
         for optimizer in stage.optimizers:
             for group in optimizer.param_groups:
@@ -158,15 +157,19 @@ class Run:
         # dropout draws the same in a run that was killed and in one that was not
         torch.manual_seed((self.config.train.seed * 1_000_003 + self.progress.step) * 4_099 + ranks.rank)
         if self.workers.count == 1:
+            self._batch = stage.batch(step, ranks.rank, parts)
             with self.accelerator.autocast():
-                losses = stage.loss(stage.batch(step, ranks.rank, parts), share)
+                losses = stage.loss(self._batch, share)
             losses.total.backward()
             return losses
         first = ranks.rank * self.workers.count
 
         def work(part: int) -> tuple[Losses, tuple[Tensor | None, ...]]:
+            batch = stage.batch(step, first + part, parts)
             with self.accelerator.autocast():
-                losses = stage.loss(stage.batch(step, first + part, parts), share)
+                losses = stage.loss(batch, share)
+            if self._batch is None or not bool(torch.isfinite(losses.total)):
+                self._batch = batch
             return losses, torch.autograd.grad(losses.total, self.parameters, allow_unused=True)
 
         done = self.workers.run(work)
@@ -297,6 +300,9 @@ def train(config: RunConfig, resume: bool, display: Display, report: Callable[[s
         report(note)
     report("считаю точки отсчёта")
     validator = Validator.build(config, task)
+    if not config.data.allow_leaks and ranks.first:
+        checked = [example for dataset in validator.datasets for example in dataset.examples]
+        refuse_leaks(task.train_examples, checked, Path(config.results) / ".cache")
     run = Run(config, task, validator, display, resume, group)
     if not resume and ranks.first:
         _describe(config, task, validator)

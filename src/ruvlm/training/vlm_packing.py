@@ -19,11 +19,14 @@ from ruvlm.backends.hf_prompts import Encoded, common_prefix
 
 @dataclass(frozen=True)
 class VlmBatch:
-    """Inputs of a forward pass. `places` are indices into the flattened [B, T] tokens whose next token is `targets`."""
+    """Inputs of a forward pass. `places` are indices into the flattened [B, T] tokens whose next token is `targets`.
+
+    Without a mask every token sees all before it: the rows hold one question each.
+    """
 
     ids_BT: Tensor
     positions_BT: Tensor
-    mask_B1TT: Tensor
+    mask_B1TT: Tensor | None
     vision: dict[str, Tensor]
     places_N: Tensor
     targets_N: Tensor
@@ -45,11 +48,13 @@ def packed(encoded: Sequence[Encoded], answers: Sequence[Sequence[list[int]]], p
         segments[number, :size] = torch.tensor(row.segments)
         places += [number * length + place for place in row.places]
         targets += row.targets
+    # nothing looks back at the padding after a row, and a plain causal pass is the faster one
+    mask = None if all(row.questions == 1 for row in rows) else _mask(segments)
     vision = {key: torch.cat([e.vision[key] for e in encoded]) for key in encoded[0].vision}
     return VlmBatch(
         ids,
         positions,
-        _mask(segments),
+        mask,
         vision,
         torch.tensor(places),
         torch.tensor(targets),

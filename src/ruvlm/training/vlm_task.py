@@ -147,7 +147,7 @@ class VlmTask(Task):
         dtype = whole.dtype
         hidden_BTD = whole.model(
             input_ids=batch.ids_BT.to(self.device),
-            attention_mask=batch.mask_B1TT.to(self.device, dtype),
+            attention_mask=None if batch.mask_B1TT is None else batch.mask_B1TT.to(self.device, dtype),
             position_ids=batch.positions_BT.to(self.device),
             **{k: v.to(self.device, dtype if v.is_floating_point() else None) for k, v in batch.vision.items()},
             use_cache=False,
