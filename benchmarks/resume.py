@@ -33,7 +33,8 @@ def command(kind: str, name: str, root: Path, *flags: str) -> list[str]:
                  "train.images_per_step=3", "train.questions_per_image=5"]  # fmt: skip
     else:
         config = "nano_world"
-        base += ["train.max_steps=60", "train.images_per_step=6"]
+        # no budget of time: what a slow moment costs would end the run at another step
+        base += ["train.max_steps=60", "train.images_per_step=6", "train.max_minutes=10000"]
     sets = [part for override in base for part in ("--set", override)]
     return [sys.executable, "-m", "ruvlm", "train", str(ROOT / "configs" / f"{config}.toml"), *sets, *flags]
 
