@@ -160,7 +160,7 @@ def test_answers_agree_with_the_boxes(made: Path, shared: Path) -> None:
         if example.detailed == "exist":
             assert bool(mine) == (example.answer == "да")
             checked["exist"] += 1
-    assert min(checked[name] for name in ("count", "side", "exist")) > 15, checked
+    assert min(checked[name] for name in ("count", "side", "exist")) > 10, checked
 
 
 def test_the_same_seed_gives_the_same_rows(shared: Path, made: Path, tmp_path: Path, ruvlm: Run) -> None:
@@ -196,14 +196,14 @@ def write_coco(folder: Path, **changed: object) -> Path:
 @pytest.mark.parametrize(
     ("changed", "code", "said"),
     [
-        ({}, 0, "классов без русского имени"),
+        ({}, 0, "классов не из 80 классов COCO"),
         ({"annotations": []}, 2, "нет списка «annotations»"),
         ({"annotations": [{"image_id": 1}]}, 2, "нет поля category_id, bbox"),
         ({"images": [{"id": 1, "file_name": "a.jpg", "width": "wide", "height": 240}]}, 2, "размер не число"),
         ({"images": [{"id": 1, "file_name": "b.jpg", "width": 320, "height": 240}]}, 2, "не найдена"),
         ({"images": [{"id": 1, "file_name": "a.jpg", "width": 640, "height": 240}]}, 2, "не того размера"),
         ({"categories": [{"id": 18, "name": "пёс"}]}, 2, "ни один из классов"),
-        ({"annotations": [{"image_id": 1, "category_id": 18, "bbox": [5, 5, -3, float("nan")]}]}, 0, "неверными числами"),
+        ({"annotations": [{"image_id": 1, "category_id": 18, "bbox": [5, 5, -3, float("nan")]}]}, 2, "неверными числами"),
     ],
 )  # fmt: skip
 def test_files_that_are_not_quite_coco(tmp_path: Path, ruvlm: Run, changed: dict, code: int, said: str) -> None:
@@ -247,3 +247,63 @@ def test_scene_graphs_give_attributes_and_relations(tmp_path: Path, ruvlm: Run) 
     broken.write_text('{"77": {"width": 400, "height": 300, "objects": {"1": {"name": "dog", "x": 1}}}}')
     done = ruvlm("data", "from-graphs", "--graphs", broken, "--images", tmp_path, "--out", tmp_path / "o")
     assert (done.code, "картинка 77, предмет 1" in done.err) == (2, True), done.err
+
+
+def test_an_annotation_that_is_not_understood_costs_the_picture_its_no(
+    shared: Path, tmp_path: Path, ruvlm: Run
+) -> None:
+    """Unknown ids, renamed classes and broken boxes: nothing is said to be absent that the photo shows."""
+    photos = shared / "real" / "coco_photos"
+    document = json.loads((photos / "instances.json").read_text())
+    dog = next(row["id"] for row in document["categories"] if row["name"] == "dog")
+    with_dogs = {str(a["image_id"]) for a in document["annotations"] if a["category_id"] == dog}
+
+    def questions(name: str) -> list:
+        (tmp_path / f"{name}.json").write_text(json.dumps(changed))
+        out = tmp_path / name
+        done = ruvlm("data", "from-coco", "--instances", tmp_path / f"{name}.json", "--images", photos, "--out", out)
+        assert done.code == 0, done.err
+        return [*open_source(str(out)).load("gqa-ru", "test").examples]
+
+    for name, change in (("ids", {"category_id": 9999}), ("boxes", {"bbox": [1, 2]})):
+        changed = {
+            **document,
+            "annotations": [{**a, **change} if a["category_id"] == dog else a for a in document["annotations"]],
+        }
+        wrong = [
+            e.question
+            for e in questions(name)
+            if e.image_id in with_dogs and e.answer == "нет" and e.structural != "verify"
+        ]
+        said = [
+            e for e in questions(f"{name}2") if e.image_id in with_dogs and "собак" in e.question and e.answer == "нет"
+        ]
+        assert not said, (wrong, said)
+    changed = {
+        **document,
+        "categories": [{**c, "name": "Собака"} if c["id"] == dog else c for c in document["categories"]],
+    }
+    assert any("собака" in e.question.lower() and e.answer == "да" for e in questions("russian")), (
+        "Russian names are known"
+    )
+    changed = {**document, "images": document["images"] * 2, "annotations": document["annotations"]}
+    assert len({e.id for e in questions("twice")}) == len(questions("twice2"))
+    assert not [f for f in audit(str(tmp_path / "twice")).findings if f.serious]
+
+
+def test_only_classes_that_were_looked_for_may_be_absent(tmp_path: Path, ruvlm: Run) -> None:
+    path = write_coco(
+        tmp_path,
+        categories=[{"id": 18, "name": "dog"}],
+        annotations=[{"image_id": 1, "category_id": 18, "bbox": [10, 60, 100, 120]}],
+    )
+    done = ruvlm("data", "from-coco", "--instances", path, "--images", tmp_path, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    asked = open_source(str(tmp_path / "out")).load("gqa-ru", "test").examples
+    assert asked
+    assert not [e.question for e in asked if e.answer == "нет" and e.detailed == "exist"], "nobody looked for giraffes"
+
+
+def test_a_fact_is_asked_once(made: Path) -> None:
+    seen = Counter((e.image_id, e.detailed, e.program.split("->")[0], e.answer) for e in open_source(str(made)).load("gqa-ru", "test").examples if e.detailed == "count")  # fmt: skip
+    assert set(seen.values()) == {1}

@@ -400,3 +400,50 @@ def test_a_misspelt_mixture_key_is_suggested(tmp_path: Path) -> None:
     config.write_text('[[data.mix]]\npath = "a"\nwieght = 2\n', encoding="utf-8")
     with pytest.raises(ConfigError, match="«weight»"):
         load_config(config)
+
+
+def test_without_training_rows_controls_say_what_they_go_by(world: Path, tmp_path: Path, ruvlm: Run) -> None:
+    shutil.copytree(world / "gqa-ru", tmp_path / "g", ignore=shutil.ignore_patterns("train_*"))
+    done = ruvlm("eval", "majority", "--data", tmp_path / "g", "--out", tmp_path / "e", "--json")
+    assert done.code == 0, done.err
+    assert "question-only не обучить" in done.err
+    assert {row["model"] for row in json.loads(done.out)} == {"majority", "random"}
+    done = ruvlm("eval", "question-only", "--data", tmp_path / "g", "--out", tmp_path / "e")
+    assert (done.code, "нет части train" in done.err) == (2, True)
+
+
+def test_a_file_of_answers_that_grew_goes_on_and_another_of_its_name_is_refused(
+    world: Path, tmp_path: Path, ruvlm: Run
+) -> None:
+    examples = open_source(str(world / "gqa-ru")).load("gqa-ru", "test").examples
+    lines = [json.dumps({"id": e.id, "prediction": e.answer}, ensure_ascii=False) for e in examples]
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    path = tmp_path / "a" / "answers.jsonl"
+    arguments = ("--data", world / "gqa-ru", "--no-controls", "--out", tmp_path / "e")
+    path.write_text("\n".join(lines[:-3]), encoding="utf-8")
+    done = ruvlm("eval", f"file:{path}", *arguments)
+    assert (done.code, "допишите их в файл" in done.err) == (1, True), done.err
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert ruvlm("eval", f"file:{path}", *arguments).code == 0
+    other = tmp_path / "b" / "answers.jsonl"
+    other.write_text("\n".join(lines), encoding="utf-8")
+    done = ruvlm("eval", f"file:{other}", *arguments)
+    assert (done.code, "другая оценка" in done.err) == (2, True), done.err
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"id": 1, "prediction": "A", "gold": "E", "A": "кот", "B": "пёс"}], "не входит в варианты A, B"),
+        ([{"id": 1, "prediction": "", "gold": ""}], "верный ответ пуст"),
+        (
+            [{"id": 1, "prediction": "A", "gold": "A", "A": "к", "B": "п"}, {"id": 2, "prediction": "к", "gold": "к"}],
+            "нет вариантов",
+        ),
+    ],
+)
+def test_answers_that_cannot_be_scored_are_refused(tmp_path: Path, ruvlm: Run, rows: list[dict], said: str) -> None:
+    (tmp_path / "x.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    done = ruvlm("score", tmp_path / "x.jsonl")
+    assert (done.code, said in done.err, "nan" in done.out) == (2, True, False), done.err

@@ -1,6 +1,6 @@
 """python -m ruvlm."""
 
-from ruvlm.cli.main import main
+from ruvlm.cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

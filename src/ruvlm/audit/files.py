@@ -23,6 +23,7 @@ DTYPE = Kind("wrong-dtype", "столбец не того типа")
 EMPTY = Kind("empty-file", "в файле нет строк")
 CHANGED = Kind("changed-file", "файл не тот, что записан в манифесте")
 COUNT = Kind("row-count", "строк не столько, сколько опубликовано")
+NO_MANIFEST = Kind("no-manifest", "нет manifest.json: суммы файлов и число строк не с чем сверить", serious=False)
 _TEXT = ("string", "large_string", "null")
 _NESTED = (*_TEXT, "struct", "list", "large_list", "map")
 GQA_TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -91,6 +92,8 @@ def check_manifest(folder: Path, found: Findings) -> Manifest | None:
         if manifest is not None
         else _world_sums(folder)
     )
+    if manifest is None and not (folder.parent / "world.json").is_file():
+        found.add(NO_MANIFEST, folder.name, "скачанный набор: ruvlm data fetch допишет его")
     prefix = "" if manifest is not None and base == folder else f"{folder.name}/"
     if manifest is None:
         base = folder.parent

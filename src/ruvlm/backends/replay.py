@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,7 +26,9 @@ class ReplayBackend(Backend):
             raise DataError(
                 f"{path}: нет поля id, index или question_id, по которому сопоставить ответы: добавьте его."
             )
-        self.name, self.fingerprint = f"file:{path.stem}", f"file {fingerprint([path])}"
+        # a file that has grown is the same file; one of the same name elsewhere is another
+        place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+        self.name, self.fingerprint = f"file:{path.stem}", f"file {place} {fingerprint([path])}"
         self._path = path
         self._answers: dict[str, str] = {}
         self._notes: tuple[str, ...] = ()

@@ -81,7 +81,7 @@ def evaluate(
                 say,
             )
     except KeyboardInterrupt:
-        say("Прервано. Что отвечено, сохранено: та же команда продолжит.")
+        say("Что отвечено, сохранено: та же команда продолжит.")
         raise
     leave()
     if current_ranks().first:

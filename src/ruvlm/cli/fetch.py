@@ -91,6 +91,11 @@ def _sample(source: HubSet, split: str, limit: int, out: Path) -> str:
         raise ConfigError(
             f"--limit {limit}: у {source.name} выборки не делаю, ограничьте её в смеси: limit в [[data.mix]]."
         )
+    from ruvlm.data.catalog import open_source
+
+    if limit >= (whole := len(open_source(str(out / source.name)).load(source.name, split).examples)):  # type: ignore[arg-type]
+        say(f"выборка не нужна: в {source.name} ({split}) всего {whole} строк")
+        return str(out / source.name)
     name = f"{source.name}-{limit}" if split == source.default else f"{source.name}-{split}-{limit}"
     rows = write_sample(out / source.name, source.name, split, limit, out / name)  # type: ignore[arg-type]
     say(f"выборка: {rows} строк в {out / name}")

@@ -35,6 +35,7 @@ app.command("match")(rules.match)
 app.command("ask")(ask.ask)
 
 
+INTERRUPTED = 130
 # typer carries its own copy of click, whose names are private: the public BadParameter leads to their base
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 done, 2 bad input, 130 interrupted."""
     try:
         code = app(list(arguments) if arguments is not None else None, standalone_mode=False)
+        if code == INTERRUPTED:  # typer has turned Ctrl-C into a code
+            say("Прервано.")
         return code if isinstance(code, int) else 0
     except RuvlmError as error:
         say(f"Ошибка: {error}")
@@ -51,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         say("Прервано.")
-        return 130
+        return INTERRUPTED
     except UsageError as error:
         return _usage(error)
     except BrokenPipeError:
@@ -62,6 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         say(f"Ошибка: на диске нет места ({error.filename or because(error)}): освободите его.")
         return 2
+
+
+def _named(error: Any, parameter: str) -> str:
+    """An option as it is typed, an argument as the help shows it."""
+    options = getattr(error.param, "opts", None) or [parameter]
+    return options[0] if options[0].startswith("-") else parameter.upper()
 
 
 def _in_russian(text: str) -> str:
@@ -93,16 +102,15 @@ def _usage(error: Any) -> int:
         near = f" Может быть, {', '.join(error.possibilities)}?" if error.possibilities else ""
         said = f"ключа {error.option_name} нет.{near}"
     elif kind == "MissingParameter":
-        said = f"не хватает аргумента {parameter.upper()}."
+        said = f"не хватает {_named(error, parameter)}."
     elif kind == "BadParameter":
-        options = getattr(error.param, "opts", None) or [parameter]
-        name = options[0] if options[0].startswith("-") else parameter.upper()
-        said = f"{name} не подходит: {_in_russian(str(error.message))}."
+        said = f"{_named(error, parameter)} не подходит: {_in_russian(str(error.message))}."
     elif text.startswith("No such command"):
         said = f"команды {text.removeprefix('No such command ').rstrip('.')} нет."
     elif "unexpected extra argument" in text:
         said = f"лишний аргумент {text[text.rfind('(') + 1 : text.rfind(')')]}: возьмите фразу с пробелами в кавычки."
     else:
         said = text
-    say(f"Ошибка: {said} Справка: ruvlm --help")
+    command = getattr(getattr(error, "ctx", None), "command_path", None) or "ruvlm"
+    say(f"Ошибка: {said} Справка: {command} --help")
     return 2

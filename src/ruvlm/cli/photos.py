@@ -83,7 +83,7 @@ def _make(
     skipped = Skipped()
     with counting("спрашиваю о картинках") as progress:
         made = export(
-            read(annotations, images, skipped), entries, out, images.resolve().name, split, questions, choices, seed, skipped,
+            read(annotations, images, skipped), entries, out, out.resolve().name, split, questions, choices, seed, skipped,
             lambda number: progress(number, None),
         )  # fmt: skip
     if json_:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ruvlm.cli.console import say, show_json
+
+if TYPE_CHECKING:
+    from ruvlm.schema import Dataset
 
 
 def show(
@@ -19,7 +23,7 @@ def show(
         list[str] | None, typer.Option("--type", help="только такие: verify, attr, chooseAttr, ocr… (можно несколько)")
     ] = None,
     seed: Annotated[int, typer.Option(help="зерно: другие картинки")] = 0,
-    out: Annotated[Path, typer.Option(help="куда писать")] = Path("results/show"),
+    out: Annotated[Path | None, typer.Option(help="куда писать; по умолчанию results/show/<набор>")] = None,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
     """Показать набор: лист картинок с вопросами (PNG) и страница с отбором по типам и графиками (HTML).
@@ -28,28 +32,33 @@ def show(
     """
     from ruvlm.data.catalog import open_source
     from ruvlm.data.files import write_bytes
-    from ruvlm.errors import ConfigError, MissingSplitError, RuvlmError
-    from ruvlm.reporting.choice import cards
+    from ruvlm.errors import MissingSplitError
+    from ruvlm.reporting.choice import cards, check_types
     from ruvlm.reporting.data_page import data_page
     from ruvlm.reporting.data_plots import plots
     from ruvlm.reporting.sheet import contact_sheet, png
 
     source = open_source(data)
-    written: list[str] = []
-    refused: RuvlmError | None = None
+    datasets: list[Dataset] = []
+    missing: MissingSplitError | None = None
     for benchmark in source.folders:
         try:
-            dataset = source.load(benchmark, split)
-            drawn = cards(dataset, n, each, type_ or (), seed)
-        except (MissingSplitError, ConfigError) as error:  # the other benchmark may have the split, or the type
-            refused = error
+            datasets.append(source.load(benchmark, split))
+        except MissingSplitError as error:  # the other benchmark may have the split
+            missing = error
+    if missing is not None and not datasets:
+        raise missing
+    check_types(datasets, type_ or ())
+    folder = out or Path("results/show") / re.sub(r"[^\w.-]+", "_", source.label)
+    written: list[str] = []
+    for dataset in datasets:
+        drawn = cards(dataset, n, each, type_ or (), seed)
+        if not drawn:
             continue
-        stem = f"{benchmark}-{dataset.split}"
-        write_bytes(out / f"{stem}.png", png(contact_sheet(drawn)))
-        write_bytes(out / f"{stem}.html", data_page(dataset, drawn, plots(dataset)).encode())
-        written += [str(out / f"{stem}.png"), str(out / f"{stem}.html")]
-    if not written and refused is not None:
-        raise refused
+        stem = f"{dataset.name}-{dataset.split}"
+        write_bytes(folder / f"{stem}.png", png(contact_sheet(drawn)))
+        write_bytes(folder / f"{stem}.html", data_page(dataset, drawn, plots(dataset)).encode())
+        written += [str(folder / f"{stem}.png"), str(folder / f"{stem}.html")]
     if json_:
         show_json(written)
     else:

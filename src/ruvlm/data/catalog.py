@@ -83,7 +83,7 @@ def open_source(name: str) -> Source:
     if not folder.is_dir():
         folder = Path(ALIASES.get(name, name))
     if not name.strip() or not folder.is_dir():
-        hint = ""
+        hint = " или сделайте набор командой «ruvlm data world» либо «ruvlm data fetch»"
         if name in HUB_NAMES:
             hint = f" или скачайте набор командой «ruvlm data fetch {name}»"
         elif name in ALIASES or "world" in name:

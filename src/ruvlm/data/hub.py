@@ -274,6 +274,8 @@ def _explained(source: HubSet, revision: str) -> Iterator[None]:
         if status in (401, 403):
             raise DataError(f"{place} отвечает {status}: задайте верный HF_TOKEN.") from error
         raise DataError(f"{place} отвечает {status}: повторите команду позже, скачанное сохранено.") from error
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        raise DataError(f"HF_ENDPOINT={constants.ENDPOINT} – не адрес: нужен вид https://huggingface.co.") from error
     except httpx.HTTPError as error:
         raise DataError(
             f"Нет связи с {constants.ENDPOINT} ({type(error).__name__}): проверьте сеть, прокси (HTTPS_PROXY) или зеркало "

@@ -52,7 +52,9 @@ def read_manifest(folder: Path) -> Manifest | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"Файл {path} повреждён ({error}): удалите его и повторите ruvlm data fetch.") from error
+        raise DataError(
+            f"Файл {path} повреждён ({error}): удалите его и сделайте набор заново (ruvlm data fetch или from-coco)."
+        ) from error
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

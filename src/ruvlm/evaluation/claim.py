@@ -47,7 +47,8 @@ def _check(folder: Path, identity: dict[str, str], replays: bool) -> None:
         known = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise OutputError(f"Файл {path} повреждён ({error}): удалите папку {folder}.") from error
-    if replays and known != identity and known == {**identity, "model": known.get("model")}:
+    same_file = str(known.get("model")).split(" ")[:2] == identity["model"].split(" ")[:2]
+    if replays and same_file and known != identity and known == {**identity, "model": known.get("model")}:
         for name in (RESPONSES, "verdicts.jsonl", "summary.json"):
             (folder / name).unlink(missing_ok=True)
         write_json(path, identity)

@@ -50,16 +50,25 @@ def evaluate_model(
         protocol_named(name)
     source = open_source(data)
     train = training_rows(source) if controls or model in CONTROLS else []
+    chosen: tuple[str, ...] = CONTROLS
+    if not train and (controls or model in CONTROLS):
+        if model == "question-only":
+            raise ConfigError(f"В {data} нет части train: контролю question-only не на чем учиться.")
+        train, chosen = _own_rows(source, split, limit), ("random", "majority")
+        report(
+            f"в {data} нет части train: question-only не обучить, а random и majority берут ответы из самой проверяемой части"
+        )
     main = backend_named(model, train, replace(access, device=local_device(access.device)))
     backends = [main]
     if controls:
-        backends += [backend_named(name, train, access) for name in CONTROLS if name != model]
+        backends += [backend_named(name, train, access) for name in chosen if name != model]
         if main.free:
             backends.append(BlindBackend(main))
     ranks = current_ranks()
     judge_model = None if judge is None else text_model_named(judge, access)
     root = out or _home(model) / "eval"
     found = []
+    absent: list[Benchmark] = []
     for benchmark in source.folders:
         if protocols and not any(protocol_named(p).benchmark == benchmark for p in protocols):
             continue
@@ -69,6 +78,7 @@ def evaluate_model(
             if len(source.folders) == 1:
                 raise
             report(f"в {source.folder} у {benchmark} нет части «{split}», пропускаю")
+            absent.append(benchmark)
             continue
         if not main.covers(dataset) and not protocols and len(source.folders) > 1:
             report(f"{main.name} не отвечает на вопросы {benchmark}, пропускаю")
@@ -77,6 +87,10 @@ def evaluate_model(
             for protocol in _protocols(backend, dataset, protocols):
                 folder = root / _folder_name(dataset, protocol, backend.name, max_new_tokens)
                 found.append(evaluate(backend, dataset, protocol, folder, progress, max_new_tokens, ranks, judge_model))
+    if absent and not found:
+        raise MissingSplitError(
+            f"В {data} нет части «{split}»: проверьте --split (ruvlm data check {data} покажет, что есть)."
+        )
     if not found:
         raise ConfigError(f"Для {model} на {data} нет ни одного подходящего протокола: проверьте --protocol и --split.")
     return found
@@ -133,6 +147,17 @@ def backend_named(name: str, train: list[Example], access: Access) -> Backend:
 
     keep_freed_memory()
     return load_local(name, pick_device(access.device))
+
+
+def _own_rows(source: Source, split: str, limit: int | None) -> list[Example]:
+    """The rows that are evaluated, for controls that have nothing else to go by."""
+    rows: list[Example] = []
+    for benchmark in source.folders:
+        try:
+            rows += source.load(benchmark, split, limit=limit).examples
+        except MissingSplitError:
+            continue
+    return rows
 
 
 def training_rows(source: Source) -> list[Example]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -18,7 +19,9 @@ def model_folder(name: str) -> Path:
     """A run folder or a model folder → the model folder. Raises ModelError saying what was looked for."""
     folder = Path(name)
     if not folder.exists():
-        raise ModelError(f"Модели {name} нет: укажите папку запуска (results/…) или папку с config.json.")
+        near = difflib.get_close_matches(name, ("majority", "random", "question-only"), 1)
+        hint = f" Может быть, {near[0]}?" if near else ""
+        raise ModelError(f"Модели {name} нет: укажите папку запуска (results/…), папку с config.json или hf:ИМЯ.{hint}")
     for place in (folder / "best_model", folder / "final_model", folder):
         if (place / "config.json").is_file():
             return place

@@ -15,6 +15,7 @@ from ruvlm.photos.notes import Skipped
 from ruvlm.photos.scene import Box, PhotoScene, PhotoThing
 
 Row = dict[str, Any]
+_RUSSIAN = {kind.word.lower().replace("ё", "е"): key for key, kind in COCO.items()}
 
 
 def read_coco(instances: Path, images: Path, skipped: Skipped) -> Iterator[PhotoScene]:
@@ -23,10 +24,10 @@ def read_coco(instances: Path, images: Path, skipped: Skipped) -> Iterator[Photo
     Raises DataError for a file that is not in COCO's format, naming the place.
     """
     document = _document(instances)
-    names = {row["id"]: str(row["name"]) for row in document["categories"]}
+    names = {row["id"]: _key(str(row["name"])) for row in document["categories"]}
     unknown = sorted(set(names.values()) - set(COCO))
     for name in unknown:
-        skipped.add("классов без русского имени", name)
+        skipped.add("классов не из 80 классов COCO (о них не спрашиваем, а рядом с ними не говорим «нет»)", name)
     if len(unknown) == len(names):
         raise DataError(
             f"{instances}: ни один из классов ({', '.join(unknown[:5])}) не из 80 классов COCO: переименуйте их."
@@ -34,8 +35,19 @@ def read_coco(instances: Path, images: Path, skipped: Skipped) -> Iterator[Photo
     boxes: dict[Any, list[Row]] = defaultdict(list)
     for row in document["annotations"]:
         boxes[row["image_id"]].append(row)
+    seen: set[Any] = set()
     for image in document["images"]:
+        if image["id"] in seen or image["file_name"] in seen:
+            skipped.add("картинок, названных дважды", str(image["file_name"]))
+            continue
+        seen |= {image["id"], image["file_name"]}
         yield _scene(instances, image, boxes[image["id"]], names, images, skipped)
+
+
+def _key(name: str) -> str:
+    """A class as COCO spells it: capitals and underscores aside, and by its Russian name."""
+    plain = " ".join(name.lower().replace("_", " ").split())
+    return plain if plain in COCO else _RUSSIAN.get(plain.replace("ё", "е"), name)
 
 
 def _document(path: Path) -> dict[str, list[Row]]:
@@ -66,9 +78,13 @@ def _scene(
     if width <= 0 or height <= 0:
         raise DataError(f"{file}: у картинки {image['id']} размер {width}×{height}: исправьте запись.")
     things: list[PhotoThing] = []
-    strangers = []
+    strangers, whole = [], True
     for row in rows:
-        name = names.get(row["category_id"], "?")
+        name = names.get(row["category_id"], "")
+        if not name:
+            skipped.add(
+                "рамок с category_id, которого нет в categories", f"картинка {image['id']}, {row['category_id']}"
+            )
         if name not in COCO:
             strangers.append(name)
             continue
@@ -76,6 +92,7 @@ def _scene(
         if box is None:
             skipped.add("рамок с неверными числами", f"картинка {image['id']}, {name}, {row['bbox']}")
             # the class is there all the same, but nothing about it is known
+            whole = False
             box = (0.0, 0.0, 0.0, 0.0)
         part = (box[2] - box[0]) * (box[3] - box[1])
         area = row.get("area")
@@ -85,7 +102,10 @@ def _scene(
     path = folder / str(image.get("path", image["file_name"]))
     if not path.is_file():
         path = folder / Path(str(image["file_name"])).name
-    return PhotoScene(str(image["id"]), path, width, height, tuple(things), strangers=tuple(strangers))
+    return PhotoScene(
+        str(image["id"]), path, width, height, tuple(things), whole and not strangers, tuple(strangers),
+        frozenset(names.values()),
+    )  # fmt: skip
 
 
 def box_of(value: Any, width: int, height: int) -> Box | None:

@@ -92,7 +92,7 @@ def _written(
     choices: int, seed: int, left: Skipped, progress: Callable[[int], None] | None,
 ) -> Made:  # fmt: skip
     rng = random.Random(f"ruvlm photos {VERSION} {seed} {split}")
-    balancer = Balancer(entries, rng)
+    balancer = Balancer(entries, rng, distinct=True)
     tally: Counter[int] = Counter()
     made = Made()
     writer = SplitWriter(folder, split)

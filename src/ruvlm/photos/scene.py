@@ -14,7 +14,8 @@ The guards, and what each keeps out:
   it is the larger the less its class can be trusted (names.PhotoKind.trust);
 - apart: «левее» and «выше» need a clear distance of the centres and boxes that hardly overlap on that axis;
 - spread: a table's box holds all that hides it, so tables are not compared by size;
-- absent: «нет» needs a trusted class, no annotation of it of any size, and nothing it may be taken for.
+- absent: «нет» needs a trusted class that the annotators looked for, no annotation of it of any size, and nothing it may be
+  taken for; a picture with a broken or unknown annotation gets no «нет» and no count at all.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ruvlm.photos.names import PhotoKind
+from ruvlm.photos.names import COCO, PhotoKind
 
 Box = tuple[float, float, float, float]
 
@@ -88,6 +89,8 @@ class PhotoThing:
             return self.height >= self.width
         if self.kind.key != "person":
             return True
+        if self.width > 1.2 * self.height and self.height < 0.5:
+            return False  # sleeves and hands over a table
         cut = min(self.box[0], self.box[1]) <= 0.01 or max(self.box[2], self.box[3]) >= 0.99
         thin = self.area < PERSON_FILL * self.width * self.height
         return self.height >= PERSON_HEIGHT and not (cut and thin)
@@ -97,7 +100,8 @@ class PhotoThing:
 class PhotoScene:
     """A picture file with its things. `exhaustive`: every object of the known classes is meant to be annotated.
 
-    `strangers` are names of annotated objects that have no Russian name: nothing is asked about them.
+    `strangers` are names of annotated objects that have no Russian name: nothing is asked about them. `classes` are the
+    keys of those that the annotators looked for: of no other may it be said that it is not there.
     """
 
     id: str
@@ -107,6 +111,7 @@ class PhotoScene:
     things: tuple[PhotoThing, ...]
     exhaustive: bool = True
     strangers: tuple[str, ...] = ()
+    classes: frozenset[str] = frozenset(COCO)
 
     @cached_property
     def by_kind(self) -> dict[str, list[PhotoThing]]:
@@ -142,7 +147,8 @@ class PhotoScene:
 
     def absent(self, kind: PhotoKind) -> bool:
         """May it be said that nothing of this class is in the picture?"""
-        return self.exhaustive and kind.trust == 2 and kind.key not in self.by_kind and not self._has_like(kind)
+        looked_for = self.exhaustive and kind.key in self.classes
+        return looked_for and kind.trust == 2 and kind.key not in self.by_kind and not self._has_like(kind)
 
     def counted(self, kind: PhotoKind) -> int | None:
         """How many there are; None where that is not plain."""

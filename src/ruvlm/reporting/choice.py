@@ -29,12 +29,16 @@ def types_of(example: Example) -> list[str]:
     return [value for field in TYPE_FIELDS if (value := getattr(example, field))]
 
 
-def cards(dataset: Dataset, count: int, each: int, wanted: Sequence[str] = (), seed: int = 0) -> list[Card]:
-    """`count` pictures with up to `each` questions of the wanted types. Raises ConfigError for a type nobody has."""
-    known = sorted({name for example in dataset.examples for name in types_of(example)})
+def check_types(datasets: Sequence[Dataset], wanted: Sequence[str]) -> None:
+    """Raises ConfigError for a type that no example of any of the sets has, listing those that there are."""
+    known = sorted({name for dataset in datasets for example in dataset.examples for name in types_of(example)})
     unknown = [name for name in wanted if name not in known]
     if unknown:
-        raise ConfigError(f"Типа «{unknown[0]}» в {dataset.name}, часть {dataset.split}, нет: есть {', '.join(known)}.")
+        raise ConfigError(f"Типа «{unknown[0]}» здесь нет: есть {', '.join(known)}.")
+
+
+def cards(dataset: Dataset, count: int, each: int, wanted: Sequence[str] = (), seed: int = 0) -> list[Card]:
+    """`count` pictures with up to `each` questions of the wanted types; none where it has no such type."""
     by_picture: dict[str, list[Example]] = defaultdict(list)
     for example in dataset.examples:
         if example.rotation == 0 and (not wanted or set(wanted) & set(types_of(example))):

@@ -30,11 +30,14 @@ class Balancer:
     """Asks about scene after scene, keeping count of what was asked and answered.
 
     Forms are taken by the largest deficit against their share; within a form, of several drafts the one whose answer
-    has been rarest so far is kept, and yes/no forms are told which answer to aim at.
+    has been rarest so far is kept, and yes/no forms are told which answer to aim at. With `distinct` a form does not ask for
+    the same fact of a scene twice, in other words.
     """
 
-    def __init__(self, entries: Sequence[FormEntry], rng: random.Random, tries: int = 4) -> None:
-        self.entries = entries
+    def __init__(
+        self, entries: Sequence[FormEntry], rng: random.Random, tries: int = 4, distinct: bool = False
+    ) -> None:
+        self.entries, self.distinct = entries, distinct
         self.rng = rng
         self.tries = tries
         self.made: Counter[str] = Counter()
@@ -89,6 +92,10 @@ class Balancer:
                 continue
             question = finish(draft, self.rng.choice(draft.wordings), unseen)
             if question.text in asked or (held_out and not question.held_out):
+                continue
+            if self.distinct and any(
+                q.draft.form == draft.form and q.draft.needs == draft.needs for q in asked.values()
+            ):
                 continue
             best, lowest = question, rank
         return best
