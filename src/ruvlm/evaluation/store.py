@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ruvlm.data.files import write_bytes
 from ruvlm.errors import DataError, OutputError, because
 from ruvlm.schema import Prompt, Response, Verdict
 
@@ -164,16 +164,4 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """A text file, whole or not at all. Raises OutputError on a full or read-only disk."""
-    name = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as handle:
-            name = handle.name
-            handle.write(text)
-        os.replace(name, path)
-    except OSError as error:
-        if name is not None:
-            Path(name).unlink(missing_ok=True)
-        raise OutputError(
-            f"Не удалось записать {path} ({because(error)}): освободите место или смените папку."
-        ) from error
+    write_bytes(path, text.encode())

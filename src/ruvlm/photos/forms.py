@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ruvlm.photos.asker import NO, YES, PhotoAsker, exists, kind_name, name, presence
 from ruvlm.photos.names import GROUP_QUESTIONS, PhotoKind
-from ruvlm.photos.scene import beside, half, larger, stacked
+from ruvlm.photos.scene import PhotoThing, beside, half, larger, stacked
 from ruvlm.world.forms.asker import FormEntry
 from ruvlm.world.grammar import number_word
 from ruvlm.world.questions import Draft, Fact, Form, chain
@@ -219,14 +219,18 @@ def ask_side_verify(asker: PhotoAsker) -> Draft | None:
     )  # fmt: skip
 
 
-def _choose_relation(asker: PhotoAsker, form: Form, measure: str) -> Draft | None:
+def _related(asker: PhotoAsker, measure: str) -> tuple[PhotoThing, PhotoThing, str] | None:
+    """Two objects whose relation by this measure is sure."""
     pair = asker.pair()
-    if not pair:
+    relation = (beside if measure == "beside" else stacked)(*pair) if pair else None
+    return (*pair, relation) if pair and relation is not None else None
+
+
+def _choose_relation(asker: PhotoAsker, form: Form, measure: str) -> Draft | None:
+    found = _related(asker, measure)
+    if found is None:
         return None
-    a, b = pair
-    relation = beside(a, b) if measure == "beside" else stacked(a, b)
-    if relation is None:
-        return None
+    a, b, relation = found
     right, wrong = RELATION_WORDS[relation], RELATION_WORDS[OTHER[relation]]
     first, second = _shuffled(asker, right, wrong)
     names = (name(a), name(b))
@@ -248,13 +252,10 @@ def ask_stacked(asker: PhotoAsker) -> Draft | None:
 
 
 def _verify_relation(asker: PhotoAsker, form: Form, measure: str) -> Draft | None:
-    pair = asker.pair()
-    if not pair:
+    found = _related(asker, measure)
+    if found is None:
         return None
-    a, b = pair
-    relation = beside(a, b) if measure == "beside" else stacked(a, b)
-    if relation is None:
-        return None
+    a, b, relation = found
     said = relation if asker.want else OTHER[relation]
     names = (name(a), name(b))
     fact = frozenset({("relation", a.id, relation, b.id, True)})
