@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks.random_models import llava
 from safetensors.torch import load_file
 
+from ruvlm.training.state import checkpoints
 from ruvlm.world.export import build, plans
 
 ROOT = Path(__file__).parents[1]
@@ -42,15 +43,15 @@ def command(kind: str, name: str, root: Path, *flags: str) -> list[str]:
 def disturbed(kind: str, name: str, root: Path, rng: random.Random, most: int) -> int:
     """Run to the end with up to `most` kills; how many there were."""
     folder = root / "results" / name
-    checkpoint, kills, flags = folder / "checkpoints" / "last", 0, []
+    kills, flags = 0, []
     while not (folder / "final_model").is_dir():
         process = subprocess.Popen(
             command(kind, name, root, *flags), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
-        before = checkpoint.stat().st_mtime_ns if checkpoint.is_dir() else 0
+        before = checkpoints(folder / "checkpoints")[:1]
         if kills < most:
             # wait until it trains, then a moment more: some kills fall into a save
-            while process.poll() is None and (not checkpoint.is_dir() or checkpoint.stat().st_mtime_ns == before):
+            while process.poll() is None and checkpoints(folder / "checkpoints")[:1] == before:
                 time.sleep(0.002)
             time.sleep(rng.uniform(0, 0.25))
             if process.poll() is None:
@@ -65,9 +66,10 @@ def disturbed(kind: str, name: str, root: Path, rng: random.Random, most: int) -
 
 def same(root: Path, a: str, b: str) -> bool:
     """Weights, the last checkpoint, and every recorded loss."""
-    for file in ("final_model", "checkpoints/last"):
-        for path in sorted((root / "results" / a / file).glob("*.safetensors")):
-            one, two = load_file(path), load_file(root / "results" / b / file / path.name)
+    runs = [root / "results" / name for name in (a, b)]
+    for here, there in ([run / "final_model" for run in runs], [checkpoints(run / "checkpoints")[0] for run in runs]):
+        for path in sorted(here.glob("*.safetensors")):
+            one, two = load_file(path), load_file(there / path.name)
             if one.keys() != two.keys() or not all(bool((one[key] == two[key]).all()) for key in one):
                 return False
     losses = []

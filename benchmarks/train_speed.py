@@ -80,7 +80,15 @@ def ours(model: Path, data: Path, images: int, each: int, steps: int) -> tuple[f
         config = settings(model, data, Path(name), images, each, steps + 1)
         task = VlmTask.build(config, torch.device("cpu"), lambda _: None)
         marks: list[tuple[float, int]] = []
-        run = Run(config, task, Validator([], {}, "speed"), lambda _: None, False, Group(Ranks(), torch.device("cpu")))
+        run = Run(
+            config,
+            task,
+            Validator([], {}, "speed"),
+            lambda _: None,
+            lambda _: None,
+            False,
+            Group(Ranks(), torch.device("cpu")),
+        )
         count = run._count
 
         def counted(losses: Any, seconds: float) -> None:

@@ -20,7 +20,7 @@ ARROWS = {
     "models": set(),
     "backends": {"models", "data"},
     "evaluation": {"backends", "data"},
-    "training": {"models", "data", "backends", "evaluation"},
+    "training": {"models", "data", "backends", "evaluation", "reporting"},
     "cli": {"world", "photos", "audit", "reporting", "data", "models", "backends", "evaluation", "training"},
 }
 COMMON = {"schema", "errors", "registry", "config", "runtime", "autoregister", "morphology"}

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from ruvlm.training.state import checkpoints
 from tests.conftest import ROOT, tiny
 
 
@@ -104,7 +105,7 @@ def test_a_damaged_checkpoint_is_refused(world: Path, tmp_path: Path, ruvlm) -> 
         raise KeyboardInterrupt
 
     train(load_config(ROOT / "configs" / "nano_world.toml", tiny("n", world, tmp_path)), False, stop, lambda _: None)
-    path = tmp_path / "n" / "checkpoints" / "last" / "state.safetensors"
+    path = checkpoints(tmp_path / "n" / "checkpoints")[0] / "state.safetensors"
     data = bytearray(path.read_bytes())
     data[-5] ^= 255
     path.write_bytes(bytes(data))

@@ -64,7 +64,10 @@ class DataSettings(Section):
 class TrainSettings(Section):
     """How long and how fast. `max_minutes` and `epochs` both bound a run; whichever comes first ends it.
 
-    `parts` is how many parts of a step run side by side on a CPU, 0 for one a core.
+    `parts` is how many parts of a step run side by side on a CPU, 0 for one a core; `accumulate` how many follow one
+    another, each with its share of `images_per_step`; `workers` threads make the batches of the steps to come. `ema` is
+    the decay of the averaged weights, 0 for none. After `patience` validations without a better score a run ends (0: never).
+    `sharding` spreads the weights over torchrun's processes. `trackers` watch beside metrics.jsonl.
     """
 
     max_minutes: float | None = Field(None, gt=0)
@@ -72,6 +75,10 @@ class TrainSettings(Section):
     max_steps: int | None = Field(None, ge=1)
     images_per_step: int = Field(16, ge=1)
     parts: int = Field(0, ge=0)
+    accumulate: int = Field(1, ge=1)
+    workers: int = Field(0, ge=0, le=64)
+    sharding: Literal["none", "fsdp2"] = "none"
+    compile: bool = False
     questions_per_image: int = Field(16, ge=1)
     choices_per_image: int = Field(2, ge=0)
     lr: float = Field(3e-3, gt=0)
@@ -87,7 +94,12 @@ class TrainSettings(Section):
     choice_weight: float = Field(0.3, ge=0)
     decisive_weight: float = Field(0.3, ge=0)
     validations: int = Field(5, ge=0)
+    patience: int = Field(0, ge=0)
+    ema: float = Field(0.0, ge=0, lt=1)
     checkpoint_minutes: float = Field(5.0, gt=0)
+    keep_last: int = Field(2, ge=1)
+    length_grouped: bool = False
+    trackers: tuple[Literal["tensorboard", "trackio"], ...] = ()
     seed: int = 0
 
 

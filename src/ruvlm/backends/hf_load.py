@@ -15,6 +15,8 @@ from ruvlm.models.checkpoint import weights_fingerprint
 from ruvlm.runtime import pick_device, quiet_transformers
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# buffers that older versions saved and newer ones compute
+COMPUTED = (".position_ids", ".inv_freq")
 FAILURES = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
 
 
@@ -77,6 +79,12 @@ def plain_weights(name: str, access: Access, device: torch.device) -> Any:
             f"У модели {name} нет или не подходят по размеру {len(lost)} весов ({', '.join(lost[:3])}…): со случайными "
             "весами на их месте она ничего не измерит."
         )
+    strange = [key for key in sorted(info["unexpected_keys"]) if not key.endswith(COMPUTED)]
+    if strange:
+        raise ModelError(
+            f"В файлах модели {name} {len(strange)} весов, которых её класс не знает ({', '.join(strange[:3])}…): с частью "
+            "весов она отвечала бы не так, как обучена."
+        )
     return model
 
 
@@ -99,18 +107,22 @@ def _dtype(name: str, device: torch.device) -> Any:
     if name == "auto":
         return torch.float32 if device.type == "cpu" else "auto"
     if name == "4bit":
-        return torch.bfloat16
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
     if name not in DTYPES:
         raise DeviceError(f"--dtype «{name}» не известен: есть auto, {', '.join(DTYPES)}, 4bit.")
     return DTYPES[name]
 
 
 def _four_bits(device: torch.device) -> dict[str, Any]:
-    if device.type != "cuda" or importlib.util.find_spec("bitsandbytes") is None:
-        raise DeviceError("--dtype 4bit работает на CUDA с пакетом bitsandbytes: установите его или возьмите bfloat16.")
+    if device.type == "mps" or importlib.util.find_spec("bitsandbytes") is None:
+        raise DeviceError(
+            "4bit работает на CUDA или процессоре с пакетом bitsandbytes (pip install bitsandbytes): установите его или "
+            "возьмите bfloat16."
+        )
     from transformers import BitsAndBytesConfig
 
-    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+    compute = torch.bfloat16 if device.type == "cuda" else torch.float32
+    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute)
     return {"quantization_config": config, "device_map": {"": device}}
 
 

@@ -39,20 +39,24 @@ def train(
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[rest]}"),
     )
     with Progress(*columns, console=people, transient=True, disable=not speaks()) as bar:
-        task = bar.add_task("готовлюсь", total=1.0)
+        task = bar.add_task("готовлюсь", total=1.0, rest="")
 
         def display(tick: Tick) -> None:
             score = f", проверка {tick.score:.1f} %" if tick.score is not None else ""
             speed = f", {tick.answers_per_second:.0f} ответов/с" if tick.answers_per_second else ""
             text = f"{STAGES.get(tick.stage, tick.stage)}: шаг {tick.step}, потери {tick.loss:.3f}{speed}{score}"
-            bar.update(task, description=text, completed=min(1.0, tick.share))
+            left = "" if tick.share >= 1 else f"осталось {tick.left / 60:.0f} мин, "
+            bar.update(task, description=text, completed=min(1.0, tick.share), rest=f"{left}{tick.memory / 1e9:.1f} ГБ")
 
         done = run(settings, resume, display, lambda text: say(f"  {text}"))
     leave()
     if done.interrupted:
         say(f"Прервано на шаге {done.steps}. Продолжить: ruvlm train {config} --resume")
         raise typer.Exit(130)
+    if done.early:
+        say(f"Проверка не улучшалась {settings.train.patience} раз подряд: остановлено раньше.")
     score = f", лучшая проверка {done.best:.1f} %" if done.best >= 0 else ""
     say(f"Готово: {done.folder}, {done.steps} шагов за {done.seconds / 60:.1f} мин{score}.")

@@ -72,6 +72,22 @@ def load_strictly(model_class: Any, folder: Path) -> Any:
     return model
 
 
+def _to_disk(path: Path) -> None:
+    """What a power failure after the renaming must find."""
+    if path.is_file():
+        with path.open("rb") as handle:
+            os.fsync(handle.fileno())
+
+
+def recover(target: Path) -> None:
+    """Put back what `save_folder` had moved away when it was killed, and sweep up what it had begun."""
+    old = target.with_name(f".{target.name}.old")
+    if old.is_dir() and not target.exists():
+        os.replace(old, target)
+    for left in (old, *target.parent.glob(f".{target.name}-*")):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def save_folder(target: Path, write: Any) -> None:
     """Call `write(folder)` on a fresh folder beside `target`, then put it in `target`'s place.
 
@@ -83,6 +99,8 @@ def save_folder(target: Path, write: Any) -> None:
         name = tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent)
         fresh = Path(name)
         write(fresh)
+        for path in fresh.rglob("*"):
+            _to_disk(path)
         fresh.chmod(0o755)
         old = target.with_name(f".{target.name}.old")
         shutil.rmtree(old, ignore_errors=True)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ruvlm.errors import ModelError
+from ruvlm.models.shortcuts import four_bit, ready_for_adapter
 
 PARTS = ("vision", "projector", "language")
 # as transformers names them, in LLaVA, Idefics3 and SmolVLM, Qwen-VL
@@ -47,6 +48,10 @@ def prepared(model: nn.Module, parts: Sequence[str], lora: Lora) -> nn.Module:
     for part in parts:
         if part not in there:
             raise ModelError(f"У модели нет части «{part}»: есть {', '.join(sorted(there))}.")
+    if four_bit(model):
+        if not lora.rank or parts:
+            raise ModelError("4-битные веса не учатся: задайте vlm.lora_rank и vlm.parts = [].")
+        model = ready_for_adapter(model)
     if lora.rank:
         model = _adapted(model, parts, lora)
     for name, parameter in model.named_parameters():

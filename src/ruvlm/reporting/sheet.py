@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
@@ -15,6 +15,7 @@ from ruvlm.schema import Example
 
 CELL, MARGIN, LINE = 300, 12, 19
 INK, FAINT, ANSWER, PAPER = (20, 20, 24), (110, 110, 120), (0, 90, 40), (255, 255, 255)
+RIGHT, WRONG = (30, 80, 170), (185, 30, 30)
 
 
 @cache
@@ -25,10 +26,15 @@ def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")), size)
 
 
-def contact_sheet(cards: Sequence[Card], columns: int = 4) -> Image.Image:
-    """Lay the cards out in rows of `columns`; a row is as high as its longest card."""
+def contact_sheet(
+    cards: Sequence[Card], columns: int = 4, said: Mapping[str, tuple[str, bool]] | None = None
+) -> Image.Image:
+    """Lay the cards out in rows of `columns`; a row is as high as its longest card.
+
+    `said` is what a model answered by example id, and whether that is right.
+    """
     columns = max(1, min(columns, len(cards)))
-    drawn = [_cell(card) for card in cards]
+    drawn = [_cell(card, said or {}) for card in cards]
     rows = [drawn[start : start + columns] for start in range(0, len(drawn), columns)]
     width = columns * (CELL + MARGIN) + MARGIN
     sheet = Image.new("RGB", (width, sum(max(c.height for c in row) + MARGIN for row in rows) + MARGIN), PAPER)
@@ -47,7 +53,7 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _cell(card: Card) -> Image.Image:
+def _cell(card: Card, said: Mapping[str, tuple[str, bool]]) -> Image.Image:
     try:
         picture = load_image(card.first.image)
         scale = CELL / max(picture.size)
@@ -59,6 +65,11 @@ def _cell(card: Card) -> Image.Image:
     lines = [(f"картинка {card.first.image_id}", FAINT, False)]
     for example in card.examples:
         lines += _lines(example)
+        if example.id in said:
+            text, right = said[example.id]
+            lines += [
+                (line, RIGHT if right else WRONG, False) for line in wrapped(f"модель: {text or '(ничего)'}", CELL, 13)
+            ]
     cell = Image.new("RGB", (CELL, picture.height + 6 + LINE * len(lines)), PAPER)
     cell.paste(picture, ((CELL - picture.width) // 2, 0))
     pen = ImageDraw.Draw(cell)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,6 @@ class CnnLstmTask(Task):
         self.groups = [(row, group) for row, group in groups if group]
         self.index, self.label = index, label
         self.epochs = Epochs(pictures.sets[[row for row, _ in self.groups]], pictures.weights)
-        self.steps_per_epoch = max(1, self.epochs.total // config.train.images_per_step)
         covered = 100 * sum(len(group) for _, group in self.groups) / max(1, len(examples))
         self.notes = (
             f"классы: {', '.join(answers)}",
@@ -61,7 +61,7 @@ class CnnLstmTask(Task):
     def stages(self) -> tuple[Stage, ...]:
         train = self.config.train
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=train.lr, weight_decay=train.weight_decay)
-        steps = train.max_steps or round(train.epochs * self.steps_per_epoch)
+        steps = train.max_steps or self.epochs.steps(train.epochs, train.images_per_step)
         return (Stage("answers", 1.0, steps, (optimizer,), self.batch, self.loss),)
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -114,3 +114,6 @@ class CnnLstmTask(Task):
 
     def backend(self) -> CnnLstmBackend:
         return CnnLstmBackend(self.model, self.config.name, "in training", self.device)
+
+    def writer(self) -> Callable[[Path], None]:
+        return self.backend().save

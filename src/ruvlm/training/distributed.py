@@ -36,15 +36,19 @@ class Group:
         """Until every process has come here."""
         self.ranks.wait()
 
-    def agreed(self, seconds: float) -> float:
-        """The first process's reading of the clock: all end a run at the same step."""
+    def agreed(self, seconds: float, stop: bool) -> tuple[float, bool]:
+        """The first process's reading of the clock, and whether it was asked to stop: all end a run at the same step."""
+        return self.told(seconds), bool(self.told(float(stop)))
+
+    def told(self, value: float) -> float:
+        """The first process's figure, known to all."""
         if self.ranks.size == 1:
-            return seconds
+            return value
         import torch.distributed as dist
 
-        told = torch.tensor([seconds], dtype=torch.float64)
-        dist.broadcast(told, 0)
-        return float(told)
+        found = torch.tensor([value], dtype=torch.float64)
+        dist.broadcast(found, 0)
+        return float(found)
 
     def average(self, parameters: Sequence[nn.Parameter], weight: float) -> float:
         """Turn each process's gradients, times its weight, into the whole step's; the sum of weights. In place."""
@@ -53,18 +57,27 @@ class Group:
         import torch.distributed as dist
 
         there = torch.tensor([p.grad is not None for p in parameters], dtype=torch.float32, device=self.device)
-        total = torch.tensor([weight], dtype=torch.float64, device=self.device if self.device.type != "mps" else "cpu")
         dist.all_reduce(there)
-        dist.all_reduce(total)
-        share = weight / float(total)
+        total = self.sum(weight)
+        share = weight / total
         used = [p for p, count in zip(parameters, there.tolist(), strict=True) if count]
         if not used:
-            return float(total)
+            return total
         flat = torch.cat([self._flat(p) * share for p in used])
         dist.all_reduce(flat)
         for parameter, grad in zip(used, flat.split([p.numel() for p in used]), strict=True):
             parameter.grad = grad.view_as(parameter).to(parameter.dtype)
-        return float(total)
+        return total
+
+    def sum(self, weight: float) -> float:
+        """A weight added up over processes."""
+        if self.ranks.size == 1:
+            return weight
+        import torch.distributed as dist
+
+        told = torch.tensor([weight], dtype=torch.float64)
+        dist.all_reduce(told)
+        return float(told)
 
     def mean(self, value: Tensor, weight: float, total: float) -> Tensor:
         """The weighted mean of a figure over processes, for the record."""

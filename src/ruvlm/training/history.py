@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ruvlm.errors import OutputError, because
+from ruvlm.training.state import Progress
 
 
 class History:
@@ -16,16 +17,18 @@ class History:
     With `writes` false they are only kept in memory: another process writes the file.
     """
 
-    def __init__(self, folder: Path, resume_at: int | None = None, writes: bool = True) -> None:
+    def __init__(self, folder: Path, resume: Progress | None = None, writes: bool = True) -> None:
         self.path, self.writes = folder / "metrics.jsonl", writes
         self.records: list[dict[str, Any]] = []
-        if resume_at is not None and self.path.is_file():
+        checks = 0
+        if resume is not None and self.path.is_file():
             for line in self.path.read_text(encoding="utf-8").splitlines():
                 try:
                     record = json.loads(line)
                 except ValueError:
                     continue  # a line torn by a kill
-                if record["step"] <= resume_at:
+                checks += record["kind"] == "validation"
+                if record["step"] <= resume.step and (record["kind"] != "validation" or checks <= resume.validations):
                     self.records.append(record)
         if writes:
             self._rewrite()

@@ -5,6 +5,7 @@ Shapes: N pictures of all sets together.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from ruvlm.data import conversations
 from ruvlm.data.catalog import open_source
 from ruvlm.errors import DataError
 from ruvlm.schema import Dataset
+
+# how many steps' pictures are sorted by length together
+SPAN = 50
 
 
 @dataclass(frozen=True)
@@ -52,28 +56,54 @@ def _folder(path: str, split: str, weight: float, limit: int | None, grounding: 
 class Epochs:
     """Which pictures a step sees. In an epoch each set gives `weight` times its pictures: the fraction by lot.
 
-    A pure function of (seed, step), so a resumed run sees what an undisturbed one would.
+    Epochs follow one another without a gap: in each every picture of a set of weight 1 is seen once, whatever the size of a
+    step. With `lengths_N` the pictures of a step are about as long as one another. A pure function of (seed, step), so a
+    resumed run sees what an undisturbed one would.
     """
 
-    def __init__(self, sets_N: np.ndarray, weights: tuple[float, ...]) -> None:
+    def __init__(self, sets_N: np.ndarray, weights: tuple[float, ...], lengths_N: np.ndarray | None = None) -> None:
         self.members = [np.flatnonzero(sets_N == number) for number in range(len(weights))]
         self.counts = [round(weight * len(some)) for weight, some in zip(weights, self.members, strict=True)]
         self.total = sum(self.counts)
-        self._last: tuple[tuple[int, int], np.ndarray] | None = None
+        self.lengths = lengths_N
+        self._orders: dict[tuple[int, int, int], np.ndarray] = {}
+
+    def steps(self, epochs: float, count: int) -> int:
+        """How many steps of `count` pictures so many epochs have."""
+        return max(1, math.ceil(epochs * self.total / min(count, self.total)))
 
     def pictures(self, seed: int, step: int, count: int, part: int = 0, parts: int = 1) -> np.ndarray:
         """The pictures of a part of a step."""
         count = min(count, self.total)
-        epoch, place = divmod(step, self.total // count)
-        return np.sort(self._order(seed, epoch)[place * count : (place + 1) * count][part::parts])
+        chosen: list[int] = []
+        while len(chosen) < count:
+            epoch, place = divmod(step * count + len(chosen), self.total)
+            chosen += self._order(seed, epoch, count)[place : place + count - len(chosen)].tolist()
+        return np.sort(np.array(chosen)[part::parts])
 
-    def _order(self, seed: int, epoch: int) -> np.ndarray:
-        if self._last is None or self._last[0] != (seed, epoch):
-            picks = []
-            for number, (some, count) in enumerate(zip(self.members, self.counts, strict=True)):
-                whole, rest = divmod(count, max(1, len(some)))
-                lot = np.random.default_rng((seed, 3, epoch, number)).permutation(some)[:rest] if rest else some[:0]
-                picks += [some] * whole + [lot]
-            pool = np.concatenate(picks)
-            self._last = ((seed, epoch), pool[np.random.default_rng((seed, 1, epoch)).permutation(len(pool))])
-        return self._last[1]
+    def _order(self, seed: int, epoch: int, count: int) -> np.ndarray:
+        key = (seed, epoch, count if self.lengths is not None else 0)
+        if key not in self._orders:
+            if len(self._orders) > 4:  # a stage's own, and the epoch a batch ahead is taken from
+                self._orders = {}
+            pool = self._pool(seed, epoch)
+            order = pool[np.random.default_rng((seed, 1, epoch)).permutation(len(pool))]
+            self._orders[key] = order if self.lengths is None else self._grouped(order, seed, epoch, count)
+        return self._orders[key]
+
+    def _pool(self, seed: int, epoch: int) -> np.ndarray:
+        picks = []
+        for number, (some, count) in enumerate(zip(self.members, self.counts, strict=True)):
+            whole, rest = divmod(count, max(1, len(some)))
+            lot = np.random.default_rng((seed, 3, epoch, number)).permutation(some)[:rest] if rest else some[:0]
+            picks += [some] * whole + [lot]
+        return np.concatenate(picks)
+
+    def _grouped(self, order: np.ndarray, seed: int, epoch: int, count: int) -> np.ndarray:
+        """Sorted by length within spans of many steps, then the steps shuffled."""
+        assert self.lengths is not None
+        spans = [order[start : start + SPAN * count] for start in range(0, len(order), SPAN * count)]
+        line = np.concatenate([span[np.argsort(-self.lengths[span], kind="stable")] for span in spans])
+        steps = [line[start : start + count] for start in range(0, len(line), count)]
+        mixed = np.random.default_rng((seed, 4, epoch)).permutation(len(steps))
+        return np.concatenate([steps[number] for number in mixed])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,6 @@ class NanoTask(Task):
         self.packer = Packer(tokenizer, grid, settings.max_text_positions, type_weights(pictures.examples))
         self.words = self._words(grid)
         self.epochs = Epochs(pictures.sets, pictures.weights)
-        self.steps_per_epoch = max(1, self.epochs.total // config.train.images_per_step)
         self.notes = (f"параметров: {parameter_count(self.model):,}".replace(",", " "), *pictures.notes, *self._long())
 
     @classmethod
@@ -126,7 +126,7 @@ class NanoTask(Task):
             Muon(matrices, lr=train.matrix_lr, weight_decay=train.weight_decay),
             torch.optim.AdamW(rest, lr=train.lr, betas=(0.9, 0.95), weight_decay=0.0),
         )
-        steps = train.max_steps or round(train.epochs * self.steps_per_epoch)
+        steps = train.max_steps or self.epochs.steps(train.epochs, train.images_per_step)
         aligned = bool((self.words >= 0).any()) and train.word_weight > 0
         share = ALIGN_SHARE if aligned else 0.0
         found = [Stage("answers", 1 - share, steps, answer, self.batch, self.loss, self.join_families)]
@@ -279,6 +279,14 @@ class NanoTask(Task):
 
     def backend(self) -> NanoBackend:
         return NanoBackend(self.model, self.tokenizer, self.config.name, "in training", self.device)
+
+    def compile(self) -> None:
+        """The decoder's layers; batches differ in length, so shapes are dynamic."""
+        for layer in self.model.layers:
+            layer.compile(dynamic=True)
+
+    def writer(self) -> Callable[[Path], None]:
+        return self.backend().save
 
 
 def word_cross_entropy(logits_NV: Tensor, words_NW: Tensor) -> tuple[Tensor, Tensor]:

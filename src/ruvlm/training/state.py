@@ -1,10 +1,12 @@
-"""A checkpoint: weights, optimiser state, counters and random state, as safetensors and JSON, with a checksum."""
+"""A checkpoint: what a run would need to go on as if it had never stopped, as safetensors and JSON, with a checksum."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,17 @@ from torch import Tensor, nn
 
 from ruvlm.errors import ModelError
 from ruvlm.models.checkpoint import save_folder
+from ruvlm.training.sharding import full, put, spread_like
+
+NAME = re.compile(r"step_(\d{8})_(\d{4})")
 
 
 @dataclass
 class Progress:
-    """Where a run is: stage and step inside it, all steps, seconds trained, the best validation score so far."""
+    """Where a run is: stage and step inside it, all steps, seconds trained, validations and the best of their scores.
+
+    `stale` counts validations since the best one; `done` says that all is trained and validated.
+    """
 
     stage: int = 0
     stage_step: int = 0
@@ -30,64 +38,153 @@ class Progress:
     answers: int = 0
     best: float = -1.0
     validations: int = 0
+    stale: int = 0
+    done: bool = False
 
 
-def save_checkpoint(
-    folder: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], progress: Progress, config_text: str
-) -> None:
-    """Write a checkpoint whole or not at all; the previous one stays until then. Raises OutputError."""
-    tensors = {f"model.{name}": value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    tensors["rng"] = torch.get_rng_state()
-    scalars: dict[str, Any] = {}
-    for number, optimizer in enumerate(optimizers):
-        for key, state in optimizer.state_dict()["state"].items():
-            for name, value in state.items():
-                full = f"optimizer.{number}.{key}.{name}"
-                if isinstance(value, Tensor):
-                    tensors[full] = value.detach().cpu().contiguous().clone()
-                else:
-                    scalars[full] = value
+@dataclass(frozen=True)
+class Learning:
+    """Everything of a run that changes as it learns. `extra` are tensors by name (moving averages), changed in place."""
+
+    model: nn.Module
+    optimizers: Sequence[torch.optim.Optimizer]
+    extra: dict[str, Tensor]
+    scaler: torch.amp.GradScaler
+
+
+def save_checkpoint(root: Path, learning: Learning, progress: Progress, config: str, keep: int, writes: bool) -> None:
+    """Write a checkpoint whole or not at all, then drop all but the last `keep`. Raises OutputError.
+
+    Every process of a sharded run must come here; the one that `writes` writes.
+    """
+    tensors, scalars = _collected(learning)
+    if not writes:
+        return
+    target = root / f"step_{progress.step:08d}_{progress.validations:04d}"
+    if target.is_dir():
+        return  # the same moment: nothing has been learnt since
 
     def write(fresh: Path) -> None:
         save_file(tensors, fresh / "state.safetensors")
-        digest = hashlib.sha256((fresh / "state.safetensors").read_bytes()).hexdigest()
-        state = {"progress": asdict(progress), "scalars": scalars, "sha256": digest, "config": config_text}
+        state = {
+            "progress": asdict(progress), "scalars": scalars, "sha256": _digest(fresh / "state.safetensors"),
+            "config": config,
+        }  # fmt: skip
         (fresh / "state.json").write_text(json.dumps(state, ensure_ascii=False, indent=1), encoding="utf-8")
 
-    save_folder(folder, write)
+    save_folder(target, write)
+    for old in checkpoints(root)[keep:]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
-def read_progress(folder: Path, config_text: str) -> tuple[Progress, dict[str, Tensor], dict[str, Any]]:
-    """Read and verify a checkpoint. Raises ModelError if it is damaged or of other settings."""
+def checkpoints(root: Path) -> list[Path]:
+    """A run's checkpoints, the latest first; half-written ones have another name."""
+    found = [path for path in root.iterdir() if NAME.fullmatch(path.name)] if root.is_dir() else []
+    return sorted(found, key=lambda path: path.name, reverse=True)
+
+
+def read_checkpoint(
+    root: Path, config: str, report: Callable[[str], None]
+) -> tuple[Progress, dict[str, Tensor], dict[str, Any]]:
+    """The latest checkpoint that is whole; of a damaged one it is said that an earlier one serves instead.
+
+    Raises ModelError if none is whole or the settings are others.
+    """
+    errors = []
+    for folder in checkpoints(root):
+        try:
+            found = _read(folder)
+        except ModelError as error:
+            errors.append(error)
+            continue
+        for damage in errors:
+            report(f"{damage} Продолжаю с предыдущей: {folder.name}")
+        if found.config != config:
+            raise ModelError(
+                f"Точка {folder} записана с другими настройками: верните их или смените name в настройках."
+            )
+        return found.progress, found.tensors, found.scalars
+    if not errors:
+        raise ModelError(f"В {root} нет точки, с которой продолжать: запустите обучение без --resume.")
+    raise ModelError(f"{errors[0]} Другой целой точки нет: начните обучение заново.")
+
+
+@dataclass(frozen=True)
+class _Read:
+    progress: Progress
+    tensors: dict[str, Tensor]
+    scalars: dict[str, Any]
+    config: str
+
+
+def _read(folder: Path) -> _Read:
+    file = folder / "state.safetensors"
     try:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        data = (folder / "state.safetensors").read_bytes()
-        if hashlib.sha256(data).hexdigest() != state["sha256"]:
-            raise ModelError(f"Контрольная сумма {folder} не сходится: файл повреждён, начните обучение заново.")
-        tensors = load_file(folder / "state.safetensors")
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise ModelError(f"Точка {folder} не читается ({error}): начните обучение заново.") from error
-    if state["config"] != config_text:
-        raise ModelError(f"Точка {folder} записана с другими настройками: верните их или смените name в настройках.")
-    return Progress(**state["progress"]), tensors, state["scalars"]
+        if _digest(file) != state["sha256"]:
+            raise ModelError(f"Контрольная сумма точки {folder} не сходится: файл повреждён.")
+        tensors = load_file(file)
+        progress = Progress(**state["progress"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ModelError(f"Точка {folder} не читается ({error}).") from error
+    return _Read(progress, tensors, state["scalars"], state["config"])
 
 
-def restore(
-    model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], tensors: dict[str, Tensor], scalars: dict[str, Any]
-) -> None:
-    """Put a checkpoint's weights, optimiser state and random state back. Raises ModelError if they do not fit."""
-    own = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-    try:
-        model.load_state_dict(own, strict=True)
-    except RuntimeError as error:
-        raise ModelError(f"Веса точки не подходят к модели ({str(error).splitlines()[0]}).") from error
-    for number, optimizer in enumerate(optimizers):
-        prefix = f"optimizer.{number}."
-        state: dict[int, dict[str, Any]] = {}
-        for name, value in {**tensors, **scalars}.items():
-            if name.startswith(prefix):
-                key, field = name.removeprefix(prefix).split(".", 1)
-                state.setdefault(int(key), {})[field] = value
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
+def _digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _kept(model: nn.Module) -> dict[str, Tensor]:
+    """What training changes: parameters that learn, and buffers. Frozen weights are where they were loaded from."""
+    saved = model.state_dict().keys()
+    learnt = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    return learnt | {name: buffer for name, buffer in model.named_buffers() if name in saved}
+
+
+def _collected(learning: Learning) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors = {f"model.{name}": full(value) for name, value in _kept(learning.model).items()}
+    tensors |= {f"extra.{name}": full(value) for name, value in learning.extra.items()}
+    tensors["rng"] = torch.get_rng_state()
+    scalars: dict[str, Any] = {"scaler": learning.scaler.state_dict()}
+    for number, optimizer in enumerate(learning.optimizers):
+        for key, state in optimizer.state_dict()["state"].items():
+            for name, value in state.items():
+                place = f"optimizer.{number}.{key}.{name}"
+                if isinstance(value, Tensor):
+                    tensors[place] = full(value)
+                else:
+                    scalars[place] = value
+    return tensors, scalars
+
+
+def restore(learning: Learning, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:
+    """Put a checkpoint back. Raises ModelError naming a weight that is missing, unknown or of another shape."""
+    for prefix, own in (("model.", _kept(learning.model)), ("extra.", learning.extra)):
+        stored = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        strange = sorted(stored.keys() ^ own.keys()) + [
+            name for name, value in own.items() if name in stored and stored[name].shape != value.shape
+        ]
+        if strange:
+            raise ModelError(f"Веса точки не подходят к модели ({', '.join(strange[:3])}): модель с тех пор другая.")
+        for name, value in own.items():
+            put(value, stored[name])
+    for number, optimizer in enumerate(learning.optimizers):
+        _restore_optimizer(optimizer, f"optimizer.{number}.", tensors, scalars)
+    learning.scaler.load_state_dict(scalars["scaler"])
     torch.set_rng_state(tensors["rng"])
+
+
+def _restore_optimizer(
+    optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, Tensor], scalars: dict[str, Any]
+) -> None:
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in {**tensors, **scalars}.items():
+        if name.startswith(prefix):
+            key, field = name.removeprefix(prefix).split(".", 1)
+            place = int(key)
+            if isinstance(value, Tensor):
+                value = spread_like(parameters[place], value)
+            state.setdefault(place, {})[field] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from ruvlm.backends.base import Backend
 from ruvlm.config import RunConfig
+from ruvlm.errors import ConfigError
 from ruvlm.schema import Example
 
 Report = Callable[[str], None]
@@ -48,7 +50,6 @@ class Task(ABC):
     """A model with its data, ready for the loop."""
 
     model: nn.Module
-    steps_per_epoch: int
     notes: tuple[str, ...] = ()
     # may a step's pictures be split into parts? not where batch statistics tie them together
     splits: bool = False
@@ -76,3 +77,15 @@ class Task(ABC):
     @abstractmethod
     def backend(self) -> Backend:
         """The model as the evaluation sees it."""
+
+    @abstractmethod
+    def writer(self) -> Callable[[Path], None]:
+        """What writes the model as it is now into a folder. Every process of a sharded run must ask for it."""
+
+    def shard(self) -> None:
+        """Spread the weights over torchrun's processes. Raises ConfigError where the model cannot be."""
+        raise ConfigError("train.sharding = fsdp2: так учатся только готовые модели (model.name = vlm).")
+
+    def compile(self) -> None:
+        """Have the model's forward pass compiled. Raises ConfigError where that does not pay."""
+        raise ConfigError(f"train.compile: {type(self).__name__} этого не умеет, уберите.")

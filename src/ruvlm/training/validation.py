@@ -13,6 +13,7 @@ from ruvlm.errors import MissingSplitError
 from ruvlm.evaluation.judge import judge_all, score
 from ruvlm.evaluation.run import ask_all
 from ruvlm.schema import Dataset, Example
+from ruvlm.training.samples import Sample, samples
 from ruvlm.training.task import Task
 
 GQA_IMAGES = 50
@@ -26,6 +27,7 @@ class Check:
     gqa: float | None
     mmbench: float | None
     loss: float | None
+    samples: tuple[Sample, ...] = ()
 
     @property
     def score(self) -> float:
@@ -65,14 +67,18 @@ class Validator:
             return None
         backend = task.backend()
         found: dict[str, float] = {}
+        shown: list[Sample] = []
         for dataset in self.datasets:
             protocol = "gqa-ru/lmms" if dataset.name == "gqa-ru" else "mmbench-ru/lmms"
-            result = score(dataset, protocol, judge_all(dataset, protocol, ask_all(backend, dataset, protocol)))
+            responses = ask_all(backend, dataset, protocol)
+            verdicts = judge_all(dataset, protocol, responses)
+            shown += samples(dataset, responses, verdicts)
+            result = score(dataset, protocol, verdicts)
             key = "gqa-ru/lmms" if dataset.name == "gqa-ru" else "mmbench-ru/lmms/circular"
             found[dataset.name] = result.scores[key].value
         with torch.no_grad():
             loss = task.validation_loss([e for d in self.datasets for e in d.examples if not e.options])
-        return Check(found.get("gqa-ru"), found.get("mmbench-ru"), loss)
+        return Check(found.get("gqa-ru"), found.get("mmbench-ru"), loss, tuple(shown))
 
 
 def _cut(dataset: Dataset) -> Dataset:

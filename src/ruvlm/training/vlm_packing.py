@@ -21,12 +21,13 @@ from ruvlm.backends.hf_prompts import Encoded, common_prefix
 class VlmBatch:
     """Inputs of a forward pass. `places` are indices into the flattened [B, T] tokens whose next token is `targets`.
 
-    Without a mask every token sees all before it: the rows hold one question each.
+    Without a mask every token sees all before it: the rows hold one question each. A mask is additive, [B, 1, T, T], or of
+    ones and zeros, [B, T]; without positions the model counts its own.
     """
 
     ids_BT: Tensor
-    positions_BT: Tensor
-    mask_B1TT: Tensor | None
+    positions_BT: Tensor | None
+    mask: Tensor | None
     vision: dict[str, Tensor]
     places_N: Tensor
     targets_N: Tensor
@@ -60,6 +61,30 @@ def packed(encoded: Sequence[Encoded], answers: Sequence[Sequence[list[int]]], p
         torch.tensor(targets),
         sum(row.questions for row in rows),
     )
+
+
+def plain(inputs: dict[str, Tensor], answers: Sequence[list[int]], pad: int) -> VlmBatch:
+    """A question a row, as a processor has made them (padded on the left), each with its answer after it."""
+    rows, width = inputs["input_ids"].shape
+    longest = max(map(len, answers)) - 1  # the last token of an answer predicts nothing
+    tail = torch.full((rows, longest), pad)
+    seen = torch.zeros(rows, longest, dtype=torch.long)
+    places: list[int] = []
+    targets: list[int] = []
+    for number, answer in enumerate(answers):
+        tail[number, : len(answer) - 1] = torch.tensor(answer[:-1])
+        seen[number, : len(answer) - 1] = 1
+        start = number * (width + longest) + width - 1
+        places += range(start, start + len(answer))
+        targets += answer
+    vision = {name: value for name, value in inputs.items() if name not in ("input_ids", "attention_mask")}
+    for name in ("mm_token_type_ids", "token_type_ids"):
+        if name in vision:
+            vision[name] = torch.cat([vision[name], torch.zeros_like(tail)], 1)
+    return VlmBatch(
+        torch.cat([inputs["input_ids"], tail], 1), None, torch.cat([inputs["attention_mask"], seen], 1), vision,
+        torch.tensor(places), torch.tensor(targets), rows,
+    )  # fmt: skip
 
 
 @dataclass

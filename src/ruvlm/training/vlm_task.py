@@ -5,10 +5,13 @@ Shapes: B pictures, T tokens of a row, N answering tokens, D width, V vocabulary
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from types import MethodType
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,14 +24,17 @@ from ruvlm.backends.hf_load import Loaded, load_hf
 from ruvlm.backends.hf_prompts import PromptReader
 from ruvlm.config import RunConfig
 from ruvlm.data.images import load_image
-from ruvlm.errors import ConfigError, ModelError
+from ruvlm.errors import ConfigError
+from ruvlm.evaluation.ranks import current_ranks
+from ruvlm.models.shortcuts import AnswersOnly, decoder_layers, four_bit, logits_at, skip_unread_vision
 from ruvlm.models.vlm_parts import Lora, part_of, prepared, shares
 from ruvlm.schema import Example, ImageRef, Response
 from ruvlm.training.grouping import generator_of
 from ruvlm.training.mixture import Epochs, parts_of
+from ruvlm.training.sharding import full, shard
 from ruvlm.training.task import Losses, Report, Stage, Task
 from ruvlm.training.texts import training_text
-from ruvlm.training.vlm_packing import VlmBatch, packed
+from ruvlm.training.vlm_packing import VlmBatch, packed, plain
 
 # families whose picture comes before the words and whose positions are one number a token
 PACKED = ("llava", "llava_next", "idefics3", "smolvlm")
@@ -48,46 +54,60 @@ class VlmBackend(HfBackend):
         finally:
             self.model.train(training)
 
-    def save(self, folder: Path) -> None:
-        """A model folder, or an adapter's: what `hf:` reads, with its processor."""
-        self.model.save_pretrained(folder)
-        self.reader.processor.save_pretrained(folder)
-
 
 class VlmTask(Task):
     """A Hugging Face image-text-to-text model on a folder of data or a mixture."""
 
     splits = True
+    _sharded = False
 
     def __init__(
         self, config: RunConfig, loaded: Loaded, examples: Sequence[tuple[int, Example]], weights: tuple[float, ...]
     ) -> None:
         settings = config.vlm
         kind = loaded.model.config.model_type
-        if kind not in PACKED:
-            raise ModelError(f"Модель вида {kind} обучать ещё не умеем: есть {', '.join(PACKED)}.")
+        self.packs = kind in PACKED
         self.config, self.device = config, loaded.model.device
         torch.manual_seed(config.train.seed)
         lora = Lora(settings.lora_rank, settings.lora_alpha, settings.lora_dropout)
         self.model: Any = prepared(loaded.model, settings.parts, lora)
+        whole = self._whole
+        skip_unread_vision(whole)
+        # layers computed anew in the backward pass would not know the places any more
+        self.answering = None if settings.checkpointing else AnswersOnly(whole)
         if settings.checkpointing:
-            self.model.gradient_checkpointing_enable()
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
             self.model.enable_input_require_grads()
         self.loaded = Loaded(self.model, loaded.processor, config.name, "in training")
-        self.reader = PromptReader(loaded.processor, kind)
-        self.eos = self.reader.processor.tokenizer.eos_token_id
-        self.pad = self.reader.processor.tokenizer.pad_token_id
+        self.kind = kind
+        self._readers = threading.local()
+        self.eos = loaded.processor.tokenizer.eos_token_id
+        self.pad = loaded.processor.tokenizer.pad_token_id
         groups: dict[tuple[int, ImageRef], list[Example]] = defaultdict(list)
         for number, example in examples:
             groups[number, example.image].append(example)
         self.groups = list(groups.items())[: config.data.limit_images]
-        self.epochs = Epochs(np.array([number for (number, _), _ in self.groups]), weights)
-        self.steps_per_epoch = max(1, self.epochs.total // config.train.images_per_step)
-        whole, learns = shares(self.model)
+        lengths = np.array([_length(some, config.train.questions_per_image) for _, some in self.groups])
+        sets = np.array([number for (number, _), _ in self.groups])
+        self.epochs = Epochs(sets, weights, lengths if config.train.length_grouped else None)
+        size, learns = shares(self.model)
+        learnt = [*settings.parts, *([f"LoRA ранга {lora.rank}"] if lora.rank else [])]
         self.notes = (
-            f"параметров: {whole / 1e6:.2f} млн, из них учатся {learns / 1e6:.2f} млн ({100 * learns / whole:.1f} %): "
-            f"{', '.join(settings.parts)}" + (f", LoRA ранга {lora.rank}" if lora.rank else ""),
+            f"параметров: {size / 1e6:.2f} млн, из них учатся {learns / 1e6:.2f} млн ({100 * learns / size:.1f} %): {', '.join(learnt)}",
+            *(() if self.packs else (f"модель вида {kind}: вопросы картинки не делят её, строка – один вопрос",)),
         )
+
+    @property
+    def _whole(self) -> Any:
+        """The model itself, under the adapter if there is one."""
+        return self.model.get_base_model() if self.config.vlm.lora_rank else self.model
+
+    @property
+    def reader(self) -> PromptReader:
+        """One for each thread: tokenizers may not be used by two threads at once."""
+        if not hasattr(self._readers, "reader"):
+            self._readers.reader = PromptReader(copy.deepcopy(self.loaded.processor), self.kind)
+        return cast(PromptReader, self._readers.reader)
 
     @classmethod
     def build(cls, config: RunConfig, device: torch.device, report: Report) -> VlmTask:
@@ -113,8 +133,8 @@ class VlmTask(Task):
             for (part, matrices), some in groups.items()
         ]
         optimizer = torch.optim.AdamW(chosen, betas=(0.9, 0.95))
-        steps = train.max_steps or round(train.epochs * self.steps_per_epoch)
-        return (Stage("answers", 1.0, max(1, steps), (optimizer,), self.batch, self.loss),)
+        steps = train.max_steps or self.epochs.steps(train.epochs, train.images_per_step)
+        return (Stage("answers", 1.0, steps, (optimizer,), self.batch, self.loss),)
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> VlmBatch:
         """The packed questions of a part of a step; a pure function of (seed, step)."""
@@ -129,10 +149,13 @@ class VlmTask(Task):
         return self._packed([(ref, [(a.prompt, a.answer) for a in asked]) for ref, asked in found])
 
     def _packed(self, asked: Sequence[tuple[ImageRef, list[tuple[str, str]]]]) -> VlmBatch:
-        encoded, answers = [], []
-        for ref, pairs in asked:
-            encoded.append(self.reader.encode(load_image(ref), [prompt for prompt, _ in pairs]))
-            answers.append([[*self.reader.option(answer, prompt), self.eos] for prompt, answer in pairs])
+        reader = self.reader
+        answers = [[[*reader.option(answer, prompt), self.eos] for prompt, answer in pairs] for _, pairs in asked]
+        if not self.packs:
+            rows = [(load_image(ref), prompt) for ref, pairs in asked for prompt, _ in pairs]
+            inputs = reader.batch([image for image, _ in rows], [prompt for _, prompt in rows])
+            return plain(inputs, [answer for some in answers for answer in some], self.pad)
+        encoded = [reader.encode(load_image(ref), [prompt for prompt, _ in pairs]) for ref, pairs in asked]
         return packed(encoded, answers, self.pad, self.config.vlm.row_tokens)
 
     def loss(self, batch: VlmBatch, share: float = 0.0) -> Losses:
@@ -143,17 +166,43 @@ class VlmTask(Task):
 
     def logits(self, batch: VlmBatch) -> Tensor:
         """Scores of every answering token. [N, V]."""
-        whole = self.model.get_base_model() if self.config.vlm.lora_rank else self.model
-        dtype = whole.dtype
-        hidden_BTD = whole.model(
-            input_ids=batch.ids_BT.to(self.device),
-            attention_mask=None if batch.mask_B1TT is None else batch.mask_B1TT.to(self.device, dtype),
-            position_ids=batch.positions_BT.to(self.device),
-            **{k: v.to(self.device, dtype if v.is_floating_point() else None) for k, v in batch.vision.items()},
-            use_cache=False,
-        ).last_hidden_state
-        found: Tensor = whole.lm_head(hidden_BTD.flatten(0, 1)[batch.places_N.to(self.device)])
+        whole = self._whole
+        inputs = {
+            "input_ids": batch.ids_BT,
+            "attention_mask": batch.mask,
+            "position_ids": batch.positions_BT,
+            **batch.vision,
+        }
+        there = {
+            name: value.to(self.device, whole.dtype if value.is_floating_point() else None)
+            for name, value in inputs.items() if value is not None
+        }  # fmt: skip
+        places_N = batch.places_N.to(self.device)
+        if self.answering is not None:
+            self.answering.places_N = places_N
+        try:
+            found: Tensor = whole.logits_at(there, places_N) if self._sharded else logits_at(whole, there, places_N)
+        finally:
+            if self.answering is not None:
+                self.answering.places_N = None
         return found
+
+    def shard(self) -> None:
+        """FSDP2: a shard a layer. Raises ConfigError without other processes or with 4-bit weights."""
+        if current_ranks().size == 1:
+            raise ConfigError("train.sharding = fsdp2: нужны несколько процессов, запустите через torchrun.")
+        if four_bit(self._whole):
+            raise ConfigError("train.sharding = fsdp2 с vlm.dtype = 4bit не работает: возьмите bfloat16.")
+        whole = self._whole
+        whole.logits_at = MethodType(logits_at, whole)
+        shard(whole, [(whole, "logits_at")])
+        self._sharded = True
+
+    def compile(self) -> None:
+        """The language model's layers, one compiled code for all; batches differ in length, so shapes are dynamic."""
+        self.answering = None
+        for layer in decoder_layers(self._whole):
+            layer.compile(dynamic=True)
 
     @torch.no_grad()
     def validation_loss(self, examples: Sequence[Example]) -> float | None:
@@ -178,3 +227,18 @@ class VlmTask(Task):
 
     def backend(self) -> Backend:
         return VlmBackend(self.loaded)
+
+    def writer(self) -> Callable[[Path], None]:
+        """A model folder, or an adapter's: what `hf:` reads, with its processor."""
+        state = {name: full(value) for name, value in self.model.state_dict().items()} if self._sharded else None
+
+        def write(folder: Path) -> None:
+            self.model.save_pretrained(folder, state_dict=state)
+            self.loaded.processor.save_pretrained(folder)
+
+        return write
+
+
+def _length(examples: Sequence[Example], most: int) -> float:
+    """How many characters a row of a picture's questions and answers has, about."""
+    return min(len(examples), most) * float(np.mean([len(e.question) + len(e.answer) for e in examples]))

@@ -1,0 +1,71 @@
+"""The folder of a run: taken once, with its settings and what it was made of."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ruvlm.config import RunConfig
+from ruvlm.errors import ModelError, OutputError, because
+from ruvlm.evaluation.store import write_json, write_text
+from ruvlm.models.checkpoint import recover
+from ruvlm.runtime import code_fingerprint, machine
+from ruvlm.training.state import checkpoints
+from ruvlm.training.task import Task
+from ruvlm.training.validation import Validator
+
+
+def claim(config: RunConfig, resume: bool) -> None:
+    """Take a fresh run folder, or go on with one. Raises OutputError, ModelError."""
+    folder = config.folder
+    if resume:
+        for name in ("best_model", "final_model"):
+            recover(folder / name)
+        if not checkpoints(folder / "checkpoints"):
+            raise ModelError(f"В {folder} нет точки, с которой продолжать: запустите обучение без --resume.")
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(
+            f"Папка {folder} занята другим запуском: продолжите его с --resume или смените имя (--set name=…)."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Папку {folder} не создать ({because(error)}).") from error
+
+
+def describe(config: RunConfig, task: Task, validator: Validator) -> None:
+    """run.toml: the resolved settings; run.json: what code, data and machine the run had."""
+    write_text(config.folder / "run.toml", to_toml(config))
+    facts = {
+        "code": code_fingerprint(),
+        "data": validator.fingerprints,
+        "source": validator.source,
+        "machine": machine(),
+        "parameters": sum(p.numel() for p in task.model.parameters()),
+        "baselines": validator.baselines,
+        "notes": list(task.notes),
+    }
+    write_json(config.folder / "run.json", facts)
+
+
+def to_toml(config: RunConfig) -> str:
+    """Settings as TOML that load_config reads back."""
+    values = config.model_dump(exclude_none=True)
+    lines = _fields(values)
+    for section, fields in values.items():
+        if isinstance(fields, dict):
+            lines += ["", f"[{section}]", *_fields(fields)]
+            for name, several in fields.items():
+                if _tables(several):
+                    lines += [line for one in several for line in ("", f"[[{section}.{name}]]", *_fields(one))]
+    return "\n".join(lines) + "\n"
+
+
+def _fields(values: dict[str, Any]) -> list[str]:
+    plain = {key: value for key, value in values.items() if not isinstance(value, dict) and not _tables(value)}
+    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
+
+
+def _tables(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], dict)
