@@ -93,7 +93,6 @@ class Run:
         self.history = History(self.folder, self.progress if resume else None, group.first)
         step = self.progress.step
         self.trackers: list[Tracker] = trackers_named(config.train.trackers, self.folder, step) if group.first else []
-        self._began = self.progress.step, self.progress.seconds
 
     @property
     def _settings(self) -> str:
@@ -105,14 +104,16 @@ class Run:
 
     def train(self) -> Finished:
         """Run to the end, or to Ctrl-C, which saves and returns."""
-        interrupted = False
+        interrupted = early = False
         self.report(memory_line(self.task.model, self.stages[-1].optimizers, bool(self.config.train.ema), self.device))
         try:
             with self.stop.heard(), self.stepper.workers:
                 self._stages()
+                early = self._stale()
                 if not self.progress.done:
                     self._validate(last=True)
-                self.save("final_model")
+                with self.ema.used():
+                    self.save("final_model")
         except KeyboardInterrupt:
             interrupted = True
             self._save_checkpoint()
@@ -124,7 +125,7 @@ class Run:
                 tracker.close()
         self._plot()
         progress = self.progress
-        return Finished(self.folder, progress.step, progress.seconds, progress.best, interrupted, self._stale())
+        return Finished(self.folder, progress.step, progress.seconds, progress.best, interrupted, early)
 
     def _stages(self) -> None:
         while self.progress.stage < len(self.stages):
@@ -200,11 +201,8 @@ class Run:
         )  # fmt: skip
 
     def _between_steps(self, stage: Stage, share: float) -> None:
-        step, seconds = (
-            now - then for now, then in zip((self.progress.step, self.progress.seconds), self._began, strict=True)
-        )
-        if step == ESTIMATE_AT and self.progress.stage_step == ESTIMATE_AT:
-            minutes = self.config.train.max_minutes
+        if self.progress.stage_step == ESTIMATE_AT:
+            minutes, seconds = self.config.train.max_minutes, self.progress.stage_seconds
             self.report(time_line(stage.max_steps, ESTIMATE_AT, seconds, minutes and minutes * stage.share))
         planned = self.config.train.validations
         if planned and share < 1 and share >= (self.progress.validations + 1) / planned:

@@ -26,7 +26,12 @@ class Stepper:
         self.accumulate = config.train.accumulate
         if self.accumulate > 1 and not task.splits:
             raise ConfigError(f"Модель {config.model.name} не учится по частям шага: train.accumulate = 1.")
-        images = max(1, config.train.images_per_step // self.accumulate)
+        images = config.train.images_per_step // (self.accumulate * group.ranks.size)
+        if not images:
+            raise ConfigError(
+                f"train.images_per_step = {config.train.images_per_step} меньше частей шага ({self.accumulate} × процессов "
+                f"{group.ranks.size}): увеличьте его или уменьшите train.accumulate."
+            )
         self.workers = Workers(parts_of_step(config.train.parts, device, task.splits and task.threads, images))
         self.prefetcher = Prefetcher(config.train.workers if self.workers.count == 1 else 0)
         self.batch: Any = None
