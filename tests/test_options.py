@@ -31,7 +31,7 @@ from tests.test_vlm import settings
 
 
 def nano(world: Path, results: Path, name: str, *more: str) -> RunConfig:
-    base = [*tiny(name, world, results), "train.max_steps=30", "train.validations=0", "train.parts=1"]
+    base = [*tiny(name, world, results), "train.max_steps=30", "train.validations=0"]
     return load_config(ROOT / "configs" / "nano_world.toml", [*base, *more])
 
 

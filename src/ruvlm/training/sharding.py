@@ -6,26 +6,38 @@ number of processes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 
-def shard(model: nn.Module, forwards: Sequence[tuple[nn.Module, str]]) -> None:
+def shard(model: nn.Module, method: str) -> None:
     """Spread a model over all processes of the group, a shard a layer, in place.
 
-    `forwards` are methods beside `forward` that compute with the model's weights: they gather them too.
+    `method` is one that computes with the model's weights beside `forward`: it gathers them too. Nothing stays gathered
+    after a pass, so weights changed between passes are seen.
     """
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
     for layers in _stacks(model):
         for layer in layers:
             fully_shard(layer)
-    fully_shard(model)
-    for module, name in forwards:
-        register_fsdp_forward_method(module, name)
+    fully_shard(model, reshard_after_forward=True)
+    register_fsdp_forward_method(model, method)
+
+
+def gathered(model: Any, work: Callable[..., Any]) -> Callable[..., Any]:
+    """A part of a sharded model's work that may be asked for by itself, with the weights outside the layers there."""
+
+    @functools.wraps(work)
+    def with_weights(*given: Any, **named: Any) -> Any:
+        model.unshard()
+        return work(*given, **named)
+
+    return with_weights
 
 
 def _stacks(model: nn.Module) -> list[nn.ModuleList]:

@@ -47,7 +47,7 @@ class Stepper:
         own, divisor = self._own(stage, stage_step, share)
         if self.train.sharding == "fsdp2":
             total = self.group.sum(own.weight)
-            divisor *= total / ranks.size  # FSDP has averaged over processes what is to be summed
+            divisor = total / ranks.size  # FSDP has averaged over processes what is to be summed
         else:
             self._divide(divisor)
             total, divisor = self.group.average(self.parameters, own.weight), 1.0

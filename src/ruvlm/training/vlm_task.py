@@ -31,7 +31,7 @@ from ruvlm.models.vlm_parts import Lora, part_of, prepared, shares
 from ruvlm.schema import Example, ImageRef, Response
 from ruvlm.training.grouping import generator_of
 from ruvlm.training.mixture import Epochs, parts_of
-from ruvlm.training.sharding import full, shard
+from ruvlm.training.sharding import full, gathered, shard
 from ruvlm.training.task import Losses, Report, Stage, Task
 from ruvlm.training.texts import training_text
 from ruvlm.training.vlm_packing import VlmBatch, packed, plain
@@ -195,7 +195,8 @@ class VlmTask(Task):
             raise ConfigError("train.sharding = fsdp2 с vlm.dtype = 4bit не работает: возьмите bfloat16.")
         whole = self._whole
         whole.logits_at = MethodType(logits_at, whole)
-        shard(whole, [(whole, "logits_at")])
+        shard(whole, "logits_at")
+        whole.model.get_image_features = gathered(whole, whole.model.get_image_features)  # generate begins with it
         self._sharded = True
 
     def compile(self) -> None:
