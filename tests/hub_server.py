@@ -11,6 +11,7 @@ Bytes sent go to ROOT/sent.jsonl.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import sys
@@ -57,6 +58,37 @@ class Hub(BaseHTTPRequestHandler):
             self._answer(302, b"", {"Location": "/cdn/" + "/".join([*parts[1:3], *parts[5:]])})
         elif parts[0] == "cdn":
             self._file(self.root.joinpath(*parts[1:]))
+        else:
+            self._answer(404, b"no such route")
+
+    def do_POST(self) -> None:
+        """Uploads, as a commit of files sent inline: what arrives lies in ROOT/received/ORG/NAME."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        parts = unquote(urlparse(self.path).path).strip("/").split("/")
+        if self.headers.get("Authorization") != "Bearer hf_write":
+            self._answer(403, b'{"error": "no rights"}')
+        elif parts[:3] == ["api", "repos", "create"]:
+            asked = json.loads(body)
+            name = f"{asked['organization']}/{asked['name']}"
+            (self.root / "received" / name).mkdir(parents=True, exist_ok=True)
+            (self.root / "received" / name / ".visibility").write_text(
+                str(asked.get("visibility", asked.get("private")))
+            )
+            self._answer(200, json.dumps({"url": f"http://hub/{name}"}).encode())
+        elif "preupload" in parts:
+            files = [
+                {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in json.loads(body)["files"]
+            ]
+            self._answer(200, json.dumps({"files": files}).encode())
+        elif "commit" in parts:
+            folder = self.root / "received" / parts[2] / parts[3]
+            for line in map(json.loads, body.decode().splitlines()):
+                if line["key"] == "file":
+                    path = folder / line["value"]["path"]
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(base64.b64decode(line["value"]["content"]))
+            answer = {"commitUrl": f"http://hub/{parts[2]}/{parts[3]}/commit/abc", "commitOid": "abc"}
+            self._answer(200, json.dumps(answer).encode())
         else:
             self._answer(404, b"no such route")
 

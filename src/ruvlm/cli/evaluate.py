@@ -62,6 +62,7 @@ def evaluate(
     from ruvlm.backends.base import Access
     from ruvlm.evaluation.plan import evaluate_model
     from ruvlm.evaluation.ranks import current_ranks, leave
+    from ruvlm.reporting.card import is_run, write_card
 
     access = Access(device, dtype, trust_remote_code, batch_size, requests, timeout, retries, _prices(prices))
     try:
@@ -86,6 +87,8 @@ def evaluate(
     leave()
     if current_ranks().first:
         _show(done, json_)
+        if out is None and is_run(Path(model)):
+            say(f"Карточка: {write_card(Path(model))}")
     failed = sum(evaluation.failed for evaluation in done)
     if failed:
         say(f"Запросов без ответа: {failed}. В балле они стоят неверными и сосчитаны отдельно: {done[0].advice}.")

@@ -17,7 +17,7 @@ from ruvlm.config import RunConfig
 from ruvlm.data.pixels import PixelStore
 from ruvlm.errors import DataError
 from ruvlm.models.cnn_lstm import IMAGE_SIZE, VOCABULARY, CnnLstm, CnnLstmConfig, encode, vocabulary
-from ruvlm.schema import Example
+from ruvlm.schema import Dataset, Example
 from ruvlm.training.grouping import Pictures, generator_of, training_pictures
 from ruvlm.training.mixture import Epochs
 from ruvlm.training.task import Losses, Report, Stage, Task
@@ -107,6 +107,10 @@ class CnnLstmTask(Task):
                 losses.append((float(self.loss(batch).total), len(part)))
         self.model.train(training)
         return sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
+
+    @property
+    def datasets(self) -> Sequence[Dataset]:
+        return self.pictures.datasets
 
     @property
     def train_examples(self) -> Sequence[Example]:

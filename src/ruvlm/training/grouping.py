@@ -12,7 +12,7 @@ from ruvlm.config import RunConfig
 from ruvlm.data.pixels import PixelStore
 from ruvlm.data.scene_graphs import ImageGraph, read_scene_graphs
 from ruvlm.errors import DataError
-from ruvlm.schema import Example
+from ruvlm.schema import Dataset, Example
 from ruvlm.training.mixture import Part, parts_of
 from ruvlm.training.task import Report
 
@@ -48,8 +48,8 @@ class Pictures:
         return tuple(part.weight for part in self.parts)
 
     @property
-    def fingerprints(self) -> tuple[str, ...]:
-        return tuple(dataset.fingerprint for part in self.parts for dataset in part.datasets)
+    def datasets(self) -> tuple[Dataset, ...]:
+        return tuple(dataset for part in self.parts for dataset in part.datasets)
 
     @property
     def notes(self) -> tuple[str, ...]:

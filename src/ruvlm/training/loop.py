@@ -16,6 +16,7 @@ from ruvlm.errors import ConfigError
 from ruvlm.evaluation.ranks import current_ranks, local_device
 from ruvlm.models.checkpoint import save_folder
 from ruvlm.registry import MODELS, lookup
+from ruvlm.reporting.card import write_card
 from ruvlm.runtime import keep_freed_memory, pick_device, quiet_transformers, seed_everything
 from ruvlm.training.budget import ESTIMATE_AT, memory_line, out_of_memory, time_line, used_memory
 from ruvlm.training.distributed import Group, launched_by_accelerate_alone
@@ -124,6 +125,8 @@ class Run:
             for tracker in self.trackers:
                 tracker.close()
         self._plot()
+        if self.group.first:
+            write_card(self.folder)
         progress = self.progress
         return Finished(self.folder, progress.step, progress.seconds, progress.best, interrupted, early)
 

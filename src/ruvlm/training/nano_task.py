@@ -31,7 +31,7 @@ from ruvlm.evaluation.prompts import (
 from ruvlm.models.nano import NanoForConditionalGeneration, Traces, parameter_count
 from ruvlm.models.nano_config import NanoConfig
 from ruvlm.models.text import BOS, EOS, IMAGE, PAD, train_tokenizer, word_families
-from ruvlm.schema import Example
+from ruvlm.schema import Dataset, Example
 from ruvlm.training.grounding import CELL_WORDS, IGNORED, word_targets
 from ruvlm.training.grouping import Pictures, generator_of, training_pictures
 from ruvlm.training.mixture import Epochs
@@ -272,6 +272,10 @@ class NanoTask(Task):
         scores = self.model.weighed(states).float().masked_fill(~there, -1e4)
         known, _ = word_cross_entropy(self.model.described(states[there]), batch.option_letters_C5[there][:, None])
         return F.cross_entropy(scores, batch.right_C) + 0.3 * known.mean()
+
+    @property
+    def datasets(self) -> Sequence[Dataset]:
+        return self.pictures.datasets
 
     @property
     def train_examples(self) -> Sequence[Example]:

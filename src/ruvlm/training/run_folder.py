@@ -39,6 +39,16 @@ def describe(config: RunConfig, task: Task, validator: Validator) -> None:
     write_text(config.folder / "run.toml", to_toml(config))
     facts = {
         "code": code_fingerprint(),
+        "train": [
+            {
+                "source": d.source,
+                "name": d.name,
+                "split": d.split,
+                "questions": len(d.examples),
+                "fingerprint": d.fingerprint,
+            }
+            for d in task.datasets
+        ],
         "data": validator.fingerprints,
         "source": validator.source,
         "machine": machine(),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ruvlm.backends.base import Backend
 from ruvlm.config import RunConfig
 from ruvlm.errors import ConfigError
-from ruvlm.schema import Example
+from ruvlm.schema import Dataset, Example
 
 Report = Callable[[str], None]
 
@@ -55,6 +55,11 @@ class Task(ABC):
     splits: bool = False
     # are its operations so short that on a CPU parts are best worked on by a thread each? draws of dropout would race
     threads: bool = False
+
+    @property
+    @abstractmethod
+    def datasets(self) -> Sequence[Dataset]:
+        """The sets that the training examples come from."""
 
     @property
     @abstractmethod

@@ -28,9 +28,9 @@ from ruvlm.errors import ConfigError
 from ruvlm.evaluation.ranks import current_ranks
 from ruvlm.models.shortcuts import AnswersOnly, decoder_layers, four_bit, logits_at, skip_unread_vision
 from ruvlm.models.vlm_parts import Lora, part_of, prepared, shares
-from ruvlm.schema import Example, ImageRef, Response
+from ruvlm.schema import Dataset, Example, ImageRef, Response
 from ruvlm.training.grouping import generator_of
-from ruvlm.training.mixture import Epochs, parts_of
+from ruvlm.training.mixture import Epochs, Part, parts_of
 from ruvlm.training.sharding import full, gathered, shard
 from ruvlm.training.task import Losses, Report, Stage, Task
 from ruvlm.training.texts import training_text
@@ -61,9 +61,7 @@ class VlmTask(Task):
     splits = True
     _sharded = False
 
-    def __init__(
-        self, config: RunConfig, loaded: Loaded, examples: Sequence[tuple[int, Example]], weights: tuple[float, ...]
-    ) -> None:
+    def __init__(self, config: RunConfig, loaded: Loaded, parts: Sequence[Part]) -> None:
         settings = config.vlm
         kind = loaded.model.config.model_type
         self.packs = kind in PACKED
@@ -84,12 +82,16 @@ class VlmTask(Task):
         self.eos = loaded.processor.tokenizer.eos_token_id
         self.pad = loaded.processor.tokenizer.pad_token_id
         groups: dict[tuple[int, ImageRef], list[Example]] = defaultdict(list)
-        for number, example in examples:
-            groups[number, example.image].append(example)
+        for number, part in enumerate(parts):
+            for example in (example for dataset in part.datasets for example in dataset.examples):
+                groups[number, example.image].append(example)
         self.groups = list(groups.items())[: config.data.limit_images]
         lengths = np.array([_length(some, config.train.questions_per_image) for _, some in self.groups])
         sets = np.array([number for (number, _), _ in self.groups])
-        self.epochs = Epochs(sets, weights, lengths if config.train.length_grouped else None)
+        self.parts = parts
+        self.epochs = Epochs(
+            sets, tuple(part.weight for part in parts), lengths if config.train.length_grouped else None
+        )
         size, learns = shares(self.model)
         learnt = [*settings.parts, *([f"LoRA ранга {lora.rank}"] if lora.rank else [])]
         self.notes = (
@@ -115,10 +117,9 @@ class VlmTask(Task):
             raise ConfigError("vlm.path пуст: укажите папку или имя модели, которую дообучать.")
         report("читаю вопросы")
         parts = parts_of(config.data, False)
-        examples = [(n, e) for n, part in enumerate(parts) for dataset in part.datasets for e in dataset.examples]
         report("загружаю модель")
         loaded = load_hf(config.vlm.path, Access(device=str(device), dtype=config.vlm.dtype))
-        return cls(config, loaded, examples, tuple(part.weight for part in parts))
+        return cls(config, loaded, parts)
 
     def stages(self) -> tuple[Stage, ...]:
         """One stage; each part of the model at its own rate."""
@@ -132,7 +133,9 @@ class VlmTask(Task):
             {"params": some, "lr": rates[part], "weight_decay": train.weight_decay if matrices else 0.0}
             for (part, matrices), some in groups.items()
         ]
-        optimizer = torch.optim.AdamW(chosen, betas=(0.9, 0.95))
+        optimizer = torch.optim.AdamW(
+            chosen, betas=(0.9, 0.95), fused=train.sharding == "none" and self.device.type != "mps"
+        )
         steps = train.max_steps or self.epochs.steps(train.epochs, train.images_per_step)
         return (Stage("answers", 1.0, steps, (optimizer,), self.batch, self.loss),)
 
@@ -221,6 +224,10 @@ class VlmTask(Task):
             losses.append(float(self.loss(self._packed([(ref, [(a.prompt, a.answer) for a in asked])])).total))
         self.model.train(training)
         return sum(losses) / len(losses)
+
+    @property
+    def datasets(self) -> Sequence[Dataset]:
+        return [dataset for part in self.parts for dataset in part.datasets]
 
     @property
     def train_examples(self) -> Sequence[Example]:

@@ -1,0 +1,79 @@
+"""Evaluations as they lie on the disk: summary.json → figures, for cards, reports and leaderboards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruvlm.errors import DataError
+from ruvlm.schema import Score
+
+CONTROLS = ("random", "majority", "question-only")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One evaluation: who was asked what, and every figure. `world` says that the rows are drawn, not published ones."""
+
+    folder: Path
+    model: str
+    parameters: int | None
+    source: str
+    benchmark: str
+    split: str
+    protocol: str
+    n: int
+    scores: dict[str, Score]
+    breakdowns: dict[str, dict[str, Score]]
+    unparsed: int
+    errors: int
+    notes: tuple[str, ...]
+    fingerprints: dict[str, str]
+
+    @property
+    def world(self) -> bool:
+        return self.source.startswith("world")
+
+    @property
+    def control(self) -> bool:
+        return self.model in CONTROLS or self.model.startswith(("blind:", "shuffled:"))
+
+
+def read_measured(folder: Path) -> Measured:
+    """An evaluation folder's figures. Raises DataError if its summary is missing or damaged."""
+    path = folder / "summary.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return Measured(
+            folder, found["model"], found["parameters"], found["source"], found["benchmark"], found["split"],
+            found["protocol"], int(found["n"]), _scores(found["scores"]),
+            {axis: _scores(values) for axis, values in found["breakdowns"].items()}, int(found["unparsed"]),
+            int(found["errors"]), tuple(found["notes"]), dict(found["fingerprints"]),
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise DataError(
+            f"В {folder} нет законченной оценки (summary.json): закончите её командой ruvlm eval."
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} повреждён ({error}): повторите ruvlm score {folder}.") from error
+
+
+def measured_under(folder: Path) -> list[Measured]:
+    """Every evaluation in a folder, however deep, by path. Raises DataError for a damaged one."""
+    return [read_measured(path.parent) for path in sorted(folder.rglob("summary.json"))]
+
+
+def beside(own: Measured, others: Iterable[Measured]) -> list[Measured]:
+    """The controls that were asked the same rows under the same protocol."""
+    return [
+        other for other in others
+        if other.control and other.protocol == own.protocol and other.fingerprints["data"] == own.fingerprints["data"]
+        and other.split == own.split
+    ]  # fmt: skip
+
+
+def _scores(values: dict[str, dict[str, Any]]) -> dict[str, Score]:
+    return {name: Score(**score) for name, score in values.items()}
