@@ -74,7 +74,9 @@ class Hub(BaseHTTPRequestHandler):
             (self.root / "received" / name / ".visibility").write_text(
                 str(asked.get("visibility", asked.get("private")))
             )
-            self._answer(200, json.dumps({"url": f"http://hub/{name}"}).encode())
+            self._answer(200, json.dumps({"url": f"http://{self.headers['Host']}/{name}"}).encode())
+        elif parts == ["api", "validate-yaml"]:
+            self._answer(200, b'{"errors": [], "warnings": []}')
         elif "preupload" in parts:
             files = [
                 {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in json.loads(body)["files"]
@@ -87,7 +89,10 @@ class Hub(BaseHTTPRequestHandler):
                     path = folder / line["value"]["path"]
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(base64.b64decode(line["value"]["content"]))
-            answer = {"commitUrl": f"http://hub/{parts[2]}/{parts[3]}/commit/abc", "commitOid": "abc"}
+            answer = {
+                "commitUrl": f"http://{self.headers['Host']}/{parts[2]}/{parts[3]}/commit/abc",
+                "commitOid": "abc",
+            }
             self._answer(200, json.dumps(answer).encode())
         else:
             self._answer(404, b"no such route")
