@@ -113,7 +113,7 @@ def _data(run: RunFacts) -> str:
     rows = ["| набор | часть | вопросов | лицензия | отпечаток |", "|---|---|---|---|---|"]
     for part in run.facts["train"]:
         rows.append(
-            f"| {part['source']} | {part['split']} | {part['questions']} | {_licence(part['source'])} | `{part['fingerprint']}` |"
+            f"| {part['name']}: {part['source']} | {part['split']} | {part['questions']} | {_licence(part['source'])} | `{part['fingerprint']}` |"
         )
     checks = ", ".join(f"{name} `{mark}`" for name, mark in run.facts["data"].items())
     return "\n".join(rows) + (
@@ -128,11 +128,12 @@ def _licence(source: str) -> str:
 
 
 def _recipe(run: RunFacts) -> str:
-    steps = [r for r in run.records if r["kind"] == "train"]
     there = run.facts["machine"]
     lines = [f"- {note}" for note in run.facts["notes"]]
-    if steps:
-        lines.append(f"- шагов: {steps[-1]['step']}, времени обучения: {steps[-1]['seconds'] / 60:.1f} мин")
+    if run.records:
+        last = run.records[-1]
+        minutes = f"{last['seconds'] / 60:.1f}".replace(".", ",")
+        lines.append(f"- шагов: {last['step']}, времени обучения: {minutes} мин")
     lines.append(
         f"- машина: {there['system']}, ядер {there['cores']}, ускоритель: {there['accelerator']}; torch {there['torch']}, "
         f"python {there['python']}; код `{run.facts['code']}`"
@@ -148,7 +149,7 @@ def _figures(run: RunFacts, measured: list[Measured]) -> str:
             return "Ещё не проверялась: `ruvlm eval`."
         best = max(checks, key=lambda r: sum(v for v in (r["gqa"], r["mmbench"]) if v is not None))
         said = [
-            f"{name} {best[key]:.1f} %"
+            f"{name} {best[key]:.1f} %".replace(".", ",")
             for key, name in (("gqa", "GQA"), ("mmbench", "MMBench circular"))
             if best[key] is not None
         ]
@@ -159,7 +160,11 @@ def _figures(run: RunFacts, measured: list[Measured]) -> str:
     rows = ["| данные | часть | правило | n | верно, % (95 %) | контроли |", "|---|---|---|---|---|---|"]
     for m in own:
         for rule, score in m.scores.items():
-            others = ", ".join(f"{c.model} {c.scores[rule].value:.1f}" for c in beside(m, measured) if rule in c.scores)
+            others = ", ".join(
+                f"{c.model} {c.scores[rule].value:.1f}".replace(".", ",")
+                for c in beside(m, measured)
+                if rule in c.scores
+            )
             rows.append(f"| {m.source} | {m.split} | {rule} | {score.n} | {_interval(score)} | {others or 'нет'} |")
     notes = [f"- {note}" for note in dict.fromkeys(note for m in own for note in m.notes)]
     return "\n".join(rows) + ("\n\n" + "\n".join(notes) if notes else "")
