@@ -296,3 +296,15 @@ def test_a_checkpoint_of_another_model_names_the_weight(world: Path, tmp_path: P
     ):
         with pytest.raises(ModelError, match=r"bias|strange"):
             restore(learning, bad, {"scaler": {}})
+
+
+def test_two_processes_do_not_train_in_one_folder(world: Path, tmp_path: Path) -> None:
+    from ruvlm.errors import OutputError
+    from ruvlm.training.run_folder import claimed
+
+    config = nano(world, tmp_path, "n")
+    with claimed(config, False), pytest.raises(OutputError, match="другой процесс"):
+        trained(config)
+    trained(config)
+    with claimed(config, True), pytest.raises(OutputError, match="другой процесс"):
+        trained(config, resume=True)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
 import subprocess
 import sys
 import time
@@ -13,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -161,42 +159,23 @@ def test_a_merge_that_changes_answers_is_refused(models: dict[str, Path]) -> Non
 
 
 @pytest.mark.slow
-def test_kills_at_random_moments_change_nothing(models: dict[str, Path], world: Path, tmp_path: Path) -> None:
-    """SIGKILL at random moments, resumed each time: weights and optimiser state as of an undisturbed run, bit for bit."""
-    more = ("train.max_steps=40", "vlm.lora_rank=4", "vlm.lora_dropout=0.1", "train.checkpoint_minutes=0.002")
+def test_kills_at_random_moments_change_nothing() -> None:
+    """Twenty SIGKILLs, some in the middle of a save: two kinds of models end bit for bit as undisturbed ones."""
+    command = [sys.executable, "-m", "benchmarks.resume", "--kills", "20", "--seed", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert (figures["kills"], figures["survived"]) == (20, 20), done.stdout
+    assert figures["in_saves"] > 0
 
-    def command(name: str, *flags: str) -> list[str]:
-        sets = [part for o in overrides(models, world, tmp_path, *more, f'name="{name}"') for part in ("--set", o)]
-        return [sys.executable, "-m", "ruvlm", "train", str(ROOT / "configs" / "llava_stage1.toml"), *sets, *flags]
 
-    subprocess.run(command("whole"), check=True, capture_output=True)
-    rng, kills, resumed = random.Random(0), 0, []
-    while not (tmp_path / "cut" / "final_model").is_dir():
-        process = subprocess.Popen(command("cut", *resumed), stderr=subprocess.PIPE, text=True)
-        while process.poll() is None and not checkpoints(tmp_path / "cut" / "checkpoints"):
-            time.sleep(0.02)
-        if kills < 4:
-            time.sleep(rng.uniform(0.0, 6.0 if resumed else 0.6))
-            os.kill(process.pid, signal.SIGKILL)
-            kills += 1
-        _, said = process.communicate(timeout=120)
-        assert process.returncode in (0, -signal.SIGKILL), said
-        resumed = ["--resume"]
-    last = [checkpoints(tmp_path / name / "checkpoints")[0] / "state.safetensors" for name in ("whole", "cut")]
-    adapters = [tmp_path / name / "final_model" / "adapter_model.safetensors" for name in ("whole", "cut")]
-    for one, two in (last, adapters):
-        a, b = load_file(one), load_file(two)
-        assert a.keys() == b.keys()
-        assert all(torch.equal(a[key], b[key]) for key in a), one
-    assert any(key.startswith("model.") and "lora_" in key for key in load_file(last[0]))
-    assert not any("vision_tower" in key for key in load_file(last[0])), (
-        "frozen weights are not copied into checkpoints"
+def test_a_checkpoint_holds_what_learns(models: dict[str, Path], world: Path, tmp_path: Path) -> None:
+    train(
+        settings(models, world, tmp_path, "vlm.lora_rank=4", "train.max_steps=2"), False, lambda _: None, lambda _: None
     )
-    steps = [
-        [json.loads(line)["step"] for line in (tmp_path / n / "metrics.jsonl").read_text().splitlines()]
-        for n in ("whole", "cut")
-    ]
-    assert steps[0] == steps[1]
+    held = load_file(checkpoints(tmp_path / "v" / "checkpoints")[0] / "state.safetensors")
+    assert any(key.startswith("model.") and "lora_" in key for key in held)
+    assert not any("vision_tower" in key for key in held), "frozen weights are where they were loaded from"
 
 
 def test_wrong_settings_are_one_sentence(models: dict[str, Path], world: Path, tmp_path: Path, ruvlm: Run) -> None:
@@ -280,3 +259,43 @@ def test_a_loss_that_is_no_number_keeps_its_batch(
     assert (done.code, "не число" in done.err) == (2, True), done.err
     (kept,) = (tmp_path / "v").glob("bad_batch_step*.safetensors")
     assert {"ids_BT", "targets_N", "vision.pixel_values"} <= set(load_file(kept))
+
+
+@pytest.mark.slow
+def test_two_processes_killed_and_resumed_end_the_same(models: dict[str, Path], world: Path, tmp_path: Path) -> None:
+    """DDP, 2 gloo ranks, SIGKILL of all of them in the middle, LoRA with dropout: bit for bit."""
+    import socket
+
+    more = ("train.max_steps=200", "vlm.lora_rank=4", "vlm.lora_dropout=0.1", "train.checkpoint_minutes=0.0001",
+            "train.images_per_step=4")  # fmt: skip
+    config = str(ROOT / "configs" / "llava_stage1.toml")
+
+    def arguments(name: str) -> list[str]:
+        return [part for o in overrides(models, world, tmp_path, *more, f'name="{name}"') for part in ("--set", o)]
+
+    whole = ranked(2, "train", config, *arguments("whole"))
+    assert whole.returncode == 0, whole.stderr
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", port, "-m", "ruvlm",
+         "train", config, *arguments("cut")], stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while process.poll() is None and len(checkpoints(tmp_path / "cut" / "checkpoints")) < 2:
+        time.sleep(0.01)
+    for one in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+        one.kill()  # torchrun's workers have sessions of their own
+    process.wait()
+    assert not (tmp_path / "cut" / "final_model").exists(), "killed before the end"
+    time.sleep(1)
+    resumed = ranked(2, "train", config, *arguments("cut"), "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    a, b = (load_file(checkpoints(tmp_path / n / "checkpoints")[0] / "state.safetensors") for n in ("whole", "cut"))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    losses = [
+        [(r["step"], r["loss"]) for r in map(json.loads, (tmp_path / n / "metrics.jsonl").read_text().splitlines())]
+        for n in ("whole", "cut")
+    ]
+    assert losses[0] == losses[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +82,10 @@ def _adapted(model: nn.Module, parts: Sequence[str], lora: Lora) -> nn.Module:
         target_modules=targets,
         modules_to_save=whole or None,
     )
-    return get_peft_model(model, config)
+    with warnings.catch_warnings():
+        # peft asks for a property that transformers has renamed
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+        return get_peft_model(model, config)
 
 
 def _root(model: nn.Module, part: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from ruvlm.training.distributed import Group, launched_by_accelerate_alone
 from ruvlm.training.ema import Ema
 from ruvlm.training.guards import refuse_leaks, stopped
 from ruvlm.training.history import History, plot_history
-from ruvlm.training.run_folder import claim, describe
+from ruvlm.training.run_folder import claimed, describe
 from ruvlm.training.samples import sheet, write_samples
 from ruvlm.training.state import Learning, Progress, read_checkpoint, restore, save_checkpoint
 from ruvlm.training.step import Stepper
@@ -276,15 +277,19 @@ def train(config: RunConfig, resume: bool, display: Display, report: Report) -> 
     ranks = current_ranks()
     device = pick_device(local_device(config.device))
     group = Group(ranks, device)
-    if ranks.first:
-        claim(config, resume)
-    else:
+    if not ranks.first:
         display, report = (lambda _: None), (lambda _: None)
     if launched_by_accelerate_alone():
         report(
             "accelerate launch --cpu запустил один процесс: для нескольких – torchrun --nproc_per_node N -m ruvlm train …"
         )
-    group.wait()
+    with claimed(config, resume) if ranks.first else nullcontext():
+        group.wait()
+        return _run(config, resume, display, report, group)
+
+
+def _run(config: RunConfig, resume: bool, display: Display, report: Report, group: Group) -> Finished:
+    ranks, device = group.ranks, group.device
     seed_everything(config.train.seed)
     task_class: Any = lookup(MODELS, config.model.name, "Модель")
     try:

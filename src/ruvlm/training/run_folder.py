@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from ruvlm.config import RunConfig
 from ruvlm.errors import ModelError, OutputError, because
@@ -14,24 +18,38 @@ from ruvlm.training.state import checkpoints
 from ruvlm.training.task import Task
 from ruvlm.training.validation import Validator
 
+LOCK = ".lock"
 
-def claim(config: RunConfig, resume: bool) -> None:
-    """Take a fresh run folder, or go on with one. Raises OutputError, ModelError."""
+
+@contextmanager
+def claimed(config: RunConfig, resume: bool) -> Iterator[None]:
+    """Hold a fresh run folder, or one to go on with. The system lets go of it however the process ends.
+
+    Raises OutputError if another process trains there or another run lies there, ModelError if there is nothing to resume.
+    """
     folder = config.folder
-    if resume:
-        for name in ("best_model", "final_model"):
-            recover(folder / name)
-        if not checkpoints(folder / "checkpoints"):
-            raise ModelError(f"В {folder} нет точки, с которой продолжать: запустите обучение без --resume.")
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(
-            f"Папка {folder} занята другим запуском: продолжите его с --resume или смените имя (--set name=…)."
-        )
+    if resume and not checkpoints(folder / "checkpoints"):
+        raise ModelError(f"В {folder} нет точки, с которой продолжать: запустите обучение без --resume.")
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise OutputError(
+            f"В {folder} уже учит другой процесс: дождитесь его или смените имя (--set name=…)."
+        ) from error
     except OSError as error:
         raise OutputError(f"Папку {folder} не создать ({because(error)}).") from error
+    try:
+        if not resume and any(path.name != LOCK for path in folder.iterdir()):
+            raise OutputError(
+                f"Папка {folder} занята другим запуском: продолжите его с --resume или смените имя (--set name=…)."
+            )
+        for name in ("best_model", "final_model"):
+            recover(folder / name)
+        yield
+    finally:
+        lock.release()
 
 
 def describe(config: RunConfig, task: Task, validator: Validator) -> None:
