@@ -16,7 +16,7 @@ ARROWS = {
     "data": set(),
     "photos": {"world", "data"},
     "audit": {"data"},
-    "reporting": {"data"},
+    "reporting": {"data", "evaluation"},
     "models": set(),
     "backends": {"models", "data"},
     "evaluation": {"backends", "data"},

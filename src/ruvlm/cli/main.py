@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from ruvlm.cli import ask, compare, data, evaluate, model, push, rules, train
+from ruvlm.cli import ask, compare, data, evaluate, model, push, report, rules, train
 from ruvlm.cli.console import say
 from ruvlm.errors import RuvlmError, because
 
@@ -33,6 +33,7 @@ app.command("compare")(compare.compare)
 app.command("parse")(rules.parse)
 app.command("match")(rules.match)
 app.command("ask")(ask.ask)
+app.command("report")(report.report)
 app.command("push")(push.push)
 
 

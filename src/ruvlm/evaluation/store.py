@@ -165,3 +165,13 @@ def write_json(path: Path, value: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """A text file, whole or not at all. Raises OutputError on a full or read-only disk."""
     write_bytes(path, text.encode())
+
+
+def verdicts_by_id(folder: Path) -> dict[str, Verdict]:
+    """The stored verdicts by their examples' ids. Raises DataError if they are damaged."""
+    path = folder / "verdicts.jsonl"
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line]
+        return {found["id"]: Verdict(**found) for found in map(json.loads, lines)}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path} не читается ({error}): повторите ruvlm score {folder}.") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ruvlm.errors import DataError
-from ruvlm.schema import Score
+from ruvlm.schema import LetterUse, Score
 
 CONTROLS = ("random", "majority", "question-only")
 
@@ -31,6 +31,7 @@ class Measured:
     unparsed: int
     errors: int
     notes: tuple[str, ...]
+    letters: tuple[LetterUse, ...]
     fingerprints: dict[str, str]
 
     @property
@@ -51,7 +52,7 @@ def read_measured(folder: Path) -> Measured:
             folder, found["model"], found["parameters"], found["source"], found["benchmark"], found["split"],
             found["protocol"], int(found["n"]), _scores(found["scores"]),
             {axis: _scores(values) for axis, values in found["breakdowns"].items()}, int(found["unparsed"]),
-            int(found["errors"]), tuple(found["notes"]), dict(found["fingerprints"]),
+            int(found["errors"]), tuple(found["notes"]), tuple(LetterUse(**use) for use in found["letters"]), dict(found["fingerprints"]),
         )  # fmt: skip
     except FileNotFoundError as error:
         raise DataError(

@@ -1,0 +1,99 @@
+"""The rows of the mistakes browser: every question with what each model said, and the pictures of those shown first."""
+
+from __future__ import annotations
+
+import base64
+import io
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ruvlm.data.images import load_image
+from ruvlm.errors import DataError
+from ruvlm.reporting.choice import types_of
+from ruvlm.reporting.gathered import Answers, Section
+from ruvlm.schema import Dataset, Example, Verdict
+
+SIDE, QUALITY = 320, 72
+# a model may say anything, at any length
+LONGEST = 600
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Rows as the page's script reads them (see report.js), pictures by image id as JPEG in base64."""
+
+    rows: list[list[Any]]
+    types: list[str]
+    rules: list[str]
+    models: list[str]
+    pictures: dict[str, str]
+    total: int
+
+
+def browser(section: Section, pictures: int, seed: int = 0) -> Browser | None:
+    """All rows of a section, with up to `pictures` pictures; None where the rows were not found."""
+    if section.dataset is None:
+        return None
+    rules = list(next(iter(section.models[0].verdicts.values())).correct)
+    types = sorted({name for example in section.dataset.examples for name in types_of(example)})
+    numbers = {name: n for n, name in enumerate(types)}
+    rows = [_row(example, section.models, rules, numbers) for example in section.dataset.examples]
+    shown = _shown(section.dataset, section.models, rules[0], pictures, seed)
+    return Browser(
+        rows, types, rules, [answers.name for answers in section.models],
+        {name: picture for name in shown if (picture := _picture(shown[name])) is not None},
+        len({example.image_id for example in section.dataset.examples}),
+    )  # fmt: skip
+
+
+def _row(example: Example, models: Sequence[Answers], rules: Sequence[str], types: dict[str, int]) -> list[Any]:
+    """[id, image, question, hint, options, gold, types, answers]; an answer is [said, read, why, right under each rule]."""
+    answers = []
+    for model in models:
+        verdict = model.verdicts.get(example.id)
+        response = model.said.get(example.id)
+        if verdict is None:
+            answers.append(["", None, "ответа нет", 0])
+            continue
+        said = response.text if response is not None else ""
+        if len(said) > LONGEST:
+            said = f"{said[:LONGEST]}… (всего знаков: {len(said)})"
+        bits = sum(bool(verdict.correct.get(rule)) << n for n, rule in enumerate(rules))
+        answers.append([said, _cut(verdict), verdict.reason, bits])
+    return [
+        example.id, example.image_id, example.question, example.hint, list(example.options), example.answer,
+        [types[name] for name in dict.fromkeys(types_of(example))], answers,
+    ]  # fmt: skip
+
+
+def _cut(verdict: Verdict) -> str | None:
+    return verdict.parsed[:LONGEST] if verdict.parsed is not None else None
+
+
+def _shown(dataset: Dataset, models: Sequence[Answers], rule: str, count: int, seed: int) -> dict[str, Example]:
+    """Pictures to embed: first those where models differ, then with mistakes, then the rest; by lot within each."""
+    weights: dict[str, int] = defaultdict(int)
+    firsts: dict[str, Example] = {}
+    for example in dataset.examples:
+        firsts.setdefault(example.image_id, example)
+        verdicts = [model.verdicts.get(example.id) for model in models]
+        right = {bool(verdict and verdict.correct.get(rule)) for verdict in verdicts}
+        weights[example.image_id] = max(weights[example.image_id], 2 if len(right) > 1 else int(False in right))
+    names = list(firsts)
+    random.Random(f"ruvlm report {seed}").shuffle(names)
+    names.sort(key=lambda name: -weights[name])
+    return {name: firsts[name] for name in names[:count]}
+
+
+def _picture(example: Example) -> str | None:
+    try:
+        image = load_image(example.image)
+    except DataError:
+        return None
+    image.thumbnail((SIDE, SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=QUALITY)
+    return base64.b64encode(buffer.getvalue()).decode()

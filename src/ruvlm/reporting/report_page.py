@@ -1,0 +1,133 @@
+"""The report: one HTML file that opens from the disk, asks nothing of the network and runs nothing but its own script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from ruvlm import __version__
+from ruvlm.reporting.calibration import Calibration, calibration
+from ruvlm.reporting.curves import HEIGHT, LEFT, WIDTH, charts
+from ruvlm.reporting.gathered import Answers, Gathered, Section
+from ruvlm.reporting.mistakes import Browser, browser
+from ruvlm.schema import Score
+
+HERE = Path(__file__).parent
+# what breaks a script element, and what JavaScript of old took for ends of lines
+ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+SHOWN_AXES = {
+    "structural": "Тип вопроса", "semantic": "О чём вопрос", "spatial": "Пространственные отношения", "answer": "Вид ответа",
+    "steps": "Шагов рассуждения", "length": "Длина вопроса", "detailed": "Подробный тип", "circular category": "Категория (circular)",
+    "circular l2": "Раздел (circular)", "letter": "Верная буква (vanilla)",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section with what the page computes from it."""
+
+    section: Section
+    number: int
+    browser: Browser | None
+    axes: tuple[tuple[str, tuple[tuple[str, tuple[tuple[str, Score], ...]], ...]], ...]
+    calibrations: tuple[tuple[str, Calibration], ...]
+
+
+def report_page(gathered: Gathered, pictures: int, command: str) -> str:
+    """The page's text. Everything that comes from data or models is escaped, in HTML and in the script's data."""
+    from jinja2 import Environment, FileSystemLoader
+
+    parts = [_part(section, number, pictures) for number, section in enumerate(gathered.sections)]
+    data = [None if part.browser is None else _plain(part.browser) for part in parts]
+    script = (HERE / "report.js").read_text(encoding="utf-8")
+    style = (HERE / "report.css").read_text(encoding="utf-8")
+    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["percent"] = percent
+    environment.filters["around"] = around
+    environment.filters["chance"] = chance
+    return environment.get_template("report.html.j2").render(
+        parts=parts, charts=charts(gathered.histories), width=WIDTH, height=HEIGHT, left=LEFT, style=style, script=script,
+        script_mark=_mark(script), style_mark=_mark(style), data=_for_script(data), today=date.today().isoformat(),
+        command=command, version=__version__, world=any(p.section.first.world for p in parts), colours=range(8),
+    )  # fmt: skip
+
+
+def _part(section: Section, number: int, pictures: int) -> Part:
+    names: dict[str, list[str]] = {}
+    for axis in SHOWN_AXES:
+        for answers in section.models:
+            for value in answers.measured.breakdowns.get(axis, {}):
+                names.setdefault(axis, [])
+                if value not in names[axis]:
+                    names[axis].append(value)
+    axes = tuple(
+        (
+            SHOWN_AXES[axis],
+            tuple(
+                (
+                    value,
+                    tuple(
+                        (answers.name, score)
+                        for answers in section.models
+                        if (score := answers.measured.breakdowns.get(axis, {}).get(value)) is not None
+                    ),
+                )
+                for value in values
+            ),
+        )
+        for axis, values in names.items()
+    )
+    calibrations = tuple((a.name, found) for a in section.models if (found := _calibrated(a)) is not None)
+    return Part(section, number, browser(section, pictures), axes, calibrations)
+
+
+def _calibrated(answers: Answers) -> Calibration | None:
+    """Only where every answer has its probability."""
+    rows = [(answers.said.get(name), verdict) for name, verdict in answers.verdicts.items()]
+    known = [
+        (r.probability, next(iter(v.correct.values()))) for r, v in rows if r is not None and r.probability is not None
+    ]
+    if not rows or len(known) < len(rows):
+        return None
+    return calibration([p for p, _ in known], [right for _, right in known])
+
+
+def percent(value: float) -> str:
+    """A figure as Russians write it."""
+    return f"{value:.1f}".replace(".", ",").replace("-", "−")
+
+
+def chance(p: float) -> str:
+    """A p-value; a very small one is not written as zero."""
+    return "< 0,001" if p < 0.001 else f"{p:.3f}".replace(".", ",")
+
+
+def around(score: Score) -> str:
+    """A score's interval in words; nothing where there is none."""
+    if score.low is None or score.high is None:
+        return ""
+    return f"{percent(score.low)}–{percent(score.high)}"
+
+
+def _plain(found: Browser) -> dict[str, object]:
+    return {
+        "rows": found.rows, "types": found.types, "rules": found.rules, "models": found.models, "pictures": found.pictures,
+        "total": found.total,
+    }  # fmt: skip
+
+
+def _for_script(value: Sequence[object]) -> str:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character, escape in ESCAPES.items():
+        text = text.replace(character, escape)
+    return text
+
+
+def _mark(text: str) -> str:
+    """A Content-Security-Policy source that lets exactly this text run."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
