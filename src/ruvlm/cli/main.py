@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from ruvlm.cli import ask, compare, data, evaluate, model, push, report, rules, train
+from ruvlm.cli import ask, compare, data, evaluate, leaderboard, model, push, report, rules, train
 from ruvlm.cli.console import say
 from ruvlm.errors import RuvlmError, because
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
+app.add_typer(leaderboard.app, name="leaderboard")
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("score")(evaluate.score)

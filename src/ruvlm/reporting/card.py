@@ -165,7 +165,7 @@ def _figures(run: RunFacts, measured: list[Measured]) -> str:
                 for c in beside(m, measured)
                 if rule in c.scores
             )
-            rows.append(f"| {m.source} | {m.split} | {rule} | {score.n} | {_interval(score)} | {others or 'нет'} |")
+            rows.append(f"| {m.source} | {m.rows} | {rule} | {score.n} | {_interval(score)} | {others or 'нет'} |")
     notes = [f"- {note}" for note in dict.fromkeys(note for m in own for note in m.notes)]
     return "\n".join(rows) + ("\n\n" + "\n".join(notes) if notes else "")
 

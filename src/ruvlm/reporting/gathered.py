@@ -121,14 +121,12 @@ def _trained_on(folder: Path) -> list[str]:
 
 def _rows(measured: Measured, places: Sequence[str]) -> Dataset | None:
     """The rows that an evaluation was on, by their fingerprint."""
-    identity = json.loads((measured.folder / "identity.json").read_text(encoding="utf-8"))
-    limit = int(identity["sample"]) if "sample" in identity else None
     for place in dict.fromkeys(places):
         try:
             source = open_source(place)
             if measured.benchmark not in source.folders:
                 continue
-            dataset = source.load(measured.benchmark, measured.split, limit=limit)
+            dataset = source.load(measured.benchmark, measured.split, limit=measured.sample)
         except RuvlmError:
             continue
         if dataset.fingerprint == measured.fingerprints["data"]:

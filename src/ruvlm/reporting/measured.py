@@ -16,7 +16,10 @@ CONTROLS = ("random", "majority", "question-only")
 
 @dataclass(frozen=True)
 class Measured:
-    """One evaluation: who was asked what, and every figure. `world` says that the rows are drawn, not published ones."""
+    """One evaluation: who was asked what, and every figure. `sample` is of how many rows a sample was drawn, None for all.
+
+    `world` says that the rows are drawn, not published ones.
+    """
 
     folder: Path
     model: str
@@ -33,6 +36,12 @@ class Measured:
     notes: tuple[str, ...]
     letters: tuple[LetterUse, ...]
     fingerprints: dict[str, str]
+    sample: int | None
+
+    @property
+    def rows(self) -> str:
+        """The split in words, with the sample if it is one."""
+        return self.split if self.sample is None else f"{self.split}, выборка {self.sample}"
 
     @property
     def world(self) -> bool:
@@ -52,7 +61,7 @@ def read_measured(folder: Path) -> Measured:
             folder, found["model"], found["parameters"], found["source"], found["benchmark"], found["split"],
             found["protocol"], int(found["n"]), _scores(found["scores"]),
             {axis: _scores(values) for axis, values in found["breakdowns"].items()}, int(found["unparsed"]),
-            int(found["errors"]), tuple(found["notes"]), tuple(LetterUse(**use) for use in found["letters"]), dict(found["fingerprints"]),
+            int(found["errors"]), tuple(found["notes"]), tuple(LetterUse(**use) for use in found["letters"]), dict(found["fingerprints"]), _sample(folder),
         )  # fmt: skip
     except FileNotFoundError as error:
         raise DataError(
@@ -74,6 +83,11 @@ def beside(own: Measured, others: Iterable[Measured]) -> list[Measured]:
         if other.control and other.protocol == own.protocol and other.fingerprints["data"] == own.fingerprints["data"]
         and other.split == own.split
     ]  # fmt: skip
+
+
+def _sample(folder: Path) -> int | None:
+    identity = json.loads((folder / "identity.json").read_text(encoding="utf-8"))
+    return int(identity["sample"]) if "sample" in identity else None
 
 
 def _scores(values: dict[str, dict[str, Any]]) -> dict[str, Score]:

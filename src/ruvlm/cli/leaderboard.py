@@ -1,0 +1,99 @@
+"""ruvlm leaderboard: a static site of tables; submissions made and verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ruvlm.cli.console import say, show_json
+
+
+class BuildByDefault(TyperGroup):
+    """`ruvlm leaderboard DIR…` is `ruvlm leaderboard build DIR…`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["build", *args]
+        return super().parse_args(ctx, args)
+
+
+HELP = "Таблица моделей: статическая страница из папок запусков; заявки с ответами и их проверка."
+app = typer.Typer(cls=BuildByDefault, help=HELP, no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("build")
+def build(
+    runs: Annotated[list[Path], typer.Argument(help="папки с запусками или оценками")],
+    out: Annotated[Path, typer.Option(help="папка страницы")] = Path("site"),
+    json_: Annotated[bool, typer.Option("--json", help="таблицы в JSON на выход")] = False,
+) -> None:
+    """Собрать таблицу: страница, Markdown, CSV и JSON.
+
+    Пример: ruvlm leaderboard results --out site
+    """
+    from ruvlm.data.files import write_bytes
+    from ruvlm.reporting.leaderboard import as_csv, as_json, as_markdown, boards
+    from ruvlm.reporting.leaderboard_page import leaderboard_page
+
+    found = boards(runs)
+    for name, text in (
+        ("leaderboard.md", as_markdown(found)), ("leaderboard.csv", as_csv(found)), ("leaderboard.json", as_json(found)),
+        ("index.html", leaderboard_page(found)),
+    ):  # fmt: skip
+        write_bytes(out / name, text.encode())
+    if json_:
+        print(as_json(found), end="")
+    else:
+        say(
+            f"Готово: {out / 'index.html'}, таблиц {len(found)}, моделей {len({e.model for b in found for e in b.entries})}."
+        )
+
+
+@app.command("pack")
+def pack(
+    folder: Annotated[Path, typer.Argument(help="папка оценки: results/…/eval/…")],
+    out: Annotated[Path, typer.Option(help="куда записать заявку")] = Path("submission.json"),
+) -> None:
+    """Сделать заявку: ответы модели и баллы за них.
+
+    Пример: ruvlm leaderboard pack results/nano_world/eval/… --out submission.json
+    """
+    import json
+
+    from ruvlm.data.files import write_bytes
+    from ruvlm.reporting.submission import pack as packed
+
+    found = packed(folder)
+    write_bytes(out, (json.dumps(found, ensure_ascii=False) + "\n").encode())
+    say(f"Готово: {out}, ответов {len(found['responses'])}. Проверить: ruvlm leaderboard verify {out} --data ДАННЫЕ")
+
+
+@app.command("verify")
+def verify(
+    file: Annotated[Path, typer.Argument(help="submission.json")],
+    data: Annotated[str, typer.Option(help="данные, на которых ответы получены")] = "world",
+    json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
+) -> None:
+    """Проверить заявку: баллы заново из её ответов. Код выхода 1 – не сошлось.
+
+    Пример: ruvlm leaderboard verify submission.json --data data
+    """
+    from ruvlm.evaluation.summary import score_dict
+    from ruvlm.reporting.submission import verify as verified
+
+    found = verified(file, data)
+    if json_:
+        scores = {rule: score_dict(score) for rule, score in found.result.scores.items()}
+        show_json({"model": found.model, "holds": not found.problems, "problems": found.problems, "scores": scores})
+    elif found.problems:
+        for problem in found.problems:
+            say(f"Не сошлось: {problem}")
+        say(f"Заявка {file} отклонена.")
+    else:
+        rule, score = next(iter(found.result.scores.items()))
+        say(f"Сошлось: {found.model}, {rule} {score.value:.2f} % на {score.n}, правил {len(found.result.scores)}.")
+    if found.problems:
+        raise typer.Exit(1)

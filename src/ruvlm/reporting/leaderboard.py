@@ -1,0 +1,181 @@
+"""Tables of a leaderboard: models on the same rows under the same protocol, in groups that cannot be told apart."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ruvlm.errors import DataError
+from ruvlm.evaluation.compare import LEVEL, compare
+from ruvlm.reporting.measured import Measured, beside, measured_under
+from ruvlm.reporting.published import PUBLISHED, Published
+from ruvlm.schema import Score
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model's line. `group` 1 are those who cannot be told from the best; shares are per cent."""
+
+    group: int
+    model: str
+    parameters: int | None
+    rule: str
+    score: Score
+    blind: float | None
+    unparsed: float
+    errors: int
+    date: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """One table. `world` boards are of drawn scenes and stand apart from those of published sets."""
+
+    benchmark: str
+    source: str
+    split: str
+    protocol: str
+    world: bool
+    data: str
+    entries: tuple[Entry, ...]
+    published: tuple[Published, ...]
+
+
+def boards(folders: Sequence[Path]) -> list[Board]:
+    """Every evaluation under the folders, tables of published sets first. Raises DataError where there is none."""
+    found: dict[Path, Measured] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(f"Папки {folder} нет: укажите папку с запусками или оценками.")
+        found |= {m.folder.resolve(): m for m in measured_under(folder)}
+    if not found:
+        raise DataError(f"В {', '.join(map(str, folders))} нет законченных оценок: сначала ruvlm eval.")
+    tables: dict[tuple[str, ...], list[Measured]] = defaultdict(list)
+    for measured in found.values():
+        marks = measured.fingerprints
+        tables[
+            measured.benchmark, measured.source, measured.split, measured.protocol, marks["data"], marks["prompt"]
+        ].append(measured)
+    made = [_board(some) for some in tables.values() if any(not m.control for m in some)]
+    return sorted(
+        made, key=lambda b: (b.world, b.benchmark, b.source, b.split.startswith("holdout"), b.split, b.protocol)
+    )
+
+
+def _board(some: Sequence[Measured]) -> Board:
+    own = sorted((m for m in some if not m.control), key=lambda m: -_main(m)[1].value)
+    first = own[0]
+    groups = _groups(own)
+    entries = tuple(
+        Entry(
+            groups[m.folder], m.model, m.parameters, *_main(m), _blind(m, some), 100 * m.unparsed / max(1, m.n), m.errors,
+            datetime.fromtimestamp((m.folder / "summary.json").stat().st_mtime, UTC).date().isoformat(), str(m.folder),
+        )
+        for m in own
+    )  # fmt: skip
+    # a published figure is of the whole set under the reference's own wording
+    whole = not first.world and first.sample is None and "deepvk/" in first.source
+    published = tuple(p for p in PUBLISHED if whole and p.benchmark == first.benchmark)
+    return Board(
+        first.benchmark,
+        first.source,
+        first.rows,
+        first.protocol,
+        first.world,
+        first.fingerprints["data"],
+        entries,
+        published,
+    )
+
+
+def _main(measured: Measured) -> tuple[str, Score]:
+    """The figure models are ordered by: the reference rule's."""
+    return next(iter(measured.scores.items()))
+
+
+def _blind(own: Measured, some: Sequence[Measured]) -> float | None:
+    found = [c for c in beside(own, some) if c.model == f"blind:{own.model}"]
+    return _main(found[0])[1].value if found else None
+
+
+def _groups(own: Sequence[Measured]) -> dict[Path, int]:
+    """From the best down: who differs from the head of the group above (McNemar, Holm over all pairs) heads the next one."""
+    if len(own) == 1:
+        return {own[0].folder: 1}
+    pairs = [(a, b) for n, a in enumerate(own) for b in own[n + 1 :]]
+    rows = compare([m.folder for m in own])
+    each = len(rows) // len(pairs)
+    differ = {(a.folder, b.folder): rows[n * each].p_holm < LEVEL for n, (a, b) in enumerate(pairs)}
+    groups, head, number = {own[0].folder: 1}, own[0], 1
+    for measured in own[1:]:
+        if differ[head.folder, measured.folder]:
+            head, number = measured, number + 1
+        groups[measured.folder] = number
+    return groups
+
+
+def as_csv(found: Sequence[Board]) -> str:
+    """One line a model; published figures have «published» for their kind and no interval."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["kind", "benchmark", "source", "split", "protocol", "rule", "group", "model", "parameters", "n", "value", "low", "high",
+         "blind", "unparsed_percent", "errors", "date", "data", "published_in"]
+    )  # fmt: skip
+    for board in found:
+        kind = "world" if board.world else "measured"
+        for e in board.entries:
+            s = e.score
+            writer.writerow(
+                [kind, board.benchmark, board.source, board.split, board.protocol, e.rule, e.group, _cell(e.model), e.parameters,
+                 s.n, s.value, s.low, s.high, e.blind, round(e.unparsed, 4), e.errors, e.date, board.data, ""]
+            )  # fmt: skip
+        for p in board.published:
+            writer.writerow(
+                ["published", p.benchmark, "", "", "", "", "", p.model, "", "", p.value, *[""] * 7, p.source]
+            )
+    return out.getvalue()
+
+
+def _cell(text: str) -> str:
+    """A name that a spreadsheet will not take for a formula."""
+    return f"'{text}" if text[:1] in "=+-@\t\r" else text
+
+
+def as_json(found: Sequence[Board]) -> str:
+    return json.dumps([asdict(board) for board in found], ensure_ascii=False, indent=1) + "\n"
+
+
+def as_markdown(found: Sequence[Board]) -> str:
+    """The same tables for a forge's page."""
+    lines = ["# Таблица моделей", "", GROUPS_RULE]
+    for board in found:
+        mark = " – **встроенный мир, не балл опубликованного набора**" if board.world else ""
+        lines += ["", f"## {board.benchmark}: {board.source}, {board.split}, {board.protocol}{mark}", "",
+                  "| группа | модель | параметров | правило | n | верно, % (95 %) | вслепую, % | не прочитано, % | дата |",
+                  "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+        for e in board.entries:
+            around = "" if e.score.low is None else f" ({e.score.low:.1f}–{e.score.high:.1f})"
+            blind = "" if e.blind is None else f"{e.blind:.1f}"
+            name = e.model.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+            lines.append(
+                f"| {e.group} | {name} | {e.parameters or ''} | {e.rule} | {e.score.n} | {e.score.value:.2f}{around} | {blind} | "
+                f"{e.unparsed:.1f} | {e.date} |"
+            )
+        if board.published:
+            lines += ["", "Опубликовано другими, нами не измерялось:", "", "| модель | % | источник |", "|---|---|---|"]
+            lines += [f"| {p.model} | {p.value:.2f} | {p.source} |" for p in board.published]
+    return "\n".join(lines) + "\n"
+
+
+GROUPS_RULE = (
+    "Модели одной группы неотличимы от первой в ней (точный критерий Макнемара на тех же строках, поправка Холма, 5 %). "
+    "Сравнивать можно только внутри одной таблицы."
+)

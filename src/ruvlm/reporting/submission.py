@@ -1,0 +1,99 @@
+"""submission.json: an evaluation's answers with the scores claimed for them, so that anyone can score them again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ruvlm.data.catalog import open_source
+from ruvlm.errors import DataError
+from ruvlm.evaluation.compare import read_stored
+from ruvlm.evaluation.judge import judge_all, score
+from ruvlm.evaluation.prompts import protocol_named, wording_mark
+from ruvlm.evaluation.store import responses_by_id
+from ruvlm.evaluation.summary import score_dict
+from ruvlm.reporting.measured import read_measured
+from ruvlm.schema import Response, Result
+
+FORMAT = "ruvlm-submission/1"
+# scores are kept to four digits
+CLOSE = 1e-3
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What scoring again gave, and every way in which the submission does not hold."""
+
+    model: str
+    result: Result
+    problems: tuple[str, ...]
+
+
+def pack(folder: Path) -> dict[str, Any]:
+    """A submission of one evaluation. Raises DataError if it is none or unfinished."""
+    measured = read_measured(folder)
+    identity = read_stored(folder).identity
+    return {
+        "format": FORMAT, "model": measured.model, "parameters": measured.parameters, "source": measured.source,
+        "benchmark": measured.benchmark, "identity": identity,
+        "scores": {rule: score_dict(s) for rule, s in measured.scores.items()},
+        "responses": {name: asdict(response) for name, response in responses_by_id(folder).items()},
+    }  # fmt: skip
+
+
+def verify(path: Path, data: str) -> Verified:
+    """Score a submission's responses on `data`. Raises DataError if the file or the data cannot be used at all."""
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+        if given["format"] != FORMAT:
+            raise DataError(f"{path}: формат «{given['format']}», а нужен {FORMAT}.")
+        identity, claimed = dict(given["identity"]), dict(given["scores"])
+        said = {name: Response(**{**r, **_tuples(r)}) for name, r in given["responses"].items()}
+        model = str(given["model"])
+    except FileNotFoundError as error:
+        raise DataError(f"Файла {path} нет: проверьте путь.") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} – не заявка или повреждена ({error}): её делает ruvlm leaderboard pack.") from error
+    try:
+        protocol = protocol_named(identity["protocol"])
+        limit = int(identity["sample"]) if "sample" in identity else None
+        dataset = open_source(data).load(protocol.benchmark, identity["split"], limit=limit)
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{path}: в identity нет или не то поле {error}.") from error
+    problems = []
+    if dataset.fingerprint != identity.get("data"):
+        problems.append(f"данные другие: в заявке {identity.get('data')}, здесь {dataset.fingerprint}")
+    if wording_mark(protocol) != identity.get("prompt"):
+        problems.append("вопрос к модели другой: формулировка или предел длины не по протоколу")
+    strange = [name for name in said if name not in {example.id for example in dataset.examples}]
+    missing = [example.id for example in dataset.examples if example.id not in said]
+    if strange:
+        problems.append(f"ответов не на эти вопросы: {len(strange)} (первый – {strange[0][:40]})")
+    if missing:
+        problems.append(f"вопросов без ответа: {len(missing)} (первый – {missing[0]})")
+    responses = [said.get(e.id) or Response("", error="нет ответа") for e in dataset.examples]
+    result = score(dataset, protocol.name, judge_all(dataset, protocol.name, responses))
+    problems += _disagreements(claimed, result)
+    return Verified(model, result, tuple(problems))
+
+
+def _tuples(response: dict[str, Any]) -> dict[str, tuple[float, ...]]:
+    return {name: tuple(response.get(name, ())) for name in ("mean_logprobs", "sum_logprobs")}
+
+
+def _disagreements(claimed: dict[str, Any], result: Result) -> list[str]:
+    found = [f"правила {rule} в заявке нет" for rule in result.scores if rule not in claimed]
+    for rule, said in claimed.items():
+        if rule not in result.scores:
+            found.append(f"балл по правилу {rule} из ответов не получить")
+            continue
+        own = score_dict(result.scores[rule])
+        for key in ("n", "correct", "value", "low", "high"):
+            mine, theirs = own[key], said.get(key) if isinstance(said, dict) else None
+            if mine is None and theirs is None:
+                continue
+            if not isinstance(theirs, int | float) or mine is None or not abs(theirs - mine) <= CLOSE:
+                found.append(f"{rule}, {key}: в заявке {theirs}, по ответам {mine}")
+    return found
