@@ -23,7 +23,7 @@ ARROWS = {
     "training": {"models", "data", "backends", "evaluation", "reporting"},
     "cli": {"world", "photos", "audit", "reporting", "data", "models", "backends", "evaluation", "training"},
 }
-COMMON = {"schema", "errors", "registry", "config", "runtime", "autoregister", "morphology"}
+COMMON = {"schema", "errors", "registry", "config", "runtime", "autoregister", "morphology", "doctor"}
 
 
 def imported(path: Path) -> set[str]:

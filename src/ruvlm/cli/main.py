@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from ruvlm.cli import ask, compare, data, evaluate, leaderboard, model, push, report, rules, train
+from ruvlm.cli import ask, compare, data, doctor, evaluate, leaderboard, model, push, report, rules, train
 from ruvlm.cli.console import say
 from ruvlm.errors import RuvlmError, because
 
@@ -35,6 +35,7 @@ app.command("parse")(rules.parse)
 app.command("match")(rules.match)
 app.command("ask")(ask.ask)
 app.command("report")(report.report)
+app.command("doctor")(doctor.doctor)
 app.command("push")(push.push)
 
 
