@@ -215,6 +215,13 @@ def test_qlora_learns_an_adapter_of_four_bit_weights(models: dict[str, Path], wo
     assert loaded.fingerprint.endswith("4bit")
     with pytest.raises(ModelError, match="4-битные веса не учатся"):
         task(settings(models, world, tmp_path, 'vlm.dtype="4bit"'))
+    ready = load_config(
+        ROOT / "configs" / "vlm_qlora.toml",
+        overrides(models, world, tmp_path, 'name="ready"', "train.images_per_step=4"),
+    )
+    assert train(ready, False, lambda _: None, lambda _: None).steps == 6, (
+        "the config as it is, layers recomputed, four parts a step"
+    )
 
 
 @pytest.mark.slow

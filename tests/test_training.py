@@ -75,6 +75,22 @@ def test_ctrl_c_saves_and_resume_goes_on(world: Path, tmp_path: Path) -> None:
     assert (tmp_path / "n" / "final_model").is_dir()
 
 
+def test_accelerate_launch_on_a_cpu_is_told_of(world: Path, tmp_path: Path) -> None:
+    """It starts one process whatever it is asked for, and says nothing."""
+    base = [*tiny("n", world, tmp_path), "train.max_steps=2", "train.validations=0"]
+    sets = [part for o in base for part in ("--set", o)]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m", "ruvlm"]
+    done = subprocess.run(
+        [*launch, "train", str(ROOT / "configs" / "nano_world.toml"), *sets],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "запустил один процесс" in done.stderr
+    assert "torchrun" in done.stderr
+
+
 def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(world: Path, tmp_path: Path) -> None:
     """CPU, fp32: stopping between steps and going on changes nothing."""
     from ruvlm.config import load_config
