@@ -1,4 +1,4 @@
-"""Kill a training run with SIGKILL at random moments, saves too, resume it each time: does it end as an undisturbed run, bit for bit?
+"""Kill a training run with SIGKILL, half the times inside a save, resume it each time: does it end as an undisturbed run, bit for bit?
 
 python -m benchmarks.resume [--kills 20] [--quick]: a tiny LLaVA with LoRA, dropout and 2 workers making batches, and nano; CPU,
 fp32, across the ends of epochs. A run is a fork of a process that has imported everything, so a kill costs no imports. Counted is
@@ -87,6 +87,11 @@ def ended(child: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if number else None
 
 
+def half_written(config: RunConfig) -> bool:
+    """Is a checkpoint or a model folder being written, or was it left so by a kill?"""
+    return any(config.folder.glob("checkpoints/.step_*-*")) or any(config.folder.glob(".*_model*"))
+
+
 def disturbed(config: RunConfig, rng: random.Random, most: int, tally: Tally) -> int:
     """Run to the end with up to `most` kills; how many there were."""
     root, kills, resume = config.folder / "checkpoints", 0, False
@@ -97,9 +102,10 @@ def disturbed(config: RunConfig, rng: random.Random, most: int, tally: Tally) ->
         while (code := ended(child)) is None and (kills >= most or checkpoints(root)[:1] == before):
             time.sleep(0.002)
         if code is None:
-            # it trains: now, or a little later
+            # it trains: now, or a little later; every second time, once the next save has begun
             time.sleep(rng.uniform(0, 0.2))
-            code = ended(child)
+            while (code := ended(child)) is None and kills % 2 and not half_written(config):
+                pass
         if code is None:
             os.kill(child, signal.SIGKILL)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -108,7 +114,7 @@ def disturbed(config: RunConfig, rng: random.Random, most: int, tally: Tally) ->
         if code != -signal.SIGKILL:
             raise SystemExit(f"запуск не продолжился: код {code}")
         kills += 1
-        tally.in_saves += bool(list(root.glob(".step_*-*")) + list(config.folder.glob(".*_model*")))
+        tally.in_saves += half_written(config)
         resume = True
 
 
@@ -138,7 +144,7 @@ def survive(root: Path, kills: int, seed: int = 0, steps: int = 40) -> Tally:
     while tally.kills < kills:
         kind = ("vlm", "nano")[len(names) % 2]
         name = f"{kind}-{len(names)}"
-        done = disturbed(settings(kind, name, root, steps), rng, min(10, kills - tally.kills), tally)
+        done = disturbed(settings(kind, name, root, steps), rng, min(10, (kills + 1) // 2, kills - tally.kills), tally)
         tally.kills += done
         names.append((kind, name, done))
     for kind, name, done in names:  # only now: to compare is to compute

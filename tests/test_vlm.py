@@ -160,12 +160,12 @@ def test_a_merge_that_changes_answers_is_refused(models: dict[str, Path]) -> Non
 
 @pytest.mark.slow
 def test_kills_at_random_moments_change_nothing() -> None:
-    """Twenty SIGKILLs, some in the middle of a save: two kinds of models end bit for bit as undisturbed ones."""
-    command = [sys.executable, "-m", "benchmarks.resume", "--kills", "20", "--seed", "1"]
+    """Twelve SIGKILLs, half of them aimed into a save: two kinds of models end bit for bit as undisturbed ones."""
+    command = [sys.executable, "-m", "benchmarks.resume", "--kills", "12", "--seed", "1"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
-    assert (figures["kills"], figures["survived"]) == (20, 20), done.stdout
+    assert (figures["kills"], figures["survived"]) == (12, 12), done.stdout
     assert figures["in_saves"] > 0
 
 
