@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from benchmarks.random_models import idefics3, llava, qwen
 from ruvlm.cli.main import main
 from ruvlm.world.export import build, plans
 
+# a suite started in the background of a shell ignores Ctrl-C, and so would every process it starts
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 SHARED = Path(__file__).parents[2] / "shared"
 ROOT = Path(__file__).parents[1]
 

@@ -21,7 +21,8 @@ ARROWS = {
     "backends": {"models", "data"},
     "evaluation": {"backends", "data"},
     "training": {"models", "data", "backends", "evaluation", "reporting"},
-    "cli": {"world", "photos", "audit", "reporting", "data", "models", "backends", "evaluation", "training"},
+    "demo": {"world", "data", "models", "backends", "evaluation", "reporting"},
+    "cli": {"demo", "world", "photos", "audit", "reporting", "data", "models", "backends", "evaluation", "training"},
 }
 COMMON = {"schema", "errors", "registry", "config", "runtime", "autoregister", "morphology", "doctor"}
 

@@ -28,10 +28,22 @@ class Alternative:
     probability: float
 
 
+@dataclass(frozen=True)
+class Look:
+    """Where a model looked: weights over a grid on the picture, float [G, G] that add up to 1, row by row from the top.
+
+    `share` is how much of that look fell on the picture at all; the rest went to words.
+    """
+
+    weights: np.ndarray
+    share: float
+
+
 class LocalBackend(Backend):
-    """A model of ours, from a checkpoint or in training."""
+    """A model of ours, from a checkpoint or in training. `looks` declares that it can say where it looked."""
 
     scores_candidates = True
+    looks: bool = False
 
     def __init__(self, model: nn.Module, name: str, fingerprint: str, device: torch.device) -> None:
         self.model = model.to(device)
@@ -42,6 +54,15 @@ class LocalBackend(Backend):
     @property
     def parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
+    def trained_on(self) -> str:
+        """What its training data are called; empty where its checkpoint is too old to say."""
+        return str(self.model.config.trained_on)  # type: ignore[union-attr]
+
+    def look(self, asked: Asked) -> Look:
+        """Where the model looks as it begins to answer. Raises ModelError where `looks` is not declared."""
+        raise ModelError(f"Модель {self.name} не говорит, куда смотрит.")
 
     @abstractmethod
     def alternatives(self, asked: Asked, count: int = 5) -> list[Alternative]:

@@ -16,12 +16,13 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from ruvlm.backends.base import Asked
-from ruvlm.backends.local import Alternative, LocalBackend
+from ruvlm.backends.local import Alternative, LocalBackend, Look
 from ruvlm.data.images import load_image
 from ruvlm.data.pixels import square
 from ruvlm.errors import DataError
 from ruvlm.models.checkpoint import load_strictly, weights_fingerprint
 from ruvlm.models.nano import NanoForConditionalGeneration
+from ruvlm.models.nano_layers import HIDDEN, log_attention
 from ruvlm.models.text import EOS, load_tokenizer
 from ruvlm.schema import ImageRef, Prompt, Response
 
@@ -32,6 +33,7 @@ LONGEST_ANSWER = 24
 class NanoBackend(LocalBackend):
     """A nano checkpoint, or a model in training."""
 
+    looks = True
     model: NanoForConditionalGeneration
 
     def __init__(
@@ -197,6 +199,17 @@ class NanoBackend(LocalBackend):
         best = sorted(found.items(), key=lambda item: -item[1])
         return [Alternative(text, probability) for text, probability in best]
 
+    @torch.inference_mode()
+    def look(self, asked: Asked) -> Look:
+        """Where the head taught to find what the answer is about looks from the prompt's last word."""
+        self.model.eval()
+        pixels, owner = self._seen([asked.prompt])
+        cache = _TextCache(self.model, pixels, owner, self._encoded([asked.prompt.text]), looking=True)
+        grid = self.model.config.grid
+        seen_P = cache.looked_NS[0, : grid * grid].double().cpu().numpy()
+        share = float(seen_P.sum())
+        return Look((seen_P / max(share, 1e-12)).reshape(grid, grid), share)
+
     def save(self, folder: Path) -> None:
         """Write a model folder's files."""
         self.model.save_pretrained(folder)
@@ -204,10 +217,18 @@ class NanoBackend(LocalBackend):
 
 
 class _TextCache:
-    """Keys and values of a batch of prompts after their pictures; grows by one token a step."""
+    """Keys and values of a batch of prompts after their pictures; grows by one token a step.
+
+    With `looking`, `looked_NS` is where the last word of each prompt looks for the thing it is about.
+    """
 
     def __init__(
-        self, model: NanoForConditionalGeneration, pixels: Tensor, owner: Tensor, ids: list[list[int]]
+        self,
+        model: NanoForConditionalGeneration,
+        pixels: Tensor,
+        owner: Tensor,
+        ids: list[list[int]],
+        looking: bool = False,
     ) -> None:
         self.model, self.owner = model, owner
         self.prefix = model.prefix(pixels)
@@ -234,6 +255,10 @@ class _TextCache:
                 q, self.keys[-1], self.values[-1], attn_mask=mask
             )
             x = layer.finish(x, attended)
+            if looking and number == model.taught_layers[1]:
+                at = (torch.arange(len(ids), device=device) * longest) + self.lengths - 1
+                bias = torch.zeros(mask.shape, dtype=q.dtype, device=device).masked_fill_(~mask, HIDDEN)
+                self.looked_NS = log_attention(q, self.keys[-1], bias, at, 0).exp()
         self.hidden = x
         self.last = x[torch.arange(len(ids), device=device), self.lengths - 1]
         self.valid = torch.cat([self.valid.new_ones(len(ids), images), self.valid], dim=1)

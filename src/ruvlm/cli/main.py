@@ -11,14 +11,14 @@ from typing import Any
 
 import typer
 
-from ruvlm.cli import ask, compare, data, doctor, evaluate, leaderboard, model, push, report, rules, train
+from ruvlm.cli import ask, compare, data, demo, doctor, evaluate, leaderboard, model, push, report, rules, train
 from ruvlm.cli.console import say
 from ruvlm.errors import RuvlmError, because
 
 app = typer.Typer(
     name="ruvlm",
     help="Обучает зрительно-языковые модели и честно проверяет, как они отвечают по-русски.\n\n"
-    "Пример: ruvlm ask results/nano photo.jpg «Кто в рубашке?»",
+    "Пример: ruvlm ask nano photo.png «Кто в рубашке?»",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -34,6 +34,7 @@ app.command("compare")(compare.compare)
 app.command("parse")(rules.parse)
 app.command("match")(rules.match)
 app.command("ask")(ask.ask)
+app.command("demo")(demo.demo)
 app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
 app.command("push")(push.push)

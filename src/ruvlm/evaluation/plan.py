@@ -179,7 +179,7 @@ def _training_split(source: Source, benchmark: Benchmark) -> tuple[Example, ...]
 
 
 def _home(model: str) -> Path:
-    """The run folder a model is in, else results/."""
+    """The run folder a model is in, else results/, where the evaluations of what is no folder here go."""
     folder = Path(re.sub("^(blind:|shuffled:)+", "", model))
     if folder.name in ("best_model", "final_model"):
         folder = folder.parent

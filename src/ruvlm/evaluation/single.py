@@ -14,6 +14,7 @@ from ruvlm.evaluation.plan import backend_named
 from ruvlm.evaluation.prompts import prompt_for, protocol_named
 from ruvlm.schema import LETTERS, Example, ImageRef
 
+DRAWN = "Модель обучена на нарисованных сценах: на фотографиях она гадает."
 LONGEST_QUESTION = 1000
 
 
@@ -31,14 +32,26 @@ def ask_once(model: str, image: Path, question: str, options: str | None, top: i
     """Ask any model. Raises RuvlmError for a bad picture, question, option list or model."""
     asked = question_asked(image, question, options)
     load_image(asked.prompt.image)
-    backend = backend_named(model, [], Access(device=device))
+    return answered(backend_named(model, [], Access(device=device)), asked, top)
+
+
+def answered(backend: Backend, asked: Asked, top: int) -> Answer:
+    """What an open model answers, with up to `top` answers in all. Raises RuvlmError."""
     if not isinstance(backend, LocalBackend):
         return _said(backend, asked)
     ranked = backend.alternatives(asked, top)
     if not ranked:
         raise DataError("Модель не дала ответа: обучите её дольше.")
-    note = "Модель обучена на нарисованных сценах: на фотографиях она гадает."
-    return Answer(ranked[0].text, ranked[0].probability, tuple(ranked[1:top]), note)
+    return Answer(ranked[0].text, ranked[0].probability, tuple(ranked[1:top]), limits(backend))
+
+
+def limits(backend: Backend) -> str:
+    """What whoever asks a model should know of what it has seen; empty where nothing is known."""
+    known = backend.trained_on if isinstance(backend, LocalBackend) else ""
+    if not known:
+        return "На чём модель обучена, в её папке не записано." if isinstance(backend, LocalBackend) else ""
+    drawn = all(part.startswith("world") for part in known.split(", "))
+    return DRAWN if drawn else f"Модель обучена на {known}."
 
 
 def _said(backend: Backend, asked: Asked) -> Answer:

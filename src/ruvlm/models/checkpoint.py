@@ -9,19 +9,28 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ruvlm.errors import ModelError, OutputError, because
 from ruvlm.runtime import quiet_transformers
 
+# a trained model that comes with the package, by the name it is asked by
+PACKAGED = MappingProxyType({"nano": Path(__file__).parent / "packaged" / "nano"})
+
 
 def model_folder(name: str) -> Path:
-    """A run folder or a model folder → the model folder. Raises ModelError saying what was looked for."""
+    """A run folder, a model folder or a packaged model's name → the model folder. Raises ModelError saying what was looked for.
+
+    A folder of that name here comes before the packaged model.
+    """
     folder = Path(name)
+    if not folder.exists() and name in PACKAGED:
+        return PACKAGED[name]
     if not folder.exists():
-        near = difflib.get_close_matches(name, ("majority", "random", "question-only"), 1)
+        near = difflib.get_close_matches(name, ("majority", "random", "question-only", *PACKAGED), 1)
         hint = f" Может быть, {near[0]}?" if near else ""
-        raise ModelError(f"Модели {name} нет: укажите папку запуска (results/…), папку с config.json или hf:ИМЯ.{hint}")
+        raise ModelError(f"Модели {name} нет: укажите папку запуска (results/…), папку с config.json, nano (она в пакете) или hf:ИМЯ.{hint}")
     for place in (folder / "best_model", folder / "final_model", folder):
         if (place / "config.json").is_file():
             return place
@@ -52,10 +61,10 @@ def weights_fingerprint(folder: Path) -> str:
 
 
 def load_strictly(model_class: Any, folder: Path) -> Any:
-    """Transformers' from_pretrained, with missing, unknown or misshapen weights an error that names them."""
+    """Transformers' from_pretrained in single precision, whatever the file's, with missing, unknown or misshapen weights an error that names them."""
     quiet_transformers()
     try:
-        model, info = model_class.from_pretrained(folder, output_loading_info=True, local_files_only=True)
+        model, info = model_class.from_pretrained(folder, output_loading_info=True, local_files_only=True, dtype="float32")
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         first = str(error).strip().splitlines()[0][:200]
         raise ModelError(

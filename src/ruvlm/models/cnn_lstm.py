@@ -20,16 +20,22 @@ PAD, UNKNOWN = 0, 1
 
 
 class CnnLstmConfig(PreTrainedConfig):
-    """`words` is the vocabulary in index order (from 2), `answers` the classes in order."""
+    """`words` is the vocabulary in index order (from 2), `answers` the classes in order, `trained_on` what its data sets are called."""
 
     model_type = "ruvlm_cnn_lstm"
 
     def __init__(
-        self, classes: int = 10, words: list[str] | None = None, answers: list[str] | None = None, **kwargs: Any
+        self,
+        classes: int = 10,
+        words: list[str] | None = None,
+        answers: list[str] | None = None,
+        trained_on: str = "",
+        **kwargs: Any,
     ) -> None:
         self.classes = classes
         self.words = words or []
         self.answers = answers or []
+        self.trained_on = trained_on
         self.image_size = IMAGE_SIZE
         super().__init__(**kwargs)
 

@@ -16,6 +16,7 @@ class NanoConfig(PreTrainedConfig):
         num_hidden_layers, num_attention_heads, mlp_ratio: the decoder's shape.
         stem_widths: channels after each of the three stride-2 convolutions but the last, which has hidden_size.
         max_text_positions: the longest text, tokens.
+        trained_on: what its data sets are called; whoever asks it is told.
     """
 
     model_type = "ruvlm_nano"
@@ -31,6 +32,7 @@ class NanoConfig(PreTrainedConfig):
         stem_widths: tuple[int, int] = (32, 64),
         stem_blocks: int = 1,
         max_text_positions: int = 96,
+        trained_on: str = "",
         image_token_id: int = 3,
         pad_token_id: int = 0,
         bos_token_id: int = 1,
@@ -48,6 +50,7 @@ class NanoConfig(PreTrainedConfig):
         self.stem_widths = tuple(stem_widths)
         self.stem_blocks = stem_blocks
         self.max_text_positions = max_text_positions
+        self.trained_on = trained_on
         self.image_token_id = image_token_id
         kwargs.setdefault("tie_word_embeddings", True)
         super().__init__(pad_token_id=pad_token_id, bos_token_id=bos_token_id, eos_token_id=eos_token_id, **kwargs)

@@ -37,7 +37,8 @@ class CnnLstmTask(Task):
             raise DataError(f"В обучающих строках только {len(answers)} разных ответов: уменьшите model.classes.")
         words = vocabulary(example.question for example in examples)
         torch.manual_seed(config.train.seed)
-        self.model = CnnLstm(CnnLstmConfig(classes=len(answers), words=words, answers=answers)).to(device)
+        settings = CnnLstmConfig(classes=len(answers), words=words, answers=answers, trained_on=pictures.label)
+        self.model = CnnLstm(settings).to(device)
         index = {word: number + 2 for number, word in enumerate(words)}
         label = {answer: number for number, answer in enumerate(answers)}
         groups = [

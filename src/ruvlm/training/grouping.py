@@ -52,6 +52,11 @@ class Pictures:
         return tuple(dataset for part in self.parts for dataset in part.datasets)
 
     @property
+    def label(self) -> str:
+        """What the sets are called."""
+        return ", ".join(dict.fromkeys(dataset.source for dataset in self.datasets))
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What each set of a mixture gives."""
         if len(self.parts) == 1:

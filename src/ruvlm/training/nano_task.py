@@ -72,6 +72,7 @@ class NanoTask(Task):
                 stem_widths=settings.stem_widths,
                 stem_blocks=settings.stem_blocks,
                 max_text_positions=settings.max_text_positions,
+                trained_on=pictures.label,
                 image_token_id=tokenizer.token_to_id(IMAGE),
                 pad_token_id=tokenizer.token_to_id(PAD),
                 bos_token_id=tokenizer.token_to_id(BOS),

@@ -1,0 +1,1 @@
+"""The web page where a model is asked about pictures."""

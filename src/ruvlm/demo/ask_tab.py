@@ -1,0 +1,58 @@
+"""The tab where a person brings a picture and asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ruvlm.demo.asking import MOST_PIXELS, Models
+from ruvlm.demo.parts import Picture, reply_parts, shown, told
+from ruvlm.evaluation.single import LONGEST_QUESTION
+
+MOST_BYTES = 20_000_000
+RULES = (
+    f'<p class="ruvlm-limits">Картинка – JPEG, PNG или WebP до {MOST_BYTES // 1_000_000} МБ и {MOST_PIXELS // 1_000_000} млн '
+    f"точек; вопрос до {LONGEST_QUESTION} знаков. Ничего не сохраняется: присланное лежит во временной папке, пока открыта эта "
+    "программа.</p>"
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture on the disk with a question that may be asked about it."""
+
+    picture: Path
+    question: str
+    options: str
+
+
+def ask_tab(models: Models, samples: Sequence[Sample]) -> None:
+    """Picture, question and options on the left; each model's reply on the right."""
+    with gr.Row():
+        with gr.Column(min_width=300):
+            picture = Picture(label="Картинка", type="filepath", sources=["upload", "webcam", "clipboard"], height=360)
+            question = gr.Textbox(label="Вопрос", placeholder="Кто в рубашке?", max_length=LONGEST_QUESTION)
+            options = gr.Textbox(
+                label="Варианты ответа (не обязательно)",
+                placeholder="кошка; собака; птица",
+                max_length=LONGEST_QUESTION,
+            )
+            button = gr.Button("Спросить", variant="primary")
+            gr.HTML(RULES)
+        with gr.Column(min_width=300):
+            parts = reply_parts(models)
+
+    def ask(path: str | None, text: str, choices: str) -> list[Any]:
+        return shown(models.ask(Path(path) if path else None, text, choices or ""))
+
+    for event in (button.click, question.submit, options.submit):
+        event(told(ask), [picture, question, options], parts, concurrency_id="model", api_visibility="private")
+    if samples:
+        gr.Examples(
+            [[str(s.picture), s.question, s.options] for s in samples], [picture, question, options],
+            label="Примеры", cache_examples=False, api_visibility="private",
+        )  # fmt: skip

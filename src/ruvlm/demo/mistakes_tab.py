@@ -1,0 +1,65 @@
+"""The tab that goes through an evaluation row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from ruvlm.demo import mistakes
+from ruvlm.demo.mistakes import Evaluated
+from ruvlm.demo.parts import told
+
+NONE = (
+    "Законченных оценок здесь нет. Сделайте их – `ruvlm eval МОДЕЛЬ --data ПАПКА` – и откройте страницу с `--run ПАПКА-ЗАПУСКА`: "
+    "появятся все вопросы с ответами модели."
+)
+
+
+def mistakes_tab(blocks: gr.Blocks, runs: Sequence[Evaluated]) -> None:
+    """Filters above; below them one row with its picture."""
+    if not runs:
+        gr.Markdown(NONE)
+        return
+    with gr.Row():
+        which = gr.Dropdown([(run.title, n) for n, run in enumerate(runs)], value=0, label="Оценка", scale=3)
+        kind = gr.Radio(list(mistakes.KINDS), value=mistakes.WRONG, label="Какие строки", scale=2)
+    with gr.Row():
+        of_type = gr.Dropdown(_types(runs[0]), value="", label="Тип вопроса")
+        words = gr.Textbox(label="Слова вопроса или ответа", max_length=200)
+    with gr.Row():
+        back, forth = gr.Button("← Предыдущая"), gr.Button("Следующая →")
+    status = gr.Markdown("", elem_id="ruvlm-status")
+    with gr.Row():
+        picture = gr.Image(label="Картинка строки", interactive=False, height=360)
+        row = gr.HTML("")
+    place = gr.State(0)
+
+    def show(number: int, what: str, of: str, text: str, at: int = 0) -> list[Any]:
+        rows = mistakes.chosen(runs[number], what, of or None, text)
+        if not rows:
+            return [0, "Таких строк нет.", None, ""]
+        at %= len(rows)
+        one = runs[number]
+        return [
+            at,
+            f"Строка {at + 1} из {len(rows)}",
+            mistakes.picture(one, rows[at]),
+            mistakes.described(one, rows[at]),
+        ]
+
+    def other(number: int, what: str, text: str) -> list[Any]:
+        return [gr.update(choices=_types(runs[number]), value=""), *show(number, what, "", text)]
+
+    asked, outputs = [which, kind, of_type, words], [place, status, picture, row]
+    kept: dict[str, Any] = {"api_visibility": "private"}
+    which.input(told(other), [which, kind, words], [of_type, *outputs], **kept)
+    for event in (blocks.load, kind.input, of_type.input, words.submit):
+        event(told(show), asked, outputs, **kept)
+    back.click(told(lambda *values: show(*values[:4], values[4] - 1)), [*asked, place], outputs, **kept)
+    forth.click(told(lambda *values: show(*values[:4], values[4] + 1)), [*asked, place], outputs, **kept)
+
+
+def _types(run: Evaluated) -> list[Any]:
+    return [("любой", ""), *run.types]

@@ -1,0 +1,37 @@
+"""The page itself: its tabs, its looks, what a reader should know of the models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+
+from ruvlm.demo.ask_tab import Sample, ask_tab
+from ruvlm.demo.asking import Models
+from ruvlm.demo.draw_tab import draw_tab
+from ruvlm.demo.mistakes import Evaluated
+from ruvlm.demo.mistakes_tab import mistakes_tab
+
+FONTS = ["system-ui", "sans-serif"]  # nothing is fetched from a font server
+CSS = """
+.ruvlm-row { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; margin: 0; }
+.ruvlm-row dt { font-weight: 600; }
+.ruvlm-row dd { margin: 0; overflow-wrap: anywhere; }
+.ruvlm-limits { font-size: .9rem; overflow-wrap: anywhere; }
+"""
+
+
+def page(models: Models, samples: Sequence[Sample], runs: Sequence[Evaluated], folder: Path) -> gr.Blocks:
+    """The whole page; `folder` is where drawn scenes are kept while it runs."""
+    with gr.Blocks(title="RuVLM: спросить о картинке", analytics_enabled=False) as blocks:
+        gr.Markdown("# RuVLM: спросить о картинке")
+        gr.HTML("".join(f'<p class="ruvlm-limits">{escape(line)}</p>' for line in models.about()))
+        with gr.Tab("Спросить"):
+            ask_tab(models, samples)
+        with gr.Tab("Нарисовать сцену"):
+            draw_tab(blocks, models, folder)
+        with gr.Tab("Ошибки"):
+            mistakes_tab(blocks, runs)
+    return blocks

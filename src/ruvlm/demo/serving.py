@@ -1,0 +1,104 @@
+"""The page as a local server: one temporary folder for everything, no analytics, limits, an end by Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruvlm.errors import ConfigError
+
+FIRST_PORT, PORTS = 7860, 100
+WAITING = 16
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the page is served: `port` None takes the first free one from FIRST_PORT."""
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    share: bool = False
+
+
+def serve(
+    names: Sequence[str],
+    runs: Sequence[Path],
+    data: Sequence[str],
+    place: Place,
+    device: str,
+    seconds: float,
+    report: Callable[[str], None],
+) -> None:
+    """Open the models and serve until Ctrl-C or SIGTERM. Raises RuvlmError; nothing is left on the disk."""
+    port = free_port(place)
+    with tempfile.TemporaryDirectory(prefix="ruvlm-demo-") as name:
+        folder = Path(name)
+        _settle(folder)
+        try:
+            import gradio as gr
+        except ImportError as error:
+            raise ConfigError("Для страницы нужен gradio: pip install 'ruvlm[demo]'.") from error
+        from ruvlm.demo.ask_tab import MOST_BYTES
+        from ruvlm.demo.asking import Models
+        from ruvlm.demo.mistakes import evaluated
+        from ruvlm.demo.page import CSS, FONTS, page
+        from ruvlm.demo.samples import samples
+
+        models = Models(names, device, seconds)
+        blocks = page(models, samples(folder), evaluated(runs, data) if runs else [], folder)
+        blocks.queue(max_size=WAITING, default_concurrency_limit=1, api_open=False)
+        stop = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        try:
+            _, here, shared = blocks.launch(
+                server_name=place.host, server_port=port, share=place.share, quiet=True, prevent_thread_lock=True,
+                max_file_size=MOST_BYTES, footer_links=[], ssr_mode=False, pwa=False, mcp_server=False, run_history=False,
+                css=CSS, theme=gr.themes.Default(font=FONTS, font_mono=FONTS),
+            )  # fmt: skip
+            report(f"Страница открыта: {here} – остановить: Ctrl-C.")
+            if place.share:
+                report(
+                    f"И для всех, у кого есть ссылка: {shared}"
+                    if shared
+                    else "Ссылки для всех не дали: нет доступа к gradio.live."
+                )
+            while not stop.wait(0.5):
+                pass
+        finally:
+            blocks.close(verbose=False)
+    report("Страница закрыта.")
+
+
+def _settle(folder: Path) -> None:
+    """What gradio and the hub's client read from the environment, before they are imported."""
+    os.environ.update(
+        GRADIO_ANALYTICS_ENABLED="False",
+        GRADIO_TEMP_DIR=str(folder / "sent"),
+        HF_HUB_DISABLE_TELEMETRY="1",
+        MPLCONFIGDIR=os.environ.get("MPLCONFIGDIR", str(folder / "matplotlib")),
+    )
+
+
+def free_port(place: Place) -> int:
+    """The port asked for, or the first free one. Raises ConfigError where there is none."""
+    wanted = (place.port,) if place.port else range(FIRST_PORT, FIRST_PORT + PORTS)
+    for port in wanted:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((place.host, port))
+                return port
+            except (OSError, OverflowError) as error:
+                said = error
+    if isinstance(said, socket.gaierror):
+        raise ConfigError(f"Адреса {place.host} на этой машине нет: проверьте --host.")
+    raise ConfigError(
+        f"Порт {place.port or FIRST_PORT} на {place.host} занят или закрыт ({said}): укажите другой --port."
+    )
