@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ruvlm.demo.asking import MOST_PIXELS, Models
-from ruvlm.demo.parts import Picture, reply_parts, shown, told
+from ruvlm.demo.parts import BUTTONS, Picture, reply_parts, shown, told
 from ruvlm.evaluation.single import LONGEST_QUESTION
 
 MOST_BYTES = 20_000_000
@@ -34,7 +34,13 @@ def ask_tab(models: Models, samples: Sequence[Sample]) -> None:
     """Picture, question and options on the left; each model's reply on the right."""
     with gr.Row():
         with gr.Column(min_width=300):
-            picture = Picture(label="Картинка", type="filepath", sources=["upload", "webcam", "clipboard"], height=360)
+            picture = Picture(
+                label="Картинка",
+                type="filepath",
+                sources=["upload", "webcam", "clipboard"],
+                height=360,
+                buttons=BUTTONS,
+            )
             question = gr.Textbox(label="Вопрос", placeholder="Кто в рубашке?", max_length=LONGEST_QUESTION)
             options = gr.Textbox(
                 label="Варианты ответа (не обязательно)",
@@ -46,8 +52,8 @@ def ask_tab(models: Models, samples: Sequence[Sample]) -> None:
         with gr.Column(min_width=300):
             parts = reply_parts(models)
 
-    def ask(path: str | None, text: str, choices: str) -> list[Any]:
-        return shown(models.ask(Path(path) if path else None, text, choices or ""))
+    def ask(path: str | None, text: str | None, choices: str | None) -> list[Any]:
+        return shown(models.ask(Path(path) if path else None, text or "", choices or ""))
 
     for event in (button.click, question.submit, options.submit):
         event(told(ask), [picture, question, options], parts, concurrency_id="model", api_visibility="private")

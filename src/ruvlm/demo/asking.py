@@ -43,7 +43,8 @@ class Models:
 
     def __init__(self, names: Sequence[str], device: str, seconds: float) -> None:
         self.backends: tuple[Backend, ...] = tuple(backend_named(name, [], Access(device=device)) for name in names)
-        self.titles = tuple(names)
+        short = [backend.name for backend in self.backends]
+        self.titles = tuple(short if len(set(short)) == len(short) else names)
         self.limit_s = seconds
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="model")
 

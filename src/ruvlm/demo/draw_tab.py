@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from ruvlm.demo.asking import Models
 from ruvlm.demo.drawing import HIGHEST, Riddle, drawn
-from ruvlm.demo.parts import reply_parts, shown, told
+from ruvlm.demo.parts import BUTTONS, reply_parts, shown, told
+from ruvlm.demo.spotlight import sized
 
 ABOUT = (
     '<p class="ruvlm-limits">Программа рисует сцену встроенного мира и знает верные ответы. Это рисунки, не фотографии: '
@@ -26,7 +28,7 @@ def draw_tab(blocks: gr.Blocks, models: Models, folder: Path) -> None:
             level = gr.Radio([("простой (mini)", "mini"), ("полный (full)", "full")], value="mini", label="Мир")
             seed = gr.Number(value=1, precision=0, minimum=0, maximum=HIGHEST, label="Номер сцены")
             again = gr.Button("Нарисовать новую сцену")
-            scene = gr.Image(label="Сцена", type="filepath", interactive=False, height=360)
+            scene = gr.Image(label="Сцена", interactive=False, height=360, buttons=BUTTONS)
         with gr.Column(min_width=300):
             riddle = gr.Dropdown([], label="Вопрос", interactive=True)
             button = gr.Button("Спросить модель", variant="primary")
@@ -39,7 +41,7 @@ def draw_tab(blocks: gr.Blocks, models: Models, folder: Path) -> None:
         target = folder / f"scene-{size}-{int(number or 0)}.png"
         target.write_bytes(there.png)
         names = [(_named(riddle), n) for n, riddle in enumerate(there.riddles)]
-        return [str(target), str(target), gr.update(choices=names, value=0), ""]
+        return [sized(Image.open(target)), str(target), gr.update(choices=names, value=0), ""]
 
     def ask(path: str | None, size: str, number: float | None, chosen: int | None) -> list[Any]:
         there = drawn(size, int(number or 0)).riddles[int(chosen or 0)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from ruvlm.data.images import load_image
+from ruvlm.demo.spotlight import sized
 from ruvlm.errors import DataError
 from ruvlm.reporting.choice import types_of
 from ruvlm.reporting.gathered import Answers, gather
@@ -75,8 +76,8 @@ def _fits(one: Evaluated, number: int, kind: str, of_type: str | None, words: li
 
 
 def picture(one: Evaluated, number: int) -> Image.Image:
-    """The row's picture. Raises DataError."""
-    return load_image(one.dataset.examples[number].image)
+    """The row's picture, large enough to see. Raises DataError."""
+    return sized(load_image(one.dataset.examples[number].image))
 
 
 def described(one: Evaluated, number: int) -> str:

@@ -9,7 +9,7 @@ import gradio as gr
 
 from ruvlm.demo import mistakes
 from ruvlm.demo.mistakes import Evaluated
-from ruvlm.demo.parts import told
+from ruvlm.demo.parts import BUTTONS, told
 
 NONE = (
     "Законченных оценок здесь нет. Сделайте их – `ruvlm eval МОДЕЛЬ --data ПАПКА` – и откройте страницу с `--run ПАПКА-ЗАПУСКА`: "
@@ -32,12 +32,12 @@ def mistakes_tab(blocks: gr.Blocks, runs: Sequence[Evaluated]) -> None:
         back, forth = gr.Button("← Предыдущая"), gr.Button("Следующая →")
     status = gr.Markdown("", elem_id="ruvlm-status")
     with gr.Row():
-        picture = gr.Image(label="Картинка строки", interactive=False, height=360)
+        picture = gr.Image(label="Картинка строки", interactive=False, height=360, buttons=BUTTONS)
         row = gr.HTML("")
     place = gr.State(0)
 
-    def show(number: int, what: str, of: str, text: str, at: int = 0) -> list[Any]:
-        rows = mistakes.chosen(runs[number], what, of or None, text)
+    def show(number: int, what: str, of: str | None, text: str | None, at: int = 0) -> list[Any]:
+        rows = mistakes.chosen(runs[number], what, of or None, text or "")
         if not rows:
             return [0, "Таких строк нет.", None, ""]
         at %= len(rows)
@@ -49,7 +49,7 @@ def mistakes_tab(blocks: gr.Blocks, runs: Sequence[Evaluated]) -> None:
             mistakes.described(one, rows[at]),
         ]
 
-    def other(number: int, what: str, text: str) -> list[Any]:
+    def other(number: int, what: str, text: str | None) -> list[Any]:
         return [gr.update(choices=_types(runs[number]), value=""), *show(number, what, "", text)]
 
     asked, outputs = [which, kind, of_type, words], [place, status, picture, row]

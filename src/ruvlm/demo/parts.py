@@ -12,6 +12,9 @@ import gradio as gr
 from ruvlm.demo.asking import Models, Reply
 from ruvlm.errors import RuvlmError
 
+# not «share»: that one sends the picture to the hub
+BUTTONS = ["fullscreen", "download"]
+
 
 @final
 class Picture(gr.Image):
@@ -45,7 +48,9 @@ def reply_parts(models: Models) -> list[Any]:
             with gr.Column(min_width=260):
                 parts.append(gr.Label(label=f"Ответ: {title}", num_top_classes=5))
                 parts.append(gr.Textbox(label="Что об этом знать", interactive=False))
-                parts.append(gr.Image(label="Куда смотрела (ярче – дольше)", interactive=False, visible=False))
+                parts.append(
+                    gr.Image(label="Куда смотрела (ярче – дольше)", interactive=False, visible=False, buttons=BUTTONS)
+                )
     return parts
 
 

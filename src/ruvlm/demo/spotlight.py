@@ -11,10 +11,15 @@ DIMMED = 0.22
 SIDE = 512
 
 
-def spotlight(image: Image.Image, look: Look) -> Image.Image:
-    """An RGB picture of at most SIDE points a side; its brightest place is where the look was strongest."""
+def sized(image: Image.Image) -> Image.Image:
+    """A picture whose longer side is SIDE points: a page shows small ones small."""
     scale = SIDE / max(image.size)
-    shown = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+
+
+def spotlight(image: Image.Image, look: Look) -> Image.Image:
+    """An RGB picture, SIDE points its longer side; its brightest place is where the look was strongest."""
+    shown = sized(image)
     lit = Image.fromarray((look.weights / max(look.weights.max(), 1e-12)).astype(np.float32))
     light = np.clip(np.asarray(lit.resize(shown.size, Image.Resampling.BICUBIC)), 0.0, 1.0)
     bright = DIMMED + (1 - DIMMED) * light[..., None]
