@@ -58,7 +58,7 @@ class LocalBackend(Backend):
     @property
     def trained_on(self) -> str:
         """What its training data are called; empty where its checkpoint is too old to say."""
-        return str(self.model.config.trained_on)  # type: ignore[union-attr]
+        return str(self.model.config.trained_on)
 
     def look(self, asked: Asked) -> Look:
         """Where the model looks as it begins to answer. Raises ModelError where `looks` is not declared."""

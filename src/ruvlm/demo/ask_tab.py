@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ruvlm.demo.asking import MOST_PIXELS, Models
-from ruvlm.demo.parts import BUTTONS, Picture, reply_parts, shown, told
+from ruvlm.demo.parts import BUTTONS, as_sent, reply_parts, shown, told
 from ruvlm.evaluation.single import LONGEST_QUESTION
 
 MOST_BYTES = 20_000_000
@@ -34,12 +34,14 @@ def ask_tab(models: Models, samples: Sequence[Sample]) -> None:
     """Picture, question and options on the left; each model's reply on the right."""
     with gr.Row():
         with gr.Column(min_width=300):
-            picture = Picture(
-                label="Картинка",
-                type="filepath",
-                sources=["upload", "webcam", "clipboard"],
-                height=360,
-                buttons=BUTTONS,
+            picture = as_sent(
+                gr.Image(
+                    label="Картинка",
+                    type="filepath",
+                    sources=["upload", "webcam", "clipboard"],
+                    height=360,
+                    buttons=BUTTONS,
+                )
             )
             question = gr.Textbox(label="Вопрос", placeholder="Кто в рубашке?", max_length=LONGEST_QUESTION)
             options = gr.Textbox(

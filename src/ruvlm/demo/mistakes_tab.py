@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -52,13 +53,16 @@ def mistakes_tab(blocks: gr.Blocks, runs: Sequence[Evaluated]) -> None:
     def other(number: int, what: str, text: str | None) -> list[Any]:
         return [gr.update(choices=_types(runs[number]), value=""), *show(number, what, "", text)]
 
+    def moved(step: int, number: int, what: str, of: str | None, text: str | None, at: int) -> list[Any]:
+        return show(number, what, of, text, at + step)
+
     asked, outputs = [which, kind, of_type, words], [place, status, picture, row]
     kept: dict[str, Any] = {"api_visibility": "private"}
     which.input(told(other), [which, kind, words], [of_type, *outputs], **kept)
     for event in (blocks.load, kind.input, of_type.input, words.submit):
         event(told(show), asked, outputs, **kept)
-    back.click(told(lambda *values: show(*values[:4], values[4] - 1)), [*asked, place], outputs, **kept)
-    forth.click(told(lambda *values: show(*values[:4], values[4] + 1)), [*asked, place], outputs, **kept)
+    for button, step in ((back, -1), (forth, 1)):
+        button.click(told(partial(moved, step)), [*asked, place], outputs, **kept)
 
 
 def _types(run: Evaluated) -> list[Any]:

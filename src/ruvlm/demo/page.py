@@ -25,7 +25,8 @@ CSS = """
 
 def page(models: Models, samples: Sequence[Sample], runs: Sequence[Evaluated], folder: Path) -> gr.Blocks:
     """The whole page; `folder` is where drawn scenes are kept while it runs."""
-    with gr.Blocks(title="RuVLM: спросить о картинке", analytics_enabled=False) as blocks:
+    blocks: gr.Blocks = gr.Blocks(title="RuVLM: спросить о картинке", analytics_enabled=False)
+    with blocks:
         gr.Markdown("# RuVLM: спросить о картинке")
         gr.HTML("".join(f'<p class="ruvlm-limits">{escape(line)}</p>' for line in models.about()))
         with gr.Tab("Спросить"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import wraps
 from html import escape
-from typing import Any, final
+from typing import Any
 
 import gradio as gr
 
@@ -16,21 +16,19 @@ from ruvlm.errors import RuvlmError
 BUTTONS = ["fullscreen", "download"]
 
 
-@final
-class Picture(gr.Image):
-    """gr.Image that hands over the file as it was sent: what is no picture is told of in our words."""
+def as_sent(picture: gr.Image) -> gr.Image:
+    """Let a picture's component hand over the file as it was sent: what is no picture is told of in our words.
 
-    def get_block_name(self) -> str:
-        return "image"
-
-    def preprocess(self, payload: Any) -> str | None:
-        return payload.path if payload is not None else None
+    Not a subclass: gradio writes a stub file beside the source of each.
+    """
+    picture.preprocess = lambda payload: payload.path if payload is not None else None
+    return picture
 
 
 def told(function: Callable[..., Any]) -> Callable[..., Any]:
     """Our errors as a message on the page, without a traceback in the terminal."""
 
-    @wraps(function)
+    @wraps(function, ("__doc__",))
     def asked(*arguments: Any) -> Any:
         try:
             return function(*arguments)
