@@ -11,7 +11,7 @@ from ruvlm.cli.console import results, say, show_json
 
 
 def ask(
-    model: Annotated[str, typer.Argument(help="папка запуска или модели, hf:… или openai:…")],
+    model: Annotated[str, typer.Argument(help="nano (она в пакете), папка запуска или модели, hf:… или openai:…")],
     image: Annotated[Path, typer.Argument(help="картинка: JPEG, PNG, WebP")],
     question: Annotated[str, typer.Argument(help="вопрос по-русски")],
     options: Annotated[str | None, typer.Option(help="варианты через «;»: выбрать один")] = None,
@@ -21,7 +21,7 @@ def ask(
 ) -> None:
     """Спросить модель о картинке.
 
-    Пример: ruvlm ask results/nano_world photo.jpg «Кто в рубашке?»
+    Пример: ruvlm ask nano photo.png "Кто в рубашке?"
     """
     from ruvlm.evaluation.single import ask_once
 

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from ruvlm.cli.check import check
-from ruvlm.cli.console import counting, say
+from ruvlm.cli.console import counting, say, show_json
 from ruvlm.cli.fetch import fetch
 from ruvlm.cli.photos import from_coco, from_graphs
+from ruvlm.cli.russian import App
 from ruvlm.cli.show import show
 
 HELP = "Наборы данных: скачать, нарисовать, проверить, показать, сделать из своих фотографий."
-app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
+app = App(help=HELP, no_args_is_help=True)
 
 
 @app.callback()
@@ -38,6 +39,7 @@ def world(
     train_images: Annotated[int | None, typer.Option(help="обучающих картинок", min=1)] = None,
     scale: Annotated[float, typer.Option(help="доля размера остальных частей", min=0.001, max=1)] = 1.0,
     workers: Annotated[int, typer.Option(help="процессов; 0 – по числу ядер", min=0)] = 0,
+    json_: Annotated[bool, typer.Option("--json", help="описание мира в JSON")] = False,
 ) -> None:
     """Нарисовать мир: сцены с русскими вопросами в форматах GQA-ru и MMBench-ru.
 
@@ -50,5 +52,8 @@ def world(
         manifest = build(
             level, folder, seed, workers or os.cpu_count() or 1, plans(level, train_images, scale), progress
         )
+    if json_:
+        show_json({"out": str(folder)} | manifest)
+        return
     parts = ", ".join(f"{name} {sizes['images']}" for name, sizes in manifest["splits"].items())
     say(f"Мир {level} готов: {folder} (картинок: {parts}; отпечаток {manifest['fingerprint']}).")

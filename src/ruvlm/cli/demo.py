@@ -28,7 +28,7 @@ def demo(
     seconds: Annotated[float, typer.Option(help="сколько секунд ждать ответа", min=1, max=3600)] = 60.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
 ) -> None:
-    """Открыть страницу: спросить модель о своей картинке, нарисовать сцену, посмотреть ошибки.
+    """Открыть веб-страницу, где модель спрашивают о картинках: свои, нарисованные; и её ошибки.
 
     Пример: ruvlm demo nano --against results/cnn_lstm
     """

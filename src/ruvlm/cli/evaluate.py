@@ -22,7 +22,7 @@ def evaluate(
         ),
     ],
     data: Annotated[str, typer.Option(help="папка с gqa-ru/ и mmbench-ru/, или world")] = "world",
-    split: Annotated[str, typer.Option(help="test, val, holdout, train")] = "test",
+    split: Annotated[str, typer.Option(help="часть набора: test, val, holdout, train")] = "test",
     limit: Annotated[
         int | None,
         typer.Option(help="не весь набор, а выборка стольких строк: всегда та же, по типам, группы целиком", min=1),

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from ruvlm.cli.console import say, show_json
+from ruvlm.cli.russian import App, RussianGroup
 
 
-class BuildByDefault(TyperGroup):
+class BuildByDefault(RussianGroup):
     """`ruvlm leaderboard DIR…` is `ruvlm leaderboard build DIR…`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -21,7 +21,7 @@ class BuildByDefault(TyperGroup):
 
 
 HELP = "Таблица моделей: статическая страница из папок запусков; заявки с ответами и их проверка."
-app = typer.Typer(cls=BuildByDefault, help=HELP, no_args_is_help=True, rich_markup_mode=None)
+app = App(cls=BuildByDefault, help=HELP, no_args_is_help=True)
 
 
 @app.command("build")
@@ -56,6 +56,7 @@ def build(
 def pack(
     folder: Annotated[Path, typer.Argument(help="папка оценки: results/…/eval/…")],
     out: Annotated[Path, typer.Option(help="куда записать заявку")] = Path("submission.json"),
+    json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
     """Сделать заявку: ответы модели и баллы за них.
 
@@ -68,12 +69,15 @@ def pack(
 
     found = packed(folder)
     write_bytes(out, (json.dumps(found, ensure_ascii=False) + "\n").encode())
+    if json_:
+        show_json({"out": str(out), "responses": len(found["responses"])})
+        return
     say(f"Готово: {out}, ответов {len(found['responses'])}. Проверить: ruvlm leaderboard verify {out} --data ДАННЫЕ")
 
 
 @app.command("verify")
 def verify(
-    file: Annotated[Path, typer.Argument(help="submission.json")],
+    file: Annotated[Path, typer.Argument(help="файл заявки, submission.json")],
     data: Annotated[str, typer.Option(help="данные, на которых ответы получены")] = "world",
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:

@@ -13,16 +13,16 @@ import typer
 
 from ruvlm.cli import ask, compare, data, demo, doctor, evaluate, leaderboard, model, push, report, rules, train
 from ruvlm.cli.console import say
+from ruvlm.cli.russian import App
 from ruvlm.errors import RuvlmError, because
 
-app = typer.Typer(
+app = App(
     name="ruvlm",
     help="Обучает зрительно-языковые модели и честно проверяет, как они отвечают по-русски.\n\n"
-    "Пример: ruvlm ask nano photo.png «Кто в рубашке?»",
+    'Пример: ruvlm ask nano photo.png "Кто в рубашке?"',
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
 )
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")

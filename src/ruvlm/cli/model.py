@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from ruvlm.cli.console import say, show_json
+from ruvlm.cli.russian import App
 
 HELP = "Модели: собрать из готовых частей, влить адаптер."
-app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
+app = App(help=HELP, no_args_is_help=True)
 
 
 @app.callback()
@@ -23,7 +24,7 @@ def compose(
     vision: Annotated[str, typer.Option(help="зрительная модель: CLIP, SigLIP или SigLIP 2, имя на хабе или папка")],
     llm: Annotated[str, typer.Option(help="языковая модель: Llama, Qwen, Gemma, Mistral…, имя на хабе или папка")],
     out: Annotated[Path, typer.Option(help="куда записать")],
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16")] = "float32",
+    dtype: Annotated[str, typer.Option(help="точность весов: float32, bfloat16, float16")] = "float32",
     seed: Annotated[int, typer.Option(help="зерно проектора")] = 0,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
@@ -54,7 +55,8 @@ def compose(
 def merge(
     model: Annotated[str, typer.Argument(help="МОДЕЛЬ+АДАПТЕР: имя или папка модели и папка LoRA")],
     out: Annotated[Path, typer.Option(help="куда записать")],
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16")] = "float32",
+    dtype: Annotated[str, typer.Option(help="точность весов: float32, bfloat16, float16")] = "float32",
+    json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
     """Влить адаптер LoRA в веса модели. Если логиты после слияния не те, что под адаптером, веса не записываются.
 
@@ -65,4 +67,7 @@ def merge(
 
     quiet_transformers()
     merge_adapter(model, out, dtype)
-    say(f"Готово: {out}: адаптер влит, логиты совпали.")
+    if json_:
+        show_json({"out": str(out), "merged": True})
+    else:
+        say(f"Готово: {out}: адаптер влит, логиты совпали.")

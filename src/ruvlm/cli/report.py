@@ -20,7 +20,7 @@ def report(
     pictures: Annotated[int, typer.Option(help="картинок вложить в раздел", min=0, max=2000)] = 120,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
-    """Собрать отчёт: баллы с интервалами, контроли, разбивки, кривые, сравнения, ошибки с картинками – один файл HTML.
+    """Собрать отчёт одним файлом HTML: баллы с интервалами, контроли, разбивки, кривые, сравнения, ошибки с картинками.
 
     Пример: ruvlm report results/nano_world results/cnn_lstm --out report.html
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ruvlm.cli.console import people, say, speaks
+from ruvlm.cli.console import people, say, show_json, speaks
 
 if TYPE_CHECKING:
     from ruvlm.training.loop import Tick
@@ -20,6 +20,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="продолжить с последней точки")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="раздел.ключ=значение поверх файла")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
     """Обучить модель. Ctrl-C сохраняет точку; --resume продолжает.
 
@@ -53,6 +54,11 @@ def train(
 
         done = run(settings, resume, display, lambda text: say(f"  {text}"))
     leave()
+    if json_ and speaks():
+        show_json(
+            {"out": str(done.folder), "steps": done.steps, "seconds": round(done.seconds, 1), "interrupted": done.interrupted,
+             "early": done.early, "best": done.best if done.best >= 0 else None}
+        )  # fmt: skip
     if done.interrupted:
         say(f"Прервано на шаге {done.steps}. Продолжить: ruvlm train {config} --resume")
         raise typer.Exit(130)

@@ -13,7 +13,7 @@ from ruvlm.demo.asking import Models, Reply
 from ruvlm.errors import RuvlmError
 
 # not «share»: that one sends the picture to the hub
-BUTTONS = ["fullscreen", "download"]
+BUTTONS: list[Any] = ["fullscreen", "download"]
 
 
 def as_sent(picture: gr.Image) -> gr.Image:
@@ -21,7 +21,8 @@ def as_sent(picture: gr.Image) -> gr.Image:
 
     Not a subclass: gradio writes a stub file beside the source of each.
     """
-    picture.preprocess = lambda payload: payload.path if payload is not None else None
+    component: Any = picture
+    component.preprocess = lambda payload: payload.path if payload is not None else None
     return picture
 
 

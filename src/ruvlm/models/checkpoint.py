@@ -30,7 +30,9 @@ def model_folder(name: str) -> Path:
     if not folder.exists():
         near = difflib.get_close_matches(name, ("majority", "random", "question-only", *PACKAGED), 1)
         hint = f" Может быть, {near[0]}?" if near else ""
-        raise ModelError(f"Модели {name} нет: укажите папку запуска (results/…), папку с config.json, nano (она в пакете) или hf:ИМЯ.{hint}")
+        raise ModelError(
+            f"Модели {name} нет: укажите папку запуска (results/…), папку с config.json, nano (она в пакете) или hf:ИМЯ.{hint}"
+        )
     for place in (folder / "best_model", folder / "final_model", folder):
         if (place / "config.json").is_file():
             return place
@@ -64,7 +66,9 @@ def load_strictly(model_class: Any, folder: Path) -> Any:
     """Transformers' from_pretrained in single precision, whatever the file's, with missing, unknown or misshapen weights an error that names them."""
     quiet_transformers()
     try:
-        model, info = model_class.from_pretrained(folder, output_loading_info=True, local_files_only=True, dtype="float32")
+        model, info = model_class.from_pretrained(
+            folder, output_loading_info=True, local_files_only=True, dtype="float32"
+        )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         first = str(error).strip().splitlines()[0][:200]
         raise ModelError(
