@@ -86,7 +86,7 @@ def test_wrong_arguments_are_one_sentence(path: tuple[str, ...], ruvlm: Run) -> 
 
 def _takes_many(command: Any) -> bool:
     return any(
-        parameter.nargs == -1 or parameter.multiple and parameter.param_type_name == "argument"
+        parameter.nargs == -1 or (parameter.multiple and parameter.param_type_name == "argument")
         for parameter in command.params
     )
 
