@@ -24,11 +24,14 @@ quickstart: setup
 $(VENV)/axe.min.js:
 	-@cd $(VENV) && command -v npm >/dev/null && npm pack --silent axe-core@4.11.0 >/dev/null && tar -xzf axe-core-4.11.0.tgz package/axe.min.js && mv package/axe.min.js axe.min.js && rm -rf package axe-core-4.11.0.tgz
 
+# a process a core, each with one thread: most tests start processes of their own
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
+
 test: setup $(VENV)/axe.min.js
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: setup
 	$(BIN)/ruff check .

@@ -15,6 +15,9 @@ from ruvlm.audit.run import audit
 from ruvlm.data.manifest import Manifest, record_of, write_manifest
 from tests.conftest import Ran
 
+# its fixtures are dear: one worker makes them
+pytestmark = pytest.mark.xdist_group("audit")
+
 Run = Callable[..., Ran]
 
 

@@ -27,6 +27,9 @@ from ruvlm.errors import DataError
 from tests.browsing import browsing, violations
 from tests.conftest import Ran
 
+# its fixtures are dear: one worker makes them
+pytestmark = pytest.mark.xdist_group("demo")
+
 Run = Callable[..., Ran]
 
 

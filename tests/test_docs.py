@@ -26,6 +26,9 @@ from tests.test_cli import COMMANDS
 from tests.test_compose import encoder, language
 from tests.test_photos import GRAPH, write_coco
 
+# its fixtures are dear: one worker makes them
+pytestmark = pytest.mark.xdist_group("docs")
+
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "notebooks").glob("*.md")])
 OURS = ("ruvlm ", ".venv/bin/ruvlm ", "torchrun ", "python -m ", "make ")
 BLOCK = re.compile(r"^```[ \t]*(\w*)\n(.*?)^```", re.S | re.M)

@@ -22,6 +22,9 @@ from ruvlm.data.manifest import read_manifest, record_of
 from ruvlm.errors import ConfigError, OutputError
 from tests.conftest import ROOT, Ran
 
+# its fixtures are dear: one worker makes them
+pytestmark = pytest.mark.xdist_group("hub")
+
 TESTDEV = "testdev-00000-of-00001.parquet"
 
 

@@ -17,6 +17,9 @@ from ruvlm.reporting.leaderboard_page import leaderboard_page
 from tests.browsing import browsing, violations
 from tests.conftest import Ran
 
+# its fixtures are dear: one worker makes them
+pytestmark = pytest.mark.xdist_group("leaderboard")
+
 Run = Callable[..., Ran]
 
 

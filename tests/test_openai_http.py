@@ -24,6 +24,9 @@ from ruvlm.schema import Generation
 from tests.conftest import Ran
 from tests.serving import Proxy, Server, proxied
 
+# its fixtures are dear: one worker makes them
+pytestmark = pytest.mark.xdist_group("openai_http")
+
 Run = Callable[..., Ran]
 SECRET = "sk-очень-секретный".encode("ascii", "ignore").decode() + "0123456789"
 

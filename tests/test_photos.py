@@ -24,6 +24,9 @@ from ruvlm.world.balance import Balancer
 from ruvlm.world.grammar import counted, phrase
 from tests.conftest import Ran
 
+# its fixtures are dear: one worker makes them
+pytestmark = pytest.mark.xdist_group("photos")
+
 Run = Callable[..., Ran]
 
 

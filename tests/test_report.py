@@ -14,6 +14,9 @@ from ruvlm.reporting.calibration import calibration
 from tests.browsing import browsing, violations
 from tests.conftest import Ran
 
+# its fixtures are dear: one worker makes them
+pytestmark = pytest.mark.xdist_group("report")
+
 Run = Callable[..., Ran]
 VECTORS = (
     "<script>window.pwned=1</script>", "</script><script>window.pwned=1</script>", "<img src=x onerror=window.pwned=1>",

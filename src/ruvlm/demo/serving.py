@@ -36,7 +36,7 @@ def serve(
     report: Callable[[str], None],
 ) -> None:
     """Open the models and serve until Ctrl-C or SIGTERM. Raises RuvlmError; nothing is left on the disk."""
-    port = free_port(place)
+    free_port(place)  # before anything is loaded, and again at the last moment
     with tempfile.TemporaryDirectory(prefix="ruvlm-demo-") as name:
         folder = Path(name)
         _settle(folder)
@@ -58,7 +58,7 @@ def serve(
             signal.signal(number, lambda *_: stop.set())
         try:
             _, here, shared = blocks.launch(
-                server_name=place.host, server_port=port, share=place.share, quiet=True, prevent_thread_lock=True,
+                server_name=place.host, server_port=free_port(place), share=place.share, quiet=True, prevent_thread_lock=True,
                 max_file_size=MOST_BYTES, footer_links=[], ssr_mode=False, pwa=False, mcp_server=False, run_history=False,
                 css=CSS, theme=gr.themes.Default(font=FONTS, font_mono=FONTS),
             )  # fmt: skip
