@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup quickstart test test-fast check format bench docs clean
+.PHONY: setup quickstart test test-fast check format demo bench docs clean
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := true
 
@@ -46,6 +46,9 @@ bench: setup
 	$(BIN)/python benchmarks/world_speed.py
 	$(BIN)/python benchmarks/start_speed.py
 	$(BIN)/python benchmarks/quickstart.py --out results/bench --nano-minutes 5 --cnn-minutes 5
+
+demo: setup
+	$(BIN)/ruvlm demo nano
 
 docs:
 	@ls docs docs/decisions
