@@ -41,7 +41,7 @@ STANDS_FOR = {
 }  # fmt: skip
 # a run of minutes, made one of seconds
 KINDS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.RuvlmError)}
-SHORT = ["train.max_steps=2", "train.images_per_step=2", "train.validations=0", "train.checkpoint_minutes=60"]
+SHORT = ["train.max_steps=2", "train.images_per_step=4", "train.validations=0", "train.checkpoint_minutes=60"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ DIFFERENT = list(dict.fromkeys(command for _, command in ALL))
 
 
 @pytest.fixture(scope="module")
-def place(world: Path, little: Path, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(world: Path, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     root = tmp_path_factory.mktemp("docs")
     here = root / "here"
     (here / "data").mkdir(parents=True)
@@ -77,8 +77,8 @@ def place(world: Path, little: Path, runs: Path, tmp_path_factory: pytest.TempPa
         (here / name).symlink_to(ROOT / name)
     shutil.copytree(world, here / "data" / "world-mini")
     for name in ("gqa-ru", "mmbench-ru"):
-        shutil.copytree(little / name, here / "data" / name)
-        shutil.copytree(little / name, root / "hub" / "deepvk" / {"gqa-ru": "GQA-ru", "mmbench-ru": "MMBench-ru"}[name])
+        shutil.copytree(world / name, here / "data" / name)
+        shutil.copytree(world / name, root / "hub" / "deepvk" / {"gqa-ru": "GQA-ru", "mmbench-ru": "MMBench-ru"}[name])
     shutil.copytree(runs / "nano", here / "results" / "nano_world")
     shutil.copytree(runs / "cnn_lstm", here / "results" / "cnn_lstm")
     Image.new("RGB", (320, 240), "skyblue").save(here / "photo.jpg")
@@ -97,7 +97,7 @@ def place(world: Path, little: Path, runs: Path, tmp_path_factory: pytest.TempPa
             assert main(["eval", f"results/{name}", "--data", "data/world-mini", "--limit", "200"]) == 0
         shutil.copytree(here / "results", here / "results" / "quickstart")
         _answers(here)
-        _trained_adapters(here)
+        _left_by_commands(here)
     finally:
         os.chdir(before)
     server = Server(here / "models" / "llava", root / "hf_home")
@@ -153,11 +153,16 @@ def _answers(here: Path) -> None:
     (here / "letters.jsonl").write_text("\n".join(map(json.dumps, letters)), encoding="utf-8")
 
 
-def _trained_adapters(here: Path) -> None:
-    """What the two stages of LLaVA leave behind, at their usual places."""
+def _left_by_commands(here: Path) -> None:
+    """What earlier commands of a page leave behind, at their usual places: a set of photos, two stages of LLaVA, their merger."""
+    assert (
+        main(["data", "from-coco", "--instances", "instances.json", "--images", "photos", "--out", "data/my-photos"])
+        == 0
+    )
     sets = [part for one in ("vlm.path=models/llava", "data.path=data/world-mini", *SHORT) for part in ("--set", one)]
     for config, name in (("llava_stage1", "llava_stage1"), ("llava_stage2", "llava_stage2"), ("vlm_lora", "lora")):
         assert main(["train", f"configs/{config}.toml", *sets, "--set", f"name={name}"]) == 0
+    assert main(["model", "merge", "models/llava+results/llava_stage2/final_model", "--out", "models/mine"]) == 0
 
 
 def shortened(command: str, place: Place, number: int) -> list[str]:
@@ -321,13 +326,14 @@ def test_every_error_message_is_explained() -> None:
     page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", page, re.M)
     assert all(cause.strip() for _, cause in rows)
+    said_by_us = messages()
     patterns = [
         re.compile(".*?".join(map(re.escape, one.split("…"))))
         for said, _ in rows for one in re.findall(r"`([^`]+)`", said)
     ]  # fmt: skip
-    left = [text for text in messages() if not any(pattern.search(text) for pattern in patterns)]
+    left = [text for text in said_by_us if not any(pattern.search(text) for pattern in patterns)]
     assert left == []
-    unused = [p.pattern for p in patterns if not any(p.search(text) for text in messages())]
+    unused = [p.pattern for p in patterns if not any(p.search(text) for text in said_by_us)]
     assert unused == [], "explained, but never said"
 
 

@@ -60,6 +60,11 @@ def test_an_epoch_shows_every_picture_once() -> None:
         assert sorted(whole) == sorted(epochs.pictures(7, 3, 6)), "parts are the step, each picture in one"
 
 
+def test_fewer_pictures_than_parts_are_told_of() -> None:
+    with pytest.raises(ConfigError, match=r"Картинок для обучения 2.*\(4\)"):
+        Epochs(np.zeros(2, dtype=int), (1.0,)).pictures(0, 0, 16, 0, 4)
+
+
 def test_steps_by_length_hold_like_lengths_and_lose_nothing() -> None:
     lengths = np.random.default_rng(1).integers(1, 1000, 400).astype(float)
     plain, grouped = (Epochs(np.zeros(400, dtype=int), (1.0,), some) for some in (None, lengths))

@@ -56,14 +56,12 @@ class History:
 
 def plot_history(records: Sequence[dict[str, Any]], baselines: dict[str, float], title: str, path: Path) -> None:
     """Loss, validation accuracy against its baselines, and learning rate, over minutes of training. PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     steps = [r for r in records if r["kind"] == "train"]
     checks = [r for r in records if r["kind"] == "validation"]
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(15, 4.4), layout="constrained")
+    figure = Figure(figsize=(15, 4.4), layout="constrained")  # not pyplot's: a notebook's backend stays as it is
+    left, middle, right = figure.subplots(1, 3)
     minutes = [r["seconds"] / 60 for r in steps]
     left.plot(minutes, [r["loss"] for r in steps], color="#9bb8d9", label="обучение, всего")
     answers = [(r["seconds"] / 60, r["answers"]) for r in steps if "answers" in r]
@@ -94,5 +92,3 @@ def plot_history(records: Sequence[dict[str, Any]], baselines: dict[str, float],
         figure.savefig(path, dpi=110)
     except OSError as error:
         raise OutputError(f"Не удалось записать {path} ({because(error)}).") from error
-    finally:
-        plt.close(figure)

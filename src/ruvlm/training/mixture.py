@@ -14,7 +14,7 @@ import numpy as np
 from ruvlm.config import DataSettings, MixSettings
 from ruvlm.data import conversations
 from ruvlm.data.catalog import open_source
-from ruvlm.errors import DataError
+from ruvlm.errors import ConfigError, DataError
 from ruvlm.schema import Dataset
 
 # how many steps' pictures are sorted by length together
@@ -73,8 +73,13 @@ class Epochs:
         return max(1, math.ceil(epochs * self.total / min(count, self.total)))
 
     def pictures(self, seed: int, step: int, count: int, part: int = 0, parts: int = 1) -> np.ndarray:
-        """The pictures of a part of a step."""
+        """The pictures of a part of a step. Raises ConfigError where the set has fewer pictures than the step has parts."""
         count = min(count, self.total)
+        if count < parts:
+            raise ConfigError(
+                f"Картинок для обучения {self.total}, это меньше частей шага ({parts}): уменьшите train.accumulate или train.parts, "
+                "запустите меньше процессов или возьмите больше картинок."
+            )
         chosen: list[int] = []
         while len(chosen) < count:
             epoch, place = divmod(step * count + len(chosen), self.total)
