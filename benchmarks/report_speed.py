@@ -15,8 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from ruvlm.world.export import build, plans
 from tests.browsing import browsing
+
+from ruvlm.world.export import build, plans
 
 SCALE = 1.05  # 418 pictures of 30 questions and 1,164 groups: no fewer rows than the published sets have
 

@@ -83,6 +83,7 @@ def test_a_folder_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.M
     assert model_folder("nano") == NANO
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nano").mkdir()
+    assert model_folder("nano") == NANO, "it holds no model"
     (tmp_path / "nano" / "config.json").write_text("{}")
     assert model_folder("nano") == Path("nano")
 

@@ -22,10 +22,13 @@ PACKAGED = MappingProxyType({"nano": Path(__file__).parent / "packaged" / "nano"
 def model_folder(name: str) -> Path:
     """A run folder, a model folder or a packaged model's name → the model folder. Raises ModelError saying what was looked for.
 
-    A folder of that name here comes before the packaged model.
+    A folder of that name here that holds a model comes before the packaged one.
     """
     folder = Path(name)
-    if not folder.exists() and name in PACKAGED:
+    for place in (folder / "best_model", folder / "final_model", folder):
+        if (place / "config.json").is_file():
+            return place
+    if name in PACKAGED:
         return PACKAGED[name]
     if not folder.exists():
         near = difflib.get_close_matches(name, ("majority", "random", "question-only", *PACKAGED), 1)
@@ -33,9 +36,6 @@ def model_folder(name: str) -> Path:
         raise ModelError(
             f"Модели {name} нет: укажите папку запуска (results/…), папку с config.json, nano (она в пакете) или hf:ИМЯ.{hint}"
         )
-    for place in (folder / "best_model", folder / "final_model", folder):
-        if (place / "config.json").is_file():
-            return place
     raise ModelError(f"В папке {folder} нет модели (best_model, final_model или config.json): обучите её заново.")
 
 
