@@ -309,3 +309,13 @@ def test_wrong_arguments_are_one_sentence(ruvlm: Run, tmp_path: Path) -> None:
         ):
             done = ruvlm(*arguments)
             assert (done.code, said in done.err) == (2, True), done.err
+
+
+def test_evaluations_that_cannot_be_shown_do_not_close_the_page(asked_runs: Path, tmp_path: Path) -> None:
+    """The model's own folder has evaluations, but their rows are gone: a note, and an empty tab."""
+    from ruvlm.demo.serving import _own
+
+    shutil.copytree(asked_runs / "nano" / "eval", tmp_path / "run" / "eval")
+    said: list[str] = []
+    assert _own([str(tmp_path / "run"), "nano"], [], said.append) == []
+    assert "«Ошибки» будет пуста" in said[0]

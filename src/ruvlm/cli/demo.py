@@ -34,11 +34,10 @@ def demo(
     """
     from ruvlm.demo.serving import Place, serve
 
-    own = [folder for folder in (Path(model), Path(against or "")) if (folder / "eval").is_dir()]
     if share:
         say(
             "Страница будет видна всем, у кого есть ссылка, а картинки и вопросы пойдут через сервер gradio.live. "
             "Только своим её открывает ssh -L 7860:127.0.0.1:7860 ЭТА-МАШИНА."
         )
     names = [model, *([against] if against else [])]
-    serve(names, run or own, data or [], Place(host, port, share), device, seconds, say)
+    serve(names, run or [], data or [], Place(host, port, share), device, seconds, say)

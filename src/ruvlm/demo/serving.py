@@ -10,8 +10,12 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ruvlm.errors import ConfigError
+from ruvlm.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from ruvlm.demo.mistakes import Evaluated
 
 FIRST_PORT, PORTS = 7860, 100
 WAITING = 16
@@ -35,7 +39,10 @@ def serve(
     seconds: float,
     report: Callable[[str], None],
 ) -> None:
-    """Open the models and serve until Ctrl-C or SIGTERM. Raises RuvlmError; nothing is left on the disk."""
+    """Open the models and serve until Ctrl-C or SIGTERM. Raises RuvlmError; nothing is left on the disk.
+
+    Without `runs` the models' own folders are looked into; that nothing can be shown from them is no error.
+    """
     free_port(place)  # before anything is loaded, and again at the last moment
     with tempfile.TemporaryDirectory(prefix="ruvlm-demo-") as name:
         folder = Path(name)
@@ -51,7 +58,7 @@ def serve(
         from ruvlm.demo.samples import samples
 
         models = Models(names, device, seconds)
-        blocks = page(models, samples(folder), evaluated(runs, data) if runs else [], folder)
+        blocks = page(models, samples(folder), evaluated(runs, data) if runs else _own(names, data, report), folder)
         blocks.queue(max_size=WAITING, default_concurrency_limit=1, api_open=False)
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -74,6 +81,17 @@ def serve(
         finally:
             blocks.close(verbose=False)
     report("Страница закрыта.")
+
+
+def _own(names: Sequence[str], data: Sequence[str], report: Callable[[str], None]) -> list[Evaluated]:
+    from ruvlm.demo.mistakes import evaluated
+
+    folders = [Path(name) for name in names if (Path(name) / "eval").is_dir()]
+    try:
+        return evaluated(folders, data) if folders else []
+    except DataError as error:
+        report(f"Вкладка «Ошибки» будет пуста. {error}")
+        return []
 
 
 def _settle(folder: Path) -> None:
