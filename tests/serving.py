@@ -150,3 +150,17 @@ def proxied(target: str) -> Iterator[Proxy]:
         yield proxy
     finally:
         proxy.close()
+
+
+@contextmanager
+def hub(root: Path) -> Iterator[str]:
+    """A process that speaks the hub's routes over a folder; its address."""
+    command = [sys.executable, "-m", "tests.hub_server", str(root), "0"]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()

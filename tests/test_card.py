@@ -14,7 +14,8 @@ import pytest
 
 from ruvlm.reporting.card import write_card
 from ruvlm.training.loop import train
-from tests.conftest import ROOT, Ran
+from tests.conftest import Ran
+from tests.serving import hub
 from tests.test_hub import Server, environment
 from tests.test_options import nano
 from tests.test_vlm import settings
@@ -32,14 +33,8 @@ def run(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path: Path) -> Iterator[Server]:
     root = tmp_path / "hub"
     root.mkdir()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.hub_server", str(root), "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    yield Server(root, f"http://127.0.0.1:{process.stdout.readline().strip()}")
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    with hub(root) as url:
+        yield Server(root, url)
 
 
 def pushed(server: Server, *arguments: object, token: str = "hf_write", **extra: str) -> Any:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,14 @@ def settled(page: Any) -> None:
     page.wait_for_timeout(500)
 
 
+@contextmanager
+def opened(served: Served) -> Iterator[Any]:
+    with browsing() as page:
+        page.goto(served.url)
+        settled(page)
+        yield page
+
+
 def answer(page: Any, number: int = 0) -> str:
     """What the label of a model says, once it says something."""
     label = page.get_by_test_id("label-output-value").nth(number)
@@ -118,9 +127,7 @@ def ask(page: Any, picture: Path, question: str, options: str = "") -> None:
 
 @pytest.mark.slow
 def test_upload_ask_read_the_answers_of_two_models(served: Served, picture: Path, asked_runs: Path, ruvlm: Run) -> None:
-    with browsing() as page:
-        page.goto(served.url)
-        settled(page)
+    with opened(served) as page:
         ask(page, picture, "Кто в рубашке?")
         first, second = answer(page, 0), answer(page, 1)
         for name, seen in (("nano", first), ("cnn_lstm", second)):
@@ -143,9 +150,7 @@ def test_what_cannot_be_asked_is_said_in_russian(served: Served, picture: Path, 
     cut.write_bytes(picture.read_bytes()[:900])
     words = tmp_path / "words.png"
     words.write_text("это не картинка")
-    with browsing() as page:
-        page.goto(served.url)
-        settled(page)
+    with opened(served) as page:
         page.get_by_role("button", name="Спросить", exact=True).click()
         page.get_by_text("Картинки нет").wait_for()
         for file, question, options, said in (
@@ -191,9 +196,7 @@ def test_two_users_at_once_each_get_their_own_answer(
 
 @pytest.mark.slow
 def test_a_scene_is_drawn_and_asked_about(served: Served) -> None:
-    with browsing() as page:
-        page.goto(served.url)
-        settled(page)
+    with opened(served) as page:
         page.get_by_role("tab", name="Нарисовать сцену").click()
         panel = page.get_by_role("tabpanel").filter(has_text="Номер сцены")
         panel.get_by_role("button", name="Спросить модель").click()
@@ -208,9 +211,7 @@ def test_a_scene_is_drawn_and_asked_about(served: Served) -> None:
 
 @pytest.mark.slow
 def test_mistakes_are_walked_through_and_the_page_is_accessible(served: Served) -> None:
-    with browsing() as page:
-        page.goto(served.url)
-        settled(page)
+    with opened(served) as page:
         page.get_by_role("tab", name="Ошибки").click()
         status = page.locator("#ruvlm-status")
         status.get_by_text("Строка 1 из").wait_for()

@@ -21,7 +21,7 @@ from PIL import Image
 from ruvlm import errors
 from ruvlm.cli.main import main
 from tests.conftest import ROOT
-from tests.serving import Server, free_port
+from tests.serving import Server, free_port, hub
 from tests.test_cli import COMMANDS
 from tests.test_compose import encoder, language
 from tests.test_photos import GRAPH, write_coco
@@ -102,10 +102,6 @@ def place(world: Path, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         os.chdir(before)
     server = Server(here / "models" / "llava", root / "hf_home")
     server.start()
-    hub = subprocess.Popen(
-        [sys.executable, "-m", "tests.hub_server", str(root / "hub"), "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert hub.stdout is not None
     evaluations = [
         str(
             next(
@@ -114,16 +110,9 @@ def place(world: Path, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         )
         for name in ("nano_world", "cnn_lstm")
     ]
-    yield Place(
-        here,
-        f"openai:{server.model}@{server.url}",
-        f"http://127.0.0.1:{hub.stdout.readline().strip()}",
-        (evaluations[0], evaluations[1]),
-    )
+    with hub(root / "hub") as address:
+        yield Place(here, f"openai:{server.model}@{server.url}", address, (evaluations[0], evaluations[1]))
     server.kill()
-    hub.kill()
-    hub.wait()
-    hub.stdout.close()
 
 
 def _conversations(here: Path) -> None:

@@ -49,16 +49,15 @@ def test_a_missing_and_an_old_package_are_named_with_their_cure(ruvlm: Run, monk
     assert "5.23" in found["transformers"]["fix"]
 
 
+def examined(surroundings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ruvlm", "doctor", "--json"]
+    return subprocess.run(command, capture_output=True, text=True, env=surroundings, check=False)
+
+
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "not an address"])
 def test_a_hub_that_is_not_there_is_a_remark(tmp_path: Path, endpoint: str) -> None:
     surroundings = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-m", "ruvlm", "doctor", "--json"],
-        capture_output=True,
-        text=True,
-        env=surroundings,
-        check=False,
-    )
+    done = examined(surroundings)
     assert done.returncode == 0, done.stderr
     hub = next(row for row in json.loads(done.stdout) if row["name"] == "hub")
     assert (hub["state"], "не отвечает" in hub["found"], "HF_TOKEN не задан" in hub["found"]) == ("note", True, True), (
@@ -68,13 +67,7 @@ def test_a_hub_that_is_not_there_is_a_remark(tmp_path: Path, endpoint: str) -> N
 
 def test_a_hub_that_answers_is_seen(served: Server, tmp_path: Path) -> None:  # noqa: F811
     surroundings = {**os.environ, "HF_ENDPOINT": served.url, "HF_HOME": str(tmp_path), "HF_TOKEN": "hf_x"}
-    done = subprocess.run(
-        [sys.executable, "-m", "ruvlm", "doctor", "--json"],
-        capture_output=True,
-        text=True,
-        env=surroundings,
-        check=False,
-    )
+    done = examined(surroundings)
     hub = next(row for row in json.loads(done.stdout) if row["name"] == "hub")
     assert "отвечает" in hub["found"]
     assert "HF_TOKEN задан" in hub["found"]

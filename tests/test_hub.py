@@ -20,7 +20,8 @@ from ruvlm.data.catalog import open_source
 from ruvlm.data.hub_sets import hub_set
 from ruvlm.data.manifest import read_manifest, record_of
 from ruvlm.errors import ConfigError, OutputError
-from tests.conftest import ROOT, Ran
+from tests.conftest import Ran
+from tests.serving import hub as hub_served
 
 # its fixtures are dear: one worker makes them
 pytestmark = pytest.mark.xdist_group("hub")
@@ -50,14 +51,8 @@ def served(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     root = tmp_path_factory.mktemp("hub")
     for name, source in (("GQA-ru", "gqa-ru"), ("MMBench-ru", "mmbench-ru")):
         shutil.copytree(world / source, root / "deepvk" / name)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.hub_server", str(root), "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    yield Server(root, f"http://127.0.0.1:{process.stdout.readline().strip()}")
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    with hub_served(root) as url:
+        yield Server(root, url)
 
 
 @pytest.fixture
