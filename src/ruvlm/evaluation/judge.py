@@ -11,17 +11,23 @@ from types import MappingProxyType
 import numpy as np
 
 from ruvlm.evaluation.circular import groups_of, letter_use
+from ruvlm.evaluation.cleaning import UNFINISHED, cleaned, short_answer
 from ruvlm.evaluation.gqa_metrics import NOT_COMPUTED, gqa_metrics
 from ruvlm.evaluation.match import MATCHERS, match_all, normalised
 from ruvlm.evaluation.parse import Reading, read_reference
-from ruvlm.evaluation.parse_ru import read_russian
+from ruvlm.evaluation.parse_ru import read_russian, writes_cyrillic
 from ruvlm.evaluation.parse_vlmevalkit import read_vlmevalkit
 from ruvlm.evaluation.stats import score_columns
 from ruvlm.schema import LETTERS, Dataset, Example, Response, Result, Score, Verdict, Vocabulary
 
-Reader = Callable[[str, Sequence[str | None]], Reading]
+Reader = Callable[[str, Sequence[str | None], bool], Reading]
+# the references know nothing of the answerer's alphabet
 READERS: MappingProxyType[str, Reader] = MappingProxyType(
-    {"mmbench-ru/lmms": read_reference, "mmbench-ru/ru": read_russian, "mmbench-ru/vlmevalkit": read_vlmevalkit}
+    {
+        "mmbench-ru/lmms": lambda text, options, cyrillic: read_reference(text, options),
+        "mmbench-ru/ru": read_russian,
+        "mmbench-ru/vlmevalkit": lambda text, options, cyrillic: read_vlmevalkit(text, options),
+    }
 )
 SPATIAL = ("to the left of", "to the right of", ",above", ",below", ",near")
 
@@ -31,18 +37,21 @@ def is_spatial(example: Example) -> bool:
     return any(name in example.program for name in SPATIAL)
 
 
-def judge(protocol: str, example: Example, response: Response) -> Verdict:
-    """One response under every rule of its protocol."""
+def judge(protocol: str, example: Example, response: Response, cyrillic: bool = False) -> Verdict:
+    """One response under every rule of its protocol. `cyrillic`: the answerer writes letters а, б, в, г (`writes_cyrillic`)."""
     if response.error is not None:
         return Verdict(
             example.id, example.cluster, None, f"ошибка: {response.error}", dict.fromkeys(rules_of(protocol), False)
         )
     if protocol.startswith("gqa-ru"):
         correct = dict(zip(MATCHERS, match_all(response.text, example.answer), strict=True))
-        return Verdict(example.id, example.cluster, normalised(response.text), None, correct)
+        said = cleaned(response.text)
+        if said.unfinished:
+            return Verdict(example.id, example.cluster, None, UNFINISHED, correct)
+        return Verdict(example.id, example.cluster, normalised(short_answer(said.text)), None, correct)
     if protocol == "mmbench-ru/likelihood":
         return _judge_likelihood(example, response)
-    read = {rule: reader(response.text, example.options) for rule, reader in READERS.items()}
+    read = {rule: reader(response.text, example.options, cyrillic) for rule, reader in READERS.items()}
     first = read[rules_of(protocol)[0]]
     correct = {rule: reading.letter == example.answer for rule, reading in read.items()}
     return Verdict(example.id, example.cluster, first.letter, first.reason, correct)
@@ -57,7 +66,11 @@ def _judge_likelihood(example: Example, response: Response) -> Verdict:
 
 def judge_all(dataset: Dataset, protocol: str, responses: Sequence[Response]) -> list[Verdict]:
     """Verdicts on responses given in the order of the examples."""
-    return [judge(protocol, example, response) for example, response in zip(dataset.examples, responses, strict=True)]
+    cyrillic = protocol in READERS and writes_cyrillic(response.text for response in responses)
+    return [
+        judge(protocol, example, response, cyrillic)
+        for example, response in zip(dataset.examples, responses, strict=True)
+    ]
 
 
 def score(dataset: Dataset, protocol: str, verdicts: Sequence[Verdict]) -> Result:

@@ -7,18 +7,22 @@ article. Without a letter, an option's text counts by whole words or lemmas. Wha
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from ruvlm.evaluation.match import lemmas, strip_reasoning
+from ruvlm.evaluation.cleaning import UNFINISHED, cleaned, plain
+from ruvlm.evaluation.match import lemmas
 from ruvlm.evaluation.parse import Reading
 from ruvlm.schema import LETTERS
 
 _LOOKALIKES = {"А": "A", "В": "B", "С": "C", "Е": "E"}
 _ALPHABET = {"А": "A", "Б": "B", "В": "C", "Г": "D", "Д": "E"}
 _TAGS = re.compile(r"</?[a-z_|]{1,20}\|?>|<\|[^<>|]{1,30}\|>|\[/?INST\]", re.IGNORECASE)
+_ANGLED = re.compile(r"<([A-EА-Е])>")
+_CLOSED = re.compile(r"</([A-EА-Е])>")
+_IDEOGRAPHS = re.compile("([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)")
 _DECORATION = re.compile("[*_`#~«»„“”‟\"'‘’\u200b\u200c\u200d\u2060\ufeff\u00ad]")
 _DASHES = re.compile("[–—‒―−]")
 _LATIN = re.compile(r"[a-z]")
@@ -58,11 +62,38 @@ _LINKS = frozenset(
     }
     | {"is", "the", "option", "letter", "correct", "за", "именно", "мой"}
 )
-_JOINTS = frozenset({"и", "или", "либо", "or", "and"})
+_SKIPPED = _CUES | _LINKS
+_EITHER = frozenset({"или", "либо", "or"})
+_JOINTS = _EITHER | {"и", "and"}
 _NEGATIONS = frozenset({"не", "ни", "not", "кроме"})
 _CORRECT = frozenset(
-    {"верно", "верный", "верен", "верна", "правильно", "правильный", "правилен", "correct", "подходит"}
+    {
+        "верно",
+        "верный",
+        "верен",
+        "верна",
+        "правильно",
+        "правильный",
+        "правилен",
+        "correct",
+        "right",
+        "подходит",
+        "подходят",
+    }
 )
+_WRONG = frozenset(
+    {"неверно", "неверный", "неверен", "неверна", "неправильно", "неправильный", "неправилен", "ошибочен", "ошибочный"}
+    | {"неверны", "неправильны", "incorrect", "wrong", "false", "исключается", "исключаем", "отпадает"}
+)  # fmt: skip
+# cues that declare an answer; «вариант» and the like only mention a letter, unless it is called the right one
+_DECLARING = frozenset(
+    {"ответ", "ответы", "ответа", "ответом", "выбираю", "выберу", "выбор", "answer", "answers", "choose", "choice"}
+)
+_QUALIFIERS = _CORRECT | {"верного", "правильного", "правильным", "верным", "best", "final", "лучший"}
+# a text that breaks off at such a word was not over
+_DANGLING = frozenset({"но", "и", "или", "хотя", "однако", "but", "and", "or", "though", "however", "because", "hmm"})
+# how much a letter weighs: declared; alone on a line or opening the answer; mentioned by a cue; any other
+DECLARED, ALONE, MENTIONED, OTHER = 3, 2, 1, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,51 +109,82 @@ class _Word:
 
 @dataclass(frozen=True, slots=True)
 class _Letter:
-    """A letter read in an answer: is a cue word before it, and is it denied?"""
+    """A letter read in an answer: how much it weighs, and is it denied?"""
 
     letter: str
     place: int
-    cued: bool
+    weight: int
     denied: bool
 
 
 def read_russian(prediction: str, options: Sequence[str | None], cyrillic: bool = False) -> Reading:
-    """The letter an answer means, or None with the reason.
+    """The letter an answer means, or None with the reason. Time is linear in the answer's length.
 
     Args:
         prediction: the model's text.
         options: the row's options in letter order; None is one that it does not have.
-        cyrillic: did the prompt letter its options а, б, в, г?
+        cyrillic: are letters а, б, в, г written: in the prompt, or by this answerer elsewhere (see `writes_cyrillic`)?
     """
     there = {letter: text for letter, text in zip(LETTERS, options, strict=False) if text is not None}
-    text = _cleaned(prediction)
+    whole = cleaned(prediction)
+    if whole.unfinished:
+        return Reading(None, UNFINISHED)
+    text = _tidied(whole.text)
     if "Failed to obtain answer via API" in text:
         return Reading(None, "сервер не ответил")
     words = _words(text)
     if not words:
         return Reading(None, "пустой ответ")
-    if len(words) == 1 and _letter_of(words[0].text, cyrillic, bare=True):
-        return _among(_letter_of(words[0].text, cyrillic, bare=True), there)
+    cyrillic = cyrillic or _alphabet_shown(words)
+    if len(words) == 1 and (lone := _letter_of(words[0].text, cyrillic, bare=True)):
+        return _among(lone, there)
     spoken = [word.text.lower() for word in words]
     exact = [letter for letter, option in there.items() if _plain(option) == [_folded(word) for word in spoken]]
     if len(exact) == 1:
         return Reading(exact[0])
     spans = _named(spoken, there)
-    letters = _letters(words, text, cyrillic, _inside(spans))
-    return _by_letter(letters, there) or _by_text(spans, spoken)
+    letters = _letters(words, text, cyrillic, spans)
+    if letters is None:
+        return Reading(None, "буква и текст варианта спорят")
+    return _by_letter(letters, there, spoken[-1] in _DANGLING) or _by_text(spans, spoken)
 
 
-def _cleaned(prediction: str) -> str:
-    text = unicodedata.normalize("NFC", strip_reasoning(prediction))
+def writes_cyrillic(predictions: Iterable[str]) -> bool:
+    """Do letters Б, Г or Д stand for options anywhere in these answers? Then their В is the third option, not a look-alike."""
+    return any(
+        any(letter in prediction for letter in "БГДбгд") and _alphabet_shown(_words(_tidied(cleaned(prediction).text)))
+        for prediction in predictions
+    )
+
+
+def _alphabet_shown(words: Sequence[_Word]) -> bool:
+    """Does one of Б, Г, Д stand where an option's letter does?"""
+    for place, word in enumerate(words):
+        if len(word.text) != 1 or word.text not in "БГДбгд":
+            continue
+        listed = word.after in (")", "]") or (word.after in (".", ":") and word.text.isupper())
+        if (len(words) == 1 or listed or _cue_before(words, place)) and (
+            place == 0 or not words[place - 1].text.isdigit()
+        ):
+            return True
+    return False
+
+
+def _tidied(text: str) -> str:
+    tags = set(_CLOSED.findall(text))  # «<B>» is a letter, unless it opens a tag that is closed
+    text = _ANGLED.sub(lambda angled: angled[0] if angled[1] in tags else f" {angled[1]}) ", text)
     text = _DASHES.sub("-", _DECORATION.sub("", _TAGS.sub(" ", text)))
-    return text.strip().rstrip(".!…;, \t\n")
+    return _IDEOGRAPHS.sub(r" \1 ", text).strip().rstrip(".!…;, \t\n")
 
 
 def _words(text: str) -> list[_Word]:
     found = []
     for match in _WORD.finditer(text):
-        before = text[: match.start()].rstrip(" \t")[-1:]
-        found.append(_Word(match[0], match.start(), match.end(), before, text[match.end() : match.end() + 1]))
+        before = match.start() - 1
+        while before >= 0 and text[before] in " \t":
+            before -= 1
+        sign = text[before] if before >= 0 else ""
+        found.append(_Word(match[0], match.start(), match.end(), sign, text[match.end() : match.end() + 1]))
     return found
 
 
@@ -140,23 +202,93 @@ def _letter_of(word: str, cyrillic: bool, bare: bool) -> str | None:
     return _LOOKALIKES.get(upper) or None
 
 
-def _letters(words: Sequence[_Word], text: str, cyrillic: bool, taken: frozenset[int]) -> list[_Letter]:
-    """Every word that is meant as a letter."""
+def _letters(
+    words: Sequence[_Word], text: str, cyrillic: bool, spans: Sequence[tuple[str, int, int]]
+) -> list[_Letter] | None:
+    """Every word that is meant as a letter; None where a letter stands beside the text of another option."""
+    taken = _inside(spans)
+    named: dict[int, set[str]] = {}
+    for letter, start, _ in spans:
+        named.setdefault(start, set()).add(letter)
+    endings = {end: letter for letter, _, end in spans}
     found: list[_Letter] = []
+    last_cued = -1
     for place, word in enumerate(words):
         if len(word.text) != 1 or place in taken:
             continue
-        cued = _cued(words, place) or _joined(words, place, found)
+        joined = _joined(words, place, last_cued)
+        cue = found[-1].weight if joined else _cue_before(words, place)
         bracketed = word.after in (")", "]") or (
             word.after in (".", ":") and place + 1 < len(words) and _listed(words, place)
         )
-        letter = _letter_of(word.text, cyrillic, bare=cued or bracketed)
-        if letter is None and cued:  # «вариант Б»: the word says that the Russian alphabet is meant
-            letter = _ALPHABET.get(word.text.upper())
-        if letter is None or (not cued and not bracketed and _is_article(words, place)):
+        readings = _readings(word.text, cyrillic, bool(cue) or bracketed, bool(cue) or cyrillic)
+        if not readings or (not cue and not bracketed and _is_article(words, place)):
             continue
-        found.append(_Letter(letter, place, cued, _denied(words, place)))
-    return found
+        beside = named.get(_after_links(words, place), set()) if bracketed or cue or place == 0 else set()
+        if word.before == "(" and word.after == ")" and place in endings:
+            beside = {endings[place]}
+        letter = next((reading for reading in readings if reading in beside), None)
+        if letter is None and beside:
+            if word.text.upper() in LETTERS:
+                return None
+            continue  # «В) конь» where конь is the third, and В can't be: no letter, the text says it
+        letter = letter or readings[0]
+        if cue or (joined and found):
+            last_cued = place
+        weight = cue or _weight(words, place, text, bracketed)
+        if found and found[-1].place == place - 2 and words[place - 1].text.lower() in _EITHER:
+            weight = max(weight, found[-1].weight)  # «A. или B»: neither outweighs the other
+            found[-1] = replace(found[-1], weight=weight)
+        found.append(_Letter(letter, place, weight, _denied(words, place)))
+    return _unlisted(found, words, named)
+
+
+def _readings(word: str, cyrillic: bool, bare: bool, alphabet: bool) -> list[str]:
+    """The option letters that one written letter may be, the likeliest first."""
+    first = _letter_of(word, cyrillic, bare)
+    upper = word.upper()
+    second = _LOOKALIKES.get(upper) if cyrillic else _ALPHABET.get(upper) if bare else None
+    if first is None and not alphabet:
+        return [second] if second and bare and upper in "БГД" else []
+    return list(dict.fromkeys(reading for reading in (first, second) if reading))
+
+
+def _after_links(words: Sequence[_Word], place: int) -> int:
+    """The word that an explanation of the letter begins with: «B) кот», «B – это кот»."""
+    place += 1
+    while place < len(words) and words[place].text.lower() == "это":
+        place += 1
+    return place
+
+
+def _weight(words: Sequence[_Word], place: int, text: str, bracketed: bool) -> int:
+    """An uncued letter: alone on its line, opening the answer or an item of a list, or none of these."""
+    word = words[place]
+    line_before = word.before in ("", "\n")
+    after = text[word.end : word.end + 24].lstrip(" .,!;:)\t-") if place + 1 < len(words) else ""
+    if line_before and (place + 1 == len(words) or after.startswith("\n")):
+        return ALONE
+    if bracketed:
+        return ALONE
+    follows = text[word.end : word.end + 2].lstrip(" ")[:1]
+    opens = follows in (".", ",", ":", ")", "(", "-", "\n")
+    if place == 0 and opens and not (place + 1 < len(words) and len(words[place + 1].text) == 1):
+        return ALONE
+    return OTHER
+
+
+def _unlisted(letters: list[_Letter], words: Sequence[_Word], named: dict[int, set[str]]) -> list[_Letter]:
+    """Without the options themselves, when the answer lists them again («A. кот B. пёс C. дом») before it decides."""
+    listing = [
+        letter
+        for letter in letters
+        if letter.weight != DECLARED and words[letter.place].after in (")", ".", ":", "]")
+        and letter.letter in named.get(letter.place + 1, ())
+    ]  # fmt: skip
+    if len({letter.letter for letter in listing}) < 2:
+        return letters
+    rest = [letter for letter in letters if letter not in listing]
+    return rest or letters
 
 
 def _listed(words: Sequence[_Word], place: int) -> bool:
@@ -164,58 +296,80 @@ def _listed(words: Sequence[_Word], place: int) -> bool:
     return place == 0 or words[place].before in (".", ":", ";", ",", "\n", "-", "(", "")
 
 
-def _cued(words: Sequence[_Word], place: int) -> bool:
-    """Is there «ответ», «вариант» or the like before it, with nothing but link words between?"""
+def _cue_before(words: Sequence[_Word], place: int) -> int:
+    """How strongly «ответ», «вариант» or the like before it, with nothing but link words between, point at a letter; 0 if none."""
     for back in range(place - 1, max(-1, place - 6), -1):
         word = words[back].text.lower()
+        if word in _DECLARING:
+            return DECLARED
         if word in _CUES:
-            return True
+            near = {words[n].text.lower() for n in range(max(0, back - 2), place)}
+            return DECLARED if near & (_QUALIFIERS | _DECLARING) and not near & _NEGATIONS else MENTIONED
         if word not in _LINKS and word not in _NEGATIONS:
-            return False
-    return False
+            return OTHER
+    return OTHER
 
 
-def _joined(words: Sequence[_Word], place: int, found: Sequence[_Letter]) -> bool:
+def _joined(words: Sequence[_Word], place: int, last_cued: int) -> bool:
     """«Ответ: A или B»: what is said of the first letter is said of the second."""
     back = place - 1
     if back >= 0 and words[back].text.lower() in _JOINTS:
         back -= 1
     elif words[place].text not in LETTERS:  # «не A, а C»: that «а» is no letter
         return False
-    return any(letter.place == back and letter.cued for letter in found)
+    return back >= 0 and back == last_cued
 
 
 def _is_article(words: Sequence[_Word], place: int) -> bool:
-    """«A man is standing»: a Latin A before a Latin word is no answer."""
+    """«A man is standing»: a Latin A before a Latin word is no answer. Nor is «A симпатичная», after another letter."""
     following = words[place + 1].text if place + 1 < len(words) and words[place].after == " " else ""
-    return words[place].text in ("A", "a") and bool(_LATIN.match(following))
+    if words[place].text in ("A", "a") and bool(_LATIN.match(following)):
+        return True
+    return place == 1 and len(words[0].text) == 1 and len(following) > 1
 
 
 def _denied(words: Sequence[_Word], place: int) -> bool:
-    """«не A», «ни A», «не вариант A»; «A неверно»."""
+    """«не A», «ни A», «не вариант A»; «A неверно», «A не подходит»; «A?»."""
+    if words[place].after == "?":
+        return True
     back = place - 1
-    while back >= 0 and words[back].text.lower() in _CUES | _LINKS:
+    while back >= 0 and words[back].text.lower() in _SKIPPED:
         back -= 1
     if back >= 0 and words[back].text.lower() in _NEGATIONS:
         return True
-    after = [word.text.lower() for word in words[place + 1 : place + 3]]
-    return after[:1] in (["неверно"], ["неверный"], ["неправильно"], ["неправильный"]) or (
-        len(after) == 2 and after[0] == "не" and after[1] in _CORRECT
-    )
+    after = [word.text.lower() for word in words[place + 1 : place + 4]]
+    if after[:1] in (["is"], ["это"], ["тоже"], ["был"]):
+        after = after[1:]
+    return bool(after) and (after[0] in _WRONG or (len(after) > 1 and after[0] in _NEGATIONS and after[1] in _CORRECT))
 
 
-def _by_letter(letters: Sequence[_Letter], there: dict[str, str]) -> Reading | None:
-    """One letter that is not denied; cued letters go before the others."""
+def _by_letter(letters: Sequence[_Letter], there: dict[str, str], dangling: bool) -> Reading | None:
+    """One letter that is not denied, of the heaviest there are; of several declarations the last one counts."""
     if not letters:
         return None
     meant = [letter for letter in letters if not letter.denied]
-    for chosen in ([letter for letter in meant if letter.cued], meant):
-        different = {letter.letter for letter in chosen}
-        if len(different) == 1:
-            return _among(different.pop(), there)
-        if different:
-            return Reading(None, "две разные буквы")
-    return Reading(None, "только отрицание")
+    if not meant:
+        return Reading(None, "только отрицание")
+    weight = max(letter.weight for letter in meant)
+    if dangling and weight < DECLARED:
+        return Reading(None, "ответ оборван")
+    heaviest = [letter for letter in meant if letter.weight == weight]
+    if weight == DECLARED:
+        heaviest = _last_declared(heaviest)
+    different = {letter.letter for letter in heaviest}
+    if len(different) == 1:
+        return _among(different.pop(), there)
+    return Reading(None, "две разные буквы")
+
+
+def _last_declared(letters: Sequence[_Letter]) -> list[_Letter]:
+    """The letters of the last declaration: those that stand right after one another («ответ: A или B»)."""
+    last = [letters[-1]]
+    for letter in reversed(letters[:-1]):
+        if last[0].place - letter.place > 2:
+            break
+        last.insert(0, letter)
+    return last
 
 
 def _among(letter: str | None, there: dict[str, str]) -> Reading:
@@ -230,24 +384,36 @@ def _folded(word: str) -> str:
 
 @lru_cache(maxsize=1 << 15)  # an option comes back in every rotation of its question
 def _plain(option: str) -> list[str]:
-    return [_folded(word.text) for word in _words(_cleaned(option))]
+    return [_folded(word.text) for word in _words(_tidied(plain(option)))]
 
 
 def _named(spoken: Sequence[str], there: dict[str, str]) -> list[tuple[str, int, int]]:
     """Where each option's words stand in the answer, whole and in order: (letter, first, past the last)."""
-    found = []
     said = [_folded(word) for word in spoken]
+    starts: dict[str, list[int]] = {}
+    lengths: dict[str, int] = {}
     for letter, option in there.items():
         wanted = _plain(option)
-        for start in range(len(said) - len(wanted) + 1) if wanted else ():
-            if all(_same(a, b) for a, b in zip(said[start : start + len(wanted)], wanted, strict=True)):
-                found.append((letter, start, start + len(wanted)))
-    # «красный мяч» names that option, not «мяч»
-    return [
-        (letter, a, b)
-        for letter, a, b in found
-        if not any(other != letter and x <= a and b <= y and (b - a) < (y - x) for other, x, y in found)
-    ]
+        lengths[letter] = len(wanted)
+        starts[letter] = [
+            start
+            for start in (range(len(said) - len(wanted) + 1) if wanted else ())
+            if all(_same(said[start + n], word) for n, word in enumerate(wanted))
+        ]
+    found = []
+    for letter, places in starts.items():
+        longer = [other for other in starts if lengths[other] > lengths[letter]]
+        for start in places:
+            # «красный мяч» names that option, not «мяч»
+            if not any(_holds(starts[other], lengths[other], start, lengths[letter]) for other in longer):
+                found.append((letter, start, start + lengths[letter]))
+    return found
+
+
+def _holds(places: Sequence[int], length: int, start: int, inner: int) -> bool:
+    """Does a span of `length` words at one of `places` (ascending) hold the `inner` words at `start`?"""
+    first = bisect_left(places, start + inner - length)
+    return first < len(places) and places[first] <= start
 
 
 def _same(said: str, wanted: str) -> bool:

@@ -9,6 +9,7 @@ from ruvlm.errors import ConfigError, DataError
 from ruvlm.evaluation.judge import READERS
 from ruvlm.evaluation.match import MATCHERS
 from ruvlm.evaluation.parse import Reading
+from ruvlm.evaluation.parse_ru import writes_cyrillic
 from ruvlm.schema import LETTERS
 
 PREDICTION = ("prediction", "pred")
@@ -20,10 +21,12 @@ def parse_file(path: Path, rule: str) -> list[Reading]:
     if rule not in READERS:
         raise ConfigError(f"Правила чтения «{rule}» нет: есть {', '.join(READERS)}.")
     read = READERS[rule]
-    return [
-        read(text_field(path, number, row, PREDICTION), _options(path, number, row))
+    rows = [
+        (text_field(path, number, row, PREDICTION), _options(path, number, row))
         for number, row in enumerate(read_jsonl(path), 1)
     ]
+    cyrillic = writes_cyrillic(prediction for prediction, _ in rows)
+    return [read(prediction, options, cyrillic) for prediction, options in rows]
 
 
 def match_file(path: Path, rule: str) -> list[bool]:
