@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ruvlm.backends.base import Access, Asked, Backend
 from ruvlm.data.files import fingerprint
-from ruvlm.data.predictions import read_lines
+from ruvlm.data.predictions import Line, Pair, read_answers, refuse_foreign
 from ruvlm.errors import DataError
-from ruvlm.schema import Dataset, Response
+from ruvlm.schema import LETTERS, Dataset, Example, Response
 
 
 class ReplayBackend(Backend):
@@ -21,7 +21,8 @@ class ReplayBackend(Backend):
     advice = "допишите их в файл ответов и повторите команду"
 
     def __init__(self, path: Path) -> None:
-        self._lines = read_lines(path)
+        read = read_answers(path, joined=True)
+        self._lines, self._read_notes = read.lines, read.notes
         if self._lines[0].identity is None and self._lines[0].gold is None:
             raise DataError(
                 f"{path}: нет поля id, index или question_id, по которому сопоставить ответы: добавьте его."
@@ -56,13 +57,19 @@ class ReplayBackend(Backend):
             )
         if extra > 0:
             found.append(f"в файле есть ответы на вопросы не из этой части: {extra}")
-        self._notes = tuple(found)
+        self._notes = (*found, *self._read_notes)
 
     def _matched(self, dataset: Dataset) -> dict[str, str]:
         """Answers by the data set's ids; nothing if none of them is in the file."""
         if self._lines[0].identity is not None:
-            given = {line.identity: line.prediction or "" for line in self._lines}
-            return {example.id: given[example.id] for example in dataset.examples if example.id in given}
+            given = {line.identity: line for line in self._lines}
+            known = [example for example in dataset.examples if example.id in given]
+            refuse_foreign(
+                self._path,
+                f"{dataset.name}, часть {dataset.split}",
+                [_pair(given[example.id], example) for example in known],
+            )
+            return {example.id: given[example.id].prediction or "" for example in known}
         if [line.gold for line in self._lines] != [example.answer for example in dataset.examples]:
             return {}
         # a log without ids, over the same rows in the same order: every gold answer agrees
@@ -72,6 +79,16 @@ class ReplayBackend(Backend):
         for item in asked:
             found = self._answers.get(item.example.id)
             yield Response("", error="ответа нет в файле") if found is None else Response(found)
+
+
+def _pair(line: Line, example: Example) -> Pair:
+    """What the file and the data set say under one id. Gold letters may be dressed, so for a choice only bare ones are proof."""
+    gold = line.gold
+    if example.options and (gold is None or gold.strip() not in LETTERS):
+        gold = None
+    return Pair(
+        identity=example.id, question=line.question, own_question=example.question, gold=gold, own_gold=example.answer
+    )
 
 
 def open_file(spec: str, access: Access) -> ReplayBackend:

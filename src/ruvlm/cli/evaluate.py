@@ -153,7 +153,7 @@ def score(
     file: Annotated[
         Path,
         typer.Argument(
-            help="JSONL, CSV, TSV, xlsx: prediction и gold; журнал lmms-eval, LLaVA; или папка оценки …/eval/…"
+            help="JSONL, JSON, CSV, xlsx: prediction и gold; журнал lmms-eval, LLaVA, VLMEvalKit или его папка; папка оценки …/eval/…"
         ),
     ],
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
@@ -165,19 +165,26 @@ def score(
     explain: Annotated[
         bool, typer.Option("--explain", help="перечислить строки, на которых правила расходятся")
     ] = False,
+    prediction_field: Annotated[str | None, typer.Option(help="поле ответа модели, если его имя необычно")] = None,
+    gold_field: Annotated[str | None, typer.Option(help="поле верного ответа")] = None,
+    id_field: Annotated[str | None, typer.Option(help="поле id вопроса")] = None,
 ) -> None:
     """Посчитать баллы готовых ответов: коротких (как в GQA-ru) или букв (как в MMBench-ru, если известны варианты).
 
     Пример: ruvlm score answers.jsonl --json
     """
+    from ruvlm.data.predictions import Columns
     from ruvlm.errors import ConfigError
+    from ruvlm.evaluation.claim import IDENTITY
     from ruvlm.evaluation.summary import score_dict
     from ruvlm.evaluation.table import disputes, score_file
 
-    if file.is_dir() and (explain or gold is not None or reference_random):
+    columns = Columns(prediction_field, gold_field, id_field)
+    stored = (file / IDENTITY).is_file() or (file.is_dir() and any(file.glob(f"*/{IDENTITY}")))
+    if stored and (explain or gold is not None or reference_random):
         raise ConfigError("--explain, --gold и --reference-random – для файла ответов, а не для папки оценки.")
     if explain:
-        rows = disputes(file, gold)
+        rows = disputes(file, gold, columns)
         if not rows and not json_:
             say("Расхождений нет: на каждой строке все правила решили одинаково.")
         for row in rows:
@@ -188,12 +195,12 @@ def score(
                 results.print(line, markup=False)
         return
 
-    if file.is_dir():
+    if stored:
         from ruvlm.evaluation.rescore import rescore
 
         result = rescore(file, data)
     else:
-        result = score_file(file, gold, reference_random)
+        result = score_file(file, gold, reference_random, columns)
     if json_:
         show_json(
             {

@@ -3,24 +3,58 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ruvlm.errors import DataError, because
 
 Row = dict[str, Any]
+_BYTE_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
 
 
 def read_text(path: Path) -> str:
-    """A file of text in UTF-8. Raises DataError."""
+    """A file of text in UTF-8 or, with its mark, UTF-16. Raises DataError."""
+    return decoded(path)[0]
+
+
+def decoded(path: Path, cyrillic: bool = False) -> tuple[str, str]:
+    """A file's text and its encoding; with `cyrillic`, cp1251 where it is no UTF-8. Raises DataError."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        encoding = next((name for mark, name in _BYTE_MARKS if data.startswith(mark)), "utf-8")
+        try:
+            return data.decode(encoding), encoding
+        except UnicodeDecodeError:
+            if not cyrillic or encoding != "utf-8":
+                raise
+            return data.decode("cp1251"), "cp1251"
     except FileNotFoundError as error:
         raise DataError(f"Файла {path} нет: проверьте путь.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: это не текст в UTF-8 (байт {error.start}): сохраните его в UTF-8.") from error
+    except UnicodeError as error:
+        place = getattr(error, "start", 0)
+        raise DataError(f"{path}: это не текст в UTF-8 (байт {place}): сохраните его в UTF-8.") from error
     except OSError as error:
         raise DataError(f"{path} не удалось прочитать ({because(error)}).") from error
+
+
+def sound(text: str) -> str:
+    """Text that can be written: half of a character (a lone surrogate) becomes �."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+class TwiceError(Exception):
+    """A key that an object has twice, with different values."""
+
+
+def once(pairs: Sequence[tuple[str, Any]]) -> Row:
+    """A JSON object whose keys are each named once: for `object_pairs_hook`. Raises TwiceError."""
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        for name, value in pairs:
+            if row[name] != value:
+                raise TwiceError(name)
+    return row
 
 
 def read_jsonl(path: Path) -> list[Row]:
@@ -37,7 +71,9 @@ def read_jsonl(path: Path) -> list[Row]:
 
 def _row(path: Path, number: int, line: str) -> Row:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=once)
+    except TwiceError as error:
+        raise DataError(f"{path}, строка {number}: поле «{error}» названо дважды: оставьте одно.") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}, строка {number}: это не JSON («{line[:60]}»): исправьте строку.") from error
     if not isinstance(row, dict):

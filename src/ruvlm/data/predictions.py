@@ -1,126 +1,275 @@
-"""Files of predictions as people have them: JSONL, CSV, TSV, xlsx in the common spellings, logs of other tools."""
+"""Files of predictions as people have them: which column is the answer, the gold answer, the id, the options.
+
+Columns are decided over all rows, never by the first; what is empty, guessed or converted is counted in the notes.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
+import json
+import math
+import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
-from ruvlm.data.jsonl import Row, read_jsonl, read_text
-from ruvlm.data.tool_logs import from_lmms, is_lmms_sample, read_spreadsheet
+from ruvlm.data.jsonl import Row, sound
+from ruvlm.data.rows import NoValue, Table, name_counts
+from ruvlm.data.tool_logs import read_any
 from ruvlm.errors import DataError
 from ruvlm.schema import LETTERS
 
-PREDICTION = ("prediction", "pred", "response", "output")
-GOLD = ("gold", "reference", "target", "ground_truth", "answer")
-IDENTITY = ("id", "index", "question_id", "questionId")
-CLUSTER = ("imageId", "image_id", "image")
+PREDICTION = (
+    "prediction", "pred", "response", "output", "predict", "model_answer", "generated_text", "predicted_answer",
+    "model_response", "pred_answer", "generated_answer", "model_output", "hypothesis", "generation", "completion",
+    "ответ модели", "предсказание", "ответ_модели",
+)  # fmt: skip
+GOLD = (
+    "gold", "reference", "target", "ground_truth", "answer", "label", "labels", "gt", "gold_answer", "gt_answer",
+    "reference_answer", "expected", "expected_answer", "correct_answer", "answers", "верный ответ", "правильный ответ",
+    "эталон", "ответ",
+)  # fmt: skip
+IDENTITY = ("id", "index", "question_id", "questionid", "qid", "номер")
+CLUSTER = ("imageid", "image_id", "image", "image_path")
+QUESTION = ("question", "вопрос")
 _LLAVA = ("question_id", "text")
+_CYRILLIC = "АБВГД"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of a file. `number` counts from 1; a field that the file does not have is None."""
+    """One row of a file. `number` is its line, from 1; a field that the file does not have is None.
+
+    `golds` are the accepted answers, one in most files.
+    """
 
     number: int
     identity: str | None
     prediction: str | None
-    gold: str | None
+    golds: tuple[str, ...] | None
+    question: str | None
     cluster: str | None
     options: tuple[str | None, ...]
     category: str | None
     l2: str | None
 
+    @property
+    def gold(self) -> str | None:
+        return self.golds[0] if self.golds else None
+
 
 @dataclass(frozen=True)
-class Fields:
-    """Which columns of a file carry what."""
+class Columns:
+    """Which columns carry what, as a user names them; None is found by its usual names."""
 
+    prediction: str | None = None
+    gold: str | None = None
+    identity: str | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A file of answers: its lines, and what a reader should know of how they were read.
+
+    `cyrillic` options stood in columns А, Б, В, Г.
+    """
+
+    path: Path
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...]
+    cyrillic: bool = False
+
+
+@dataclass
+class _Tally:
+    """What was converted or missing on the way."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def notes(self) -> tuple[str, ...]:
+        return tuple(f"{what}: {count}" for what, count in self.counts.items())
+
+
+def read_answers(path: Path, predicted: bool = True, columns: Columns = Columns(), joined: bool = False) -> Answers:
+    """Every row of a predictions file, or with `predicted` false of a file of gold answers.
+
+    `joined`: the gold answers come from another file, so that a lone `answer` is the model's. Raises DataError naming
+    file, line and field; two columns that might both be meant are a question, not a guess.
+    """
+    table = read_any(path)
+    if path.is_dir():
+        path = path  # the folder is what the user named
+    rows, renamed = _folded(path, table)
+    found = _found(path, rows, predicted, columns, joined, renamed)
+    tally = _Tally()
+    letters = _option_columns(rows)
+    lines = tuple(
+        _line(path, number, row, found, letters, tally) for number, row in zip(table.lines, rows, strict=True)
+    )
+    _refuse_repeated(path, lines)
+    return Answers(path, lines, (*table.notes, *tally.notes()), cyrillic=letters is not None and letters[0][:1] == "а")
+
+
+def _folded(path: Path, table: Table) -> tuple[list[Row], Mapping[str, str]]:
+    """Rows with their field names in lower case and single blanks, and each name as the file has it."""
+    names: dict[str, str] = {}
+    for name in name_counts(table.rows):
+        short = " ".join(str(name).replace("\ufeff", "").lower().split())
+        if short in names and any(name in row and names[short] in row and row[name] != row[names[short]] for row in table.rows):  # fmt: skip
+            raise DataError(f"{path}: поля «{names[short]}» и «{name}» различаются только написанием: оставьте одно.")
+        names.setdefault(short, str(name))
+    key = {name: " ".join(str(name).replace("\ufeff", "").lower().split()) for name in name_counts(table.rows)}
+    return [{key[name]: value for name, value in row.items()} for row in table.rows], names
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
     identity: str | None
     prediction: str | None
     gold: str | None
+    question: str | None
     cluster: str | None
 
 
-def read_lines(path: Path, predicted: bool = True) -> list[Line]:
-    """Every line of a predictions file, or with `predicted` false of a file of gold answers.
-
-    Raises DataError naming file, line and field; two columns that might both be meant are a question, not a guess.
-    """
-    rows = _rows(path)
-    fields = _fields(path, rows, predicted)
-    lines = [_line(path, number, row, fields) for number, row in enumerate(rows, 1)]
-    if fields.identity is not None:
-        twice = [name for name, count in Counter(line.identity for line in lines).items() if count > 1]
-        if twice:
-            raise DataError(
-                f"{path}: id «{twice[0]}» встречается не раз (всего таких {len(twice)}): оставьте по строке."
-            )
-    return lines
-
-
-def _rows(path: Path) -> list[Row]:
-    if path.suffix.lower() == ".xlsx":
-        return read_spreadsheet(path)
-    if path.suffix.lower() not in (".csv", ".tsv"):
-        found = read_jsonl(path)
-        if not is_lmms_sample(found[0]):
-            return found
-        return [from_lmms(path, number, row) for number, row in enumerate(found, 1)]
-    text = read_text(path)
-    csv.field_size_limit(1 << 30)  # VLMEvalKit's tables may carry whole pictures in a column
-    reader = csv.DictReader(io.StringIO(text), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-    rows: list[Row] = []
-    for number, row in enumerate(reader, 1):
-        if None in row or None in row.values():
-            raise DataError(f"{path}, строка {number}: полей не столько, сколько в заголовке: проверьте кавычки.")
-        rows.append(dict(row))
-    if not rows:
-        raise DataError(f"{path}: файл пуст, оценивать нечего.")
-    return rows
-
-
-def _fields(path: Path, rows: Sequence[Row], predicted: bool) -> Fields:
-    first = rows[0]
-    identity = _column(path, rows, IDENTITY, "id")
-    prediction = _column(path, rows, PREDICTION, "ответа модели") if predicted else None
-    if predicted and prediction is None and all(name in first for name in _LLAVA):
-        prediction = "text"
-    gold = _column(path, rows, tuple(name for name in GOLD if name != prediction), "верного ответа")
+def _found(
+    path: Path, rows: Sequence[Row], predicted: bool, columns: Columns, joined: bool, names: Mapping[str, str]
+) -> _Found:
+    given = {what: _named(path, name, names) for what, name in (("p", columns.prediction), ("g", columns.gold), ("i", columns.identity))}  # fmt: skip
+    identity = given["i"] or _column(path, rows, IDENTITY, "id")
+    prediction = None
+    if predicted:
+        prediction = given["p"] or _column(path, rows, PREDICTION, "ответа модели")
+        if prediction is None and all(name in names for name in _LLAVA):
+            prediction = "text"
+        if prediction is None and joined:
+            prediction = _column(path, rows, ("answer", "text", "ответ"), "ответа модели")
+    gold = given["g"] or _column(path, rows, tuple(name for name in GOLD if name != prediction), "верного ответа")
     if predicted and prediction is None:
         raise DataError(
-            f"{path}: нет поля ответа модели (ищу {', '.join(PREDICTION)}; в строке 1 есть {', '.join(first)}): "
-            "переименуйте поле."
+            f"{path}: нет поля ответа модели (обычно оно зовётся prediction, response или output; в файле есть "
+            f"{', '.join(list(names.values())[:12])}): назовите его ключом --prediction-field."
         )
-    cluster = next((name for name in CLUSTER if all(isinstance(row.get(name), str | int) for row in rows)), None)
-    return Fields(identity, prediction, gold, cluster)
+    for name, what in ((identity, "id"), (gold, "верного ответа")):
+        _refuse_partial(path, rows, name, what)
+    question = _column(path, rows, QUESTION, "вопроса")
+    cluster = next(
+        (name for name in CLUSTER if all(_is_plain(row.get(name)) and len(str(row[name])) < 200 for row in rows)), None
+    )
+    return _Found(identity=identity, prediction=prediction, gold=gold, question=question, cluster=cluster)
+
+
+def _named(path: Path, name: str | None, names: Mapping[str, str]) -> str | None:
+    if name is None:
+        return None
+    short = " ".join(name.lower().split())
+    if short not in names:
+        raise DataError(f"{path}: поля «{name}» нет: есть {', '.join(list(names.values())[:20])}.")
+    return short
 
 
 def _column(path: Path, rows: Sequence[Row], names: tuple[str, ...], what: str) -> str | None:
-    there = [name for name in names if name in rows[0]]
-    if len(there) > 1 and any(len({str(row.get(name)) for name in there}) > 1 for row in rows):
-        raise DataError(f"{path}: полей {what} несколько ({', '.join(there)}), и они различаются: оставьте одно.")
-    return there[0] if there else None
+    present = [name for name in names if any(name in row for row in rows)]
+    if len(present) > 1 and any(
+        len({str(row.get(name)).strip() for name in present if name in row}) > 1 for row in rows
+    ):
+        raise DataError(
+            f"{path}: полей {what} несколько ({', '.join(present)}), и они различаются: оставьте одно или назовите его ключом "
+            "--prediction-field, --gold-field или --id-field."
+        )
+    return max(present, key=lambda name: sum(name in row for row in rows)) if present else None
 
 
-def _line(path: Path, number: int, row: Row, fields: Fields) -> Line:
-    def text(name: str | None, kinds: tuple[type, ...] = (str,)) -> str | None:
-        if name is None:
-            return None
-        value = row.get(name)
-        if isinstance(value, bool) or not isinstance(value, kinds):
-            raise DataError(f"{path}, строка {number}: поле «{name}» = {value!r}, а нужен текст.")
-        return str(value)
+def _refuse_partial(path: Path, rows: Sequence[Row], name: str | None, what: str) -> None:
+    """A field that begins in the middle of a file would join half of it."""
+    if name is None:
+        return
+    without = [number for number, row in enumerate(rows, 1) if name not in row or _is_missing(row[name])]
+    if (
+        without
+        and (what == "id" or len(without) < len(rows))
+        and (what == "id" or any(name not in row for row in rows))
+    ):
+        raise DataError(
+            f"{path}: в {len(without)} из {len(rows)} строк (первая из них – {without[0]}-я) нет поля {what} «{name}», а в "
+            "других оно есть: допишите его."
+        )
 
-    category, l2 = _label(row, ("category",)), _label(row, ("l2-category", "L2-category", "l2_category"))
-    name = (str, int)
+
+def _is_missing(value: Any) -> bool:
+    return (
+        value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or (isinstance(value, str) and not value.strip())
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool) and bool(str(value).strip())
+
+
+def _line(path: Path, number: int, row: Row, found: _Found, letters: tuple[str, ...] | None, tally: _Tally) -> Line:
+    def text(name: str | None, empty: str = "") -> str | None:
+        return None if name is None else _text(path, number, name, row.get(name), tally, empty)
+
+    golds = None
+    if found.gold is not None:
+        value = _listed(row.get(found.gold))
+        values = value if isinstance(value, list) else [value]
+        golds = tuple(_text(path, number, found.gold, one, tally, "") for one in values) or ("",)
+    identity = text(found.identity)
     return Line(
-        number, text(fields.identity, name), text(fields.prediction), text(fields.gold), text(fields.cluster, name),
-        _options(row), category, l2,
-    )  # fmt: skip
+        number=number,
+        identity=None if identity is None else identity.strip(),
+        prediction=text(found.prediction, "пустых ответов модели"),
+        golds=golds,
+        question=text(found.question),
+        cluster=text(found.cluster),
+        options=_options(path, number, row, letters),
+        category=_label(row, ("category", "категория")),
+        l2=_label(row, ("l2-category", "l2_category")),
+    )
+
+
+def _listed(value: Any) -> Any:
+    """A list of accepted answers, also as text of JSON."""
+    if isinstance(value, str) and value[:1] == "[" and value.rstrip()[-1:] == "]":
+        try:
+            inner = json.loads(value.replace("'", '"')) if "'" in value and '"' not in value else json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+        return inner if isinstance(inner, list) and all(isinstance(one, str) for one in inner) and inner else value
+    if (
+        isinstance(value, list)
+        and value
+        and all(isinstance(one, dict) and isinstance(one.get("answer"), str) for one in value)
+    ):
+        return [one["answer"] for one in value]
+    return value
+
+
+def _text(path: Path, number: int, name: str, value: Any, tally: _Tally, empty: str) -> str:
+    """A value as text: numbers as they are written, true and false as «да» and «нет», nothing as an empty text."""
+    if isinstance(value, NoValue):
+        raise DataError(
+            f"{path}, ячейка {value.cell}: формула «{value.formula[:60]}» без сохранённого значения: откройте файл в Excel и "
+            "сохраните, а если это текст, начните его с апострофа."
+        )
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        value = ""
+    if isinstance(value, bool):
+        tally.counts["логических значений прочитано как «да» и «нет»"] += 1
+        return "да" if value else "нет"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, int | float):
+        return str(value)
+    if not isinstance(value, str):
+        raise DataError(f"{path}, строка {number}: поле «{name}» = {str(value)[:80]}, а нужен текст.")
+    if empty and not value.strip():
+        tally.counts[empty] += 1
+    return sound(value)
 
 
 def _label(row: Row, names: tuple[str, ...]) -> str | None:
@@ -128,14 +277,114 @@ def _label(row: Row, names: tuple[str, ...]) -> str | None:
     return next((str(row[name]) for name in names if isinstance(row.get(name), str) and row[name]), None)
 
 
-def _options(row: Row) -> tuple[str | None, ...]:
-    """Options as a list, an object by letters, or columns A, B, C, D; () where there are none."""
-    given = row.get("options")
+def _refuse_repeated(path: Path, lines: Sequence[Line]) -> None:
+    twice = [name for name, count in Counter(line.identity for line in lines if line.identity is not None).items() if count > 1]  # fmt: skip
+    if twice:
+        raise DataError(f"{path}: id «{twice[0]}» встречается не раз (всего таких {len(twice)}): оставьте по строке.")
+
+
+# --- options
+
+_PREFIXES = ("", "option_", "option ", "opt_", "choice_", "вариант ", "вариант_")
+
+
+def _option_columns(rows: Sequence[Row]) -> tuple[str, ...] | None:
+    """The names of the columns that hold options, in letter order: A, B…; option_a…; А, Б…; None where there are none."""
+    names = name_counts(rows)
+    for prefix in _PREFIXES:
+        for alphabet in (LETTERS.lower(), _CYRILLIC.lower()):
+            if all(prefix + letter in names for letter in alphabet[:2]):
+                return tuple(prefix + letter for letter in alphabet)
+    return None
+
+
+_BY_LETTER = MappingProxyType({**{letter: n for n, letter in enumerate(LETTERS)}, **{letter: n for n, letter in enumerate(_CYRILLIC)}})  # fmt: skip
+_OPTION_LINE = re.compile(r"^\s*([A-EА-Д])\s*[).:]\s*(.+?)\s*$")
+
+
+def _options(path: Path, number: int, row: Row, letters: tuple[str, ...] | None) -> tuple[str | None, ...]:
+    """Options as a list, an object by letters, either of them as text, or columns; () where there are none."""
+    given = next((row[name] for name in ("options", "choices", "варианты", "варианты ответа") if not _is_missing(row.get(name))), None)  # fmt: skip
+    if isinstance(given, str):
+        given = _parsed_options(given)
     if isinstance(given, list):
-        return tuple(str(option) for option in given)
-    source = given if isinstance(given, dict) else row
-    values = [source.get(letter) for letter in LETTERS]
-    found = [None if value is None or str(value).strip() in ("", "nan") else str(value) for value in values]
-    while found and found[-1] is None:
-        found.pop()
-    return tuple(found)
+        values = list(given)
+    elif isinstance(given, dict):
+        folded = {_BY_LETTER.get(str(key).strip().upper(), key): value for key, value in given.items()}
+        values = [folded.get(n) for n in range(len(LETTERS))]
+    elif letters is not None:
+        values = [row.get(name) for name in letters]
+        sixth = letters[0][:-1] + ("f" if letters[0][-1] == "a" else "е")
+        if not _is_missing(row.get(sixth)):
+            values.append(row[sixth])
+    else:
+        return ()
+    options = [None if _is_missing(value) or str(value).strip() == "nan" else _text(path, number, "options", value, _Tally(), "") for value in values]  # fmt: skip
+    while options and options[-1] is None:
+        options.pop()
+    if len(options) > len(LETTERS):
+        raise DataError(
+            f"{path}, строка {number}: вариантов {len(options)}, а здесь читаются до {len(LETTERS)} ({LETTERS[0]}…{LETTERS[-1]}): "
+            "оцените такие строки отдельно."
+        )
+    return tuple(options)
+
+
+def _parsed_options(text: str) -> Any:
+    """Options in a cell: JSON (also with single quotes), or a line each, «A. кот»."""
+    stripped = text.strip()
+    if stripped[:1] in "[{":
+        import ast
+
+        for read in (json.loads, ast.literal_eval):
+            try:
+                value = read(stripped)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+            if isinstance(value, list | dict):
+                return value
+    lines = [_OPTION_LINE.match(line) for line in stripped.split("\n") if line.strip()]
+    if len(lines) > 1 and all(lines):
+        return {line[1]: line[2] for line in lines if line}
+    parts = [part.strip() for part in re.split(r"[;|]", stripped)]
+    return parts if len(parts) > 1 else None
+
+
+# --- joining two files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """What a file of answers says under an id beside what the gold answers say under it; None where it says nothing."""
+
+    identity: str
+    question: str | None
+    own_question: str | None
+    gold: str | None
+    own_gold: str | None
+
+
+def refuse_foreign(path: Path, other: str, pairs: Sequence[Pair]) -> None:
+    """Raise DataError if under the same ids stand other questions, or other gold answers: these are answers to something else."""
+    for what, said, own in (("вопрос", "question", "own_question"), ("верный ответ", "gold", "own_gold")):
+        differ = [pair for pair in pairs if not _agree(getattr(pair, said), getattr(pair, own))]
+        if differ:
+            first = differ[0]
+            raise DataError(
+                f"{path}: под теми же id другие вопросы, чем в {other}: id {first.identity}, {what} там «{_cut(getattr(first, said))}», "
+                f"здесь «{_cut(getattr(first, own))}» (таких строк {len(differ)} из {len(pairs)}): это ответы на другой набор."
+            )
+
+
+def _agree(said: str | None, own: str | None) -> bool:
+    """The same words, or the one inside the other, as a prompt holds its question."""
+    if not said or not own:
+        return True
+    a, b = (" ".join(re.sub(r"[\W_]+", " ", text.lower().replace("ё", "е")).split()) for text in (said, own))
+    if a == b or not a or not b:
+        return True
+    return min(len(a), len(b)) > 12 and (a in b or b in a)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -1,71 +1,161 @@
-"""Logs of other evaluation tools as plain rows: lmms-eval's samples, VLMEvalKit's spreadsheets."""
+"""Logs of other tools as plain rows: lmms-eval's samples, OpenAI's batch output; and the tables that their folders hold."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ruvlm.data.jsonl import Row
+from ruvlm.data.rows import Table, read_table
 from ruvlm.errors import DataError
 
+_OPTIONS = ("A", "B", "C", "D", "E", "category", "imageId", "question", "options")
+# what tools write beside a table of answers
+_BESIDE = (
+    "_acc",
+    "_score",
+    "_result",
+    "_openai_result",
+    "_exact_matching_result",
+    "_rating",
+    "_judge",
+    "_aux",
+    "_PREV",
+    "_PRED",
+)
+TABLES = (".jsonl", ".json", ".csv", ".tsv", ".xlsx")
 
-def is_lmms_sample(row: Row) -> bool:
+
+def read_any(path: Path) -> Table:
+    """Rows of a file, or of the one table of answers in a tool's output folder. Raises DataError saying what to name."""
+    if path.is_dir():
+        return read_any(table_in(path))
+    table = read_table(path)
+    first = table.rows[0]
+    if _is_lmms_sample(first):
+        return _lmms(path, table)
+    if "custom_id" in first and "response" in first:
+        return _batch(path, table)
+    return table
+
+
+# --- lmms-eval
+
+
+def _is_lmms_sample(row: Row) -> bool:
     """Is a line one of lmms-eval's `--log_samples`?"""
     return "doc_id" in row and ("filtered_resps" in row or "resps" in row)
 
 
-def from_lmms(path: Path, number: int, row: Row) -> Row:
-    """A sample of lmms-eval as id, prediction, gold and, where the task logs them, options and category.
+def _lmms(path: Path, table: Table) -> Table:
+    """Samples as id, prediction, gold and, where the task logs them, options and category.
 
-    `doc_id` is the row's place in the data set, not its id, and is left out. Raises DataError.
+    `doc_id` is the row's place in the data set, not its id; a log in which it repeats holds two views of one answer.
     """
-    answer = row.get("filtered_resps", row.get("resps"))
-    while isinstance(answer, list) and answer:
-        answer = answer[0]
-    if not isinstance(answer, str):
-        raise DataError(f"{path}, строка {number}: поле «filtered_resps» = {answer!r}, а нужен текст.")
+    filters = Counter(str(row.get("filter")) for row in table.rows if row.get("filter") is not None)
+    if len(filters) > 1:
+        raise DataError(
+            f"{path}: в журнале ответы через несколько фильтров ({', '.join(filters)}), это одни и те же вопросы: "
+            "оставьте строки одного."
+        )
+    twice = [name for name, count in Counter(str(row.get("doc_id")) for row in table.rows).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{path}: doc_id «{twice[0]}» встречается не раз (всего таких {len(twice)}): оставьте по строке."
+        )
+    read = [_lmms_row(path, line, row) for line, row in zip(table.lines, table.rows, strict=True)]
+    several = sum(count > 1 for _, count in read)
+    notes = (f"вопросов с несколькими ответами: {several}, взят первый",) if several else ()
+    rows = [row for row, _ in read]
+    if not all("id" in row for row in rows):  # the rows' own ids count where every document has one
+        rows = [{name: value for name, value in row.items() if name != "id"} for row in rows]
+    return replace(table, rows=rows, notes=(*table.notes, *notes))
+
+
+def _lmms_row(path: Path, number: int, row: Row) -> tuple[Row, int]:
+    """A plain row, and how many answers the sample has."""
+    if not isinstance(row.get("doc_id"), int | str):
+        raise DataError(f"{path}, строка {number}: нет doc_id, а в других строках журнала он есть: исправьте строку.")
+    answer, count = row.get("filtered_resps", row.get("resps")), 1
+    while isinstance(answer, list):
+        count = max(count, len(answer))
+        answer = answer[0] if answer else None
     document = row["doc"] if isinstance(row.get("doc"), dict) else {}
     # a task's own record of the sample: MMBench keeps the options there
     record = next((value for value in row.values() if isinstance(value, dict) and "prediction" in value), {})
     known: dict[str, Any] = {**document, **record}
-    found: Row = {key: known[key] for key in ("A", "B", "C", "D", "E", "category", "imageId") if key in known}
-    found["l2-category"] = known.get("l2-category", known.get("L2-category"))
+    plain: Row = {key: known[key] for key in _OPTIONS if key in known}
+    plain["l2-category"] = known.get("l2-category", known.get("L2-category"))
     identity = next((key for key in ("id", "index", "question_id") if key in known), None)
     if identity is not None:
-        found["id"] = known[identity]
-    return {**found, "prediction": answer, "gold": known.get("answer", row.get("target"))}
+        plain["id"] = known[identity]
+    return {**plain, "prediction": answer, "gold": _lmms_gold(path, number, row, known)}, count
 
 
-def read_spreadsheet(path: Path) -> list[Row]:
-    """The first sheet of an xlsx, a row of text cells for each line under the header. Raises DataError."""
-    from zipfile import BadZipFile
-
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except FileNotFoundError as error:
-        raise DataError(f"Файла {path} нет: проверьте путь.") from error
-    except (OSError, BadZipFile, InvalidFileException, KeyError, ValueError) as error:
-        raise DataError(f"{path}: это не таблица xlsx или она повреждена ({error}).") from error
-    lines = book.worksheets[0].iter_rows(values_only=True)
-    header = [None if name is None else str(name) for name in next(lines, ())]
-    rows = [
-        {name: _cell(value) for name, value in zip(header, line, strict=False) if name is not None}
-        for line in lines
-        if any(value is not None for value in line)
-    ]
-    book.close()
-    if not rows:
-        raise DataError(f"{path}: таблица пуста, оценивать нечего.")
-    return rows
+def _lmms_gold(path: Path, number: int, row: Row, known: Row) -> Any:
+    """The document's own answer, which must be what the tool scored against, or the letter of it."""
+    own, target = known.get("answer"), row.get("target")
+    if own is None or target is None or str(own).strip() == str(target).strip():
+        return target if own is None else own
+    if str(known.get(str(own).strip(), "")).strip() == str(target).strip() or isinstance(own, list | dict):
+        return own if not isinstance(own, list | dict) else target
+    raise DataError(
+        f"{path}, строка {number}: верный ответ задачи (target «{target}») и строки (doc.answer «{own}») различаются: "
+        "оставьте один."
+    )
 
 
-def _cell(value: Any) -> str:
-    """Text of a cell; a whole number without its «.0»."""
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+# --- OpenAI's batch output
+
+
+def _batch(path: Path, table: Table) -> Table:
+    rows, failed = [], 0
+    for row in table.rows:
+        body = row["response"].get("body") if isinstance(row.get("response"), dict) else None
+        choices = body.get("choices") if isinstance(body, dict) else None
+        message = (
+            choices[0].get("message")
+            if isinstance(choices, list) and choices and isinstance(choices[0], dict)
+            else None
+        )
+        text = message.get("content") if isinstance(message, dict) else None
+        failed += text is None
+        rows.append({"id": row.get("custom_id"), "prediction": text})
+    notes = (f"запросов пакета без ответа: {failed}",) if failed else ()
+    return replace(table, rows=rows, notes=(*table.notes, *notes))
+
+
+# --- folders
+
+
+def table_in(folder: Path) -> Path:
+    """The one table of answers in a folder of lmms-eval or VLMEvalKit. Raises DataError naming what there is."""
+    if (folder / "identity.json").is_file() or any(folder.glob("*/identity.json")):
+        raise DataError(f"{folder} – папка оценки: посчитайте её баллы командой ruvlm score {folder} --data ДАННЫЕ.")
+    if (folder / "state.json").is_file() and any(folder.glob("data-*.arrow")):
+        raise DataError(
+            f"{folder} – набор datasets.save_to_disk, а не ответы модели: дайте его в --data команды ruvlm eval."
+        )
+    samples = sorted(folder.rglob("*samples_*.jsonl"))
+    if not samples:
+        tables = (path for path in folder.rglob("*") if path.suffix.lower() in TABLES and path.is_file())
+        samples = sorted(path for path in tables if not path.stem.endswith(_BESIDE) and not _is_settings(path))
+    if len(samples) == 1:
+        return samples[0]
+    if not samples:
+        raise DataError(f"В {folder} нет таблицы ответов ({', '.join(TABLES)}): укажите сам файл.")
+    raise DataError(
+        f"В {folder} таблиц ответов {len(samples)} ({', '.join(_shown(folder, samples))}): укажите одну из них."
+    )
+
+
+def _is_settings(path: Path) -> bool:
+    return path.suffix.lower() == ".json" and ("results" in path.stem or path.stem in ("status", "config", "args"))
+
+
+def _shown(folder: Path, paths: Sequence[Path]) -> list[str]:
+    names = [str(path.relative_to(folder)) for path in paths[:4]]
+    return [*names, "…"] if len(paths) > 4 else names

@@ -13,6 +13,7 @@ from ruvlm.errors import OutputError, because
 from ruvlm.evaluation.store import RESPONSES, write_json
 
 LOCK = ".lock"
+IDENTITY = "identity.json"
 NAMES = {"protocol": "протокол", "prompt": "вопрос к модели", "data": "данные", "split": "часть", "model": "модель"}
 
 
@@ -37,7 +38,7 @@ def claimed(folder: Path, identity: dict[str, str], replays: bool = False) -> It
 
 
 def _check(folder: Path, identity: dict[str, str], replays: bool) -> None:
-    path = folder / "identity.json"
+    path = folder / IDENTITY
     if not path.is_file():
         if any(found.name != LOCK and found.suffix != ".tmp" for found in folder.iterdir()):
             raise OutputError(f"Папка {folder} занята не оценкой: укажите другую --out.")

@@ -89,7 +89,8 @@ def cleaned(raw: str) -> Cleaned:
 def _spoken(text: str) -> str:
     """What the answerer said, of a dialogue that was decoded whole or that the model went on with by itself."""
     start, role = 0, ""
-    asked, replies = "", []
+    asked = ""
+    replies: list[str] = []
     for mark in _ROLE.finditer(text):
         _keep(replies, role, text[start : mark.start()])
         asked = asked or ("" if role else text[start : mark.start()])
@@ -128,7 +129,7 @@ def _boxed_out(text: str) -> str:
 
 
 def _unwrapped(text: str) -> str:
-    """The content of a code fence, a JSON object, `\\boxed{}`; formulas without their dollars."""
+    r"""The content of a code fence, a JSON object, `\boxed{}`; formulas without their dollars."""
     fence = _FENCE.match(text)
     if fence is not None:
         text = fence[1].strip()

@@ -152,23 +152,30 @@ def score_mmbench(protocol: str, examples: Sequence[Example], verdicts: Sequence
     base = np.array([example.rotation == 0 for example in examples])
     clusters = [example.cluster for example in examples]
     row_scores = score_columns(clusters, np.stack([rows, rows], 1), np.stack([np.ones_like(rows), base], 1))
-    named = [*zip(names, group_scores, strict=True)]
+    rotated = any(example.rotation for example in examples)  # else no question was asked in a second order
+    named = [*zip(names, group_scores, strict=True)] if rotated else []
     named += zip((f"{rule}/vanilla", f"{rule}/vanilla-base"), row_scores, strict=True)
-    scores = {name: found for name, found in named if found.n}  # a figure over no rows is none
+    scores = {name: found for name, found in named if found.n and (rotated or name != f"{rule}/vanilla-base")}
     rules = tuple(verdicts[0].correct)
-    for extra in rules[1:]:
+    for extra in rules[1:] if rotated else ():
         extra_groups = groups_of(examples, [v.correct[extra] for v in verdicts])
         column = np.array([[g.right] for g in extra_groups])
         scores[f"{extra}/circular"] = score_columns([g.base for g in extra_groups], column, np.ones_like(column))[0]
+    if not rotated:
+        others = np.array([[verdict.correct[extra] for extra in rules[1:]] for verdict in verdicts])
+        scored = score_columns(clusters, others, np.ones_like(others))
+        scores |= {f"{extra}/vanilla": one for extra, one in zip(rules[1:], scored, strict=True)}
     breakdowns = _breakdowns(MMBENCH_AXES, examples, clusters, rows)
-    for axis in ("category", "l2"):
+    for axis in ("category", "l2") if rotated else ():
         breakdowns |= {
             f"circular {axis}": _by_value([getattr(g, axis) for g in groups], [g.base for g in groups], circular)
         }
     used = letter_use(examples, [v.parsed for v in verdicts], right)
     notes = tuple(f"буква {u.letter}: выбрана {u.chosen}, верна {u.gold}, угадана {u.right}" for u in used)
     notes += disagreements(rules, np.array([[verdict.correct[rule] for rule in rules] for verdict in verdicts]))
-    incomplete = tuple(group.base for group in groups if not group.complete)
+    incomplete = tuple(group.base for group in groups if not group.complete) if rotated else ()
+    if not rotated:
+        notes += ("перестановок вариантов нет: каждый вопрос задан один раз, circular не посчитан",)
     if incomplete:
         notes += (f"неполных групп: {len(incomplete)}",)
     return Result(

@@ -227,12 +227,12 @@ def _letters(
         beside = named.get(_after_links(words, place), set()) if bracketed or cue or place == 0 else set()
         if word.before == "(" and word.after == ")" and place in endings:
             beside = {endings[place]}
-        letter = next((reading for reading in readings if reading in beside), None)
-        if letter is None and beside:
+        agreed = next((reading for reading in readings if reading in beside), None)
+        if agreed is None and beside:
             if word.text.upper() in LETTERS:
                 return None
             continue  # «В) конь» where конь is the third, and В can't be: no letter, the text says it
-        letter = letter or readings[0]
+        letter = agreed or readings[0]
         if cue or (joined and found):
             last_cued = place
         weight = cue or _weight(words, place, text, bracketed)

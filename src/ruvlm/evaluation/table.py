@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ruvlm.data.predictions import Line, read_lines
+from ruvlm.data.predictions import Answers, Columns, Line, Pair, read_answers, refuse_foreign
 from ruvlm.errors import DataError
 from ruvlm.evaluation.circular_reference import reference_figures
+from ruvlm.evaluation.cleaning import cleaned
+from ruvlm.evaluation.gold import Lettering, Marked, gold_letters
 from ruvlm.evaluation.judge import disagreements, judge, score_mmbench
 from ruvlm.evaluation.match import MATCHERS, match_all
+from ruvlm.evaluation.parse_ru import writes_cyrillic
 from ruvlm.evaluation.stats import score_columns
-from ruvlm.schema import LETTERS, Example, ImageRef, Response, Result, Score
+from ruvlm.schema import LETTERS, Example, ImageRef, Response, Result, Score, Verdict
 
 ROTATION = 1_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Answered:
-    """One answer beside its gold answer, from one file or two. `number` is its line among the predictions."""
+    """One answer beside its accepted gold answers, from one file or two. `number` is its line among the predictions."""
 
     number: int
-    identity: str
+    identity: str | None
     prediction: str
-    gold: str
+    golds: tuple[str, ...]
     cluster: str | None
     options: tuple[str | None, ...]
     category: str | None
     l2: str | None
+
+    @property
+    def gold(self) -> str:
+        return self.golds[0]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """All rows of a file, or of two joined, what was noted on the way, and the letters where it is a choice."""
+
+    path: Path
+    rows: list[Answered]
+    notes: tuple[str, ...]
+    lettering: Lettering | None
 
 
 @dataclass(frozen=True)
@@ -44,116 +62,163 @@ class Dispute:
     right_by: tuple[str, ...]
 
 
-def score_file(path: Path, gold: Path | None = None, reference_random: bool = False) -> Result:
-    """Scores of a file under every rule; multiple choice where the gold answers are letters and options are known.
+def score_file(
+    path: Path,
+    gold: Path | None = None,
+    reference_random: bool = False,
+    columns: Columns = Columns(),  # noqa: B008
+) -> Result:
+    """Scores of a file under every rule; multiple choice where its rows have options.
 
     With `reference_random`, also lmms-eval's circular figure with a random letter for what it could not read. Rows of one image, where it is named, are resampled together. Raises DataError naming file, line and field.
     """
-    rows, notes = answered(path, gold)
-    if _is_choice(path, rows):
-        result = _score_choices(path, rows, reference_random)
-        return Result(
-            result.n, result.scores, result.breakdowns, result.unparsed, result.errors, (*result.notes, *notes)
-        )
+    sheet = answered(path, gold, columns)
+    if sheet.lettering is not None:
+        result = _score_choices(sheet, sheet.lettering, reference_random)
+        return replace(result, notes=(*result.notes, *sheet.notes))
+    rows = sheet.rows
     right = _matched(rows)
     named = all(row.cluster is not None for row in rows)
     clusters = [row.cluster or "" if named else str(row.number) for row in rows]
     scores = score_columns(clusters, right, np.ones_like(right))
-    how = "интервалы – по картинкам" if named else "картинки не названы: интервалы – по строкам"
-    names = list(MATCHERS)
-    return Result(len(rows), dict(zip(names, scores, strict=True)), notes=(*disagreements(names, right), how, *notes))
+    unfinished = sum(cleaned(row.prediction).unfinished for row in rows)
+    notes = [*disagreements(list(MATCHERS), right)]
+    notes.append("интервалы – по картинкам" if named else "картинки не названы: интервалы – по строкам")
+    notes += _unfinished(unfinished, len(rows))
+    padded = sum(row.gold != row.gold.strip() for row in rows)
+    notes += (
+        [f"верных ответов с пробелами по краям: {padded}, по правилу gqa-ru/lmms они не совпадут ни с чем"]
+        if padded
+        else []
+    )
+    return Result(
+        n=len(rows), scores=dict(zip(MATCHERS, scores, strict=True)), unparsed=unfinished, notes=(*notes, *sheet.notes)
+    )
 
 
-def disputes(path: Path, gold: Path | None = None) -> list[Dispute]:
+def _unfinished(count: int, rows: int) -> list[str]:
+    return [f"ответов с незаконченным рассуждением: {count} из {rows}, они не ответы"] if count else []
+
+
+def disputes(path: Path, gold: Path | None = None, columns: Columns = Columns()) -> list[Dispute]:  # noqa: B008
     """The lines of a file on which its rules differ."""
-    rows, _ = answered(path, gold)
-    if _is_choice(path, rows):
-        verdicts = [judge("mmbench-ru/lmms", _example(path, row), Response(row.prediction)).correct for row in rows]
+    sheet = answered(path, gold, columns)
+    if sheet.lettering is not None:
+        verdicts = [verdict.correct for verdict in _judged(sheet, sheet.lettering)[1]]
     else:
-        verdicts = [dict(zip(MATCHERS, values, strict=True)) for values in _matched(rows).tolist()]
+        verdicts = [dict(zip(MATCHERS, values, strict=True)) for values in _matched(sheet.rows).tolist()]
     return [
         Dispute(row.number, row.prediction, row.gold, tuple(itertools.compress(right, right.values())))
-        for row, right in zip(rows, verdicts, strict=True)
+        for row, right in zip(sheet.rows, verdicts, strict=True)
         if len(set(right.values())) > 1
     ]
 
 
-def answered(path: Path, gold: Path | None) -> tuple[list[Answered], tuple[str, ...]]:
-    """Predictions joined to gold answers, and what was left out. Raises DataError if a gold answer has no prediction."""
-    lines = read_lines(path)
+def answered(path: Path, gold: Path | None, columns: Columns = Columns()) -> Sheet:  # noqa: B008
+    """Predictions beside gold answers, and what was left out. Raises DataError if a gold answer has no prediction."""
+    answers = read_answers(path, columns=columns, joined=gold is not None)
     if gold is None:
-        return [_own(path, line) for line in lines], ()
-    wanted = read_lines(gold, predicted=False)
-    for file, some in ((path, lines), (gold, wanted)):
-        if some[0].identity is None:
+        rows = [_own(path, line) for line in answers.lines]
+        return _sheet(path, rows, answers.notes, answers.cyrillic)
+    wanted = read_answers(gold, predicted=False, columns=Columns(gold=columns.gold, identity=columns.identity) if columns.gold else Columns())  # fmt: skip
+    rows, notes = _join(answers, wanted)
+    return _sheet(path, rows, (*answers.notes, *notes, *wanted.notes), answers.cyrillic or wanted.cyrillic)
+
+
+def _sheet(path: Path, rows: list[Answered], notes: tuple[str, ...], cyrillic: bool) -> Sheet:
+    for row in rows:
+        if not any(gold.strip() for gold in row.golds):
+            raise DataError(f"{path}, строка {row.number}: верный ответ пуст: впишите его или удалите строку.")
+    lettering = gold_letters(path, [Marked(row.number, row.gold, row.options) for row in rows], cyrillic)
+    if lettering is not None and lettering.note is not None:
+        notes = (*notes, lettering.note)
+    return Sheet(path, rows, notes, lettering)
+
+
+def _join(answers: Answers, wanted: Answers) -> tuple[list[Answered], tuple[str, ...]]:
+    for file in (answers, wanted):
+        if file.lines[0].identity is None:
             raise DataError(
-                f"{file}: нет поля id, index или question_id, по которому сопоставить ответы: добавьте его."
+                f"{file.path}: нет поля id, index или question_id, по которому сопоставить ответы: добавьте его или назовите "
+                "ключом --id-field."
             )
-    given = {line.identity: line for line in lines}
-    missing = [line.identity for line in wanted if line.identity not in given]
+    given = {line.identity: line for line in answers.lines}
+    missing = [line.identity for line in wanted.lines if line.identity not in given]
     if missing:
         raise DataError(
-            f"{path}: нет ответов на {len(missing)} из {len(wanted)} вопросов {gold} (первый – {missing[0]}): "
+            f"{answers.path}: нет ответов на {len(missing)} из {len(wanted.lines)} вопросов {wanted.path} (первый – {missing[0]}): "
             "дополните файл."
         )
-    joined = [_joined(gold, given[line.identity], line) for line in wanted]
-    extra = len(lines) - len(wanted)
-    return joined, ((f"лишних ответов, которых нет в {gold.name}: {extra}",) if extra else ())
+    together = [(given[line.identity], line) for line in wanted.lines]
+    refuse_foreign(
+        answers.path, str(wanted.path),
+        [
+            Pair(identity=own.identity or "", question=said.question, own_question=own.question, gold=said.gold, own_gold=own.gold)
+            for said, own in together
+        ],
+    )  # fmt: skip
+    extra = len(answers.lines) - len(wanted.lines)
+    notes = (f"лишних ответов, которых нет в {wanted.path.name}: {extra}",) if extra else ()
+    return [_joined(wanted.path, said, own) for said, own in together], notes
 
 
 def _own(path: Path, line: Line) -> Answered:
-    if line.gold is None:
-        raise DataError(f"{path}: нет поля верного ответа (gold, answer…): добавьте его или укажите --gold ФАЙЛ.")
+    if line.golds is None:
+        raise DataError(
+            f"{path}: нет поля верного ответа (gold, answer…): назовите его ключом --gold-field или укажите --gold ФАЙЛ."
+        )
     return Answered(
-        line.number, line.identity or str(line.number), line.prediction or "", line.gold, line.cluster, line.options,
-        line.category, line.l2,
+        number=line.number, identity=line.identity, prediction=line.prediction or "", golds=line.golds, cluster=line.cluster,
+        options=line.options, category=line.category, l2=line.l2,
     )  # fmt: skip
 
 
 def _joined(gold: Path, given: Line, wanted: Line) -> Answered:
-    if wanted.gold is None:
-        raise DataError(f"{gold}: нет поля верного ответа (gold, answer…): добавьте его.")
+    if wanted.golds is None:
+        raise DataError(
+            f"{gold}: нет поля верного ответа (gold, answer…): добавьте его или назовите ключом --gold-field."
+        )
     return Answered(
-        given.number, wanted.identity or "", given.prediction or "", wanted.gold, wanted.cluster,
-        wanted.options or given.options, wanted.category or given.category, wanted.l2 or given.l2,
+        number=given.number, identity=wanted.identity, prediction=given.prediction or "", golds=wanted.golds,
+        cluster=wanted.cluster, options=wanted.options or given.options, category=wanted.category or given.category,
+        l2=wanted.l2 or given.l2,
     )  # fmt: skip
 
 
-def _is_choice(path: Path, rows: Sequence[Answered]) -> bool:
-    """Are the gold answers letters of options? Raises DataError for a file that is a choice in some of its rows only."""
-    for row in rows:
-        if not row.gold.strip():
-            raise DataError(f"{path}, строка {row.number}: верный ответ пуст: впишите его или удалите строку.")
-    if not any(row.options and _is_letter(row.gold) for row in rows):
-        return False
-    for row in rows:
-        if not row.options:
-            raise DataError(
-                f"{path}, строка {row.number}: нет вариантов, а в других строках они есть: оцените эти строки отдельным файлом."
-            )
-        letters = [letter for letter, option in zip(LETTERS, row.options, strict=False) if option is not None]
-        if row.gold not in letters:
-            raise DataError(
-                f"{path}, строка {row.number}: верный ответ «{row.gold}» не входит в варианты {', '.join(letters)}: "
-                "исправьте строку."
-            )
-    return True
-
-
-def _is_letter(text: str) -> bool:
-    return len(text) == 1 and text in LETTERS
-
-
 def _matched(rows: Sequence[Answered]) -> np.ndarray:
-    return np.array([match_all(row.prediction, row.gold) for row in rows], dtype=bool)
+    """[N, K] bool: is row n right under rule k against any of its accepted answers?"""
+    right = [np.any([match_all(row.prediction, gold) for gold in row.golds], axis=0) for row in rows]
+    return np.array(right, dtype=bool)
 
 
-def _score_choices(path: Path, rows: Sequence[Answered], reference_random: bool) -> Result:
-    examples = [_example(path, row) for row in rows]
-    verdicts = [
-        judge("mmbench-ru/lmms", example, Response(row.prediction)) for example, row in zip(examples, rows, strict=True)
+def _judged(sheet: Sheet, lettering: Lettering) -> tuple[list[Example], list[Verdict]]:
+    rotated = _rotated(sheet)
+    examples = [
+        _example(sheet.path, row, letter, rotated) for row, letter in zip(sheet.rows, lettering.letters, strict=True)
     ]
+    said = [_as_letter(row.prediction, lettering) for row in sheet.rows]
+    cyrillic = lettering.cyrillic or writes_cyrillic(said)
+    verdicts = [
+        judge("mmbench-ru/lmms", example, Response(text), cyrillic)
+        for example, text in zip(examples, said, strict=True)
+    ]
+    return examples, verdicts
+
+
+def _as_letter(prediction: str, lettering: Lettering) -> str:
+    """A bare number where the gold answers were numbers of options, as its letter; all else as it is."""
+    text = prediction.strip().rstrip(".")
+    if lettering.first is None or not (text.isascii() and text.isdigit() and len(text) == 1):
+        return prediction
+    place = int(text) - lettering.first
+    return LETTERS[place] if 0 <= place < len(LETTERS) else prediction
+
+
+def _score_choices(sheet: Sheet, lettering: Lettering, reference_random: bool) -> Result:
+    examples, verdicts = _judged(sheet, lettering)
     result = score_mmbench("mmbench-ru/lmms", examples, verdicts)
+    unfinished = sum(cleaned(row.prediction).unfinished for row in sheet.rows)
+    result = replace(result, notes=(*result.notes, *_unfinished(unfinished, len(sheet.rows))))
     if not reference_random:
         return result
     hits = list(reference_figures(examples, [verdict.parsed for verdict in verdicts], draw=True).hits.values())
@@ -163,12 +228,25 @@ def _score_choices(path: Path, rows: Sequence[Answered], reference_random: bool)
     return replace(result, scores={**result.scores, "mmbench-ru/lmms/circular-reference-random": drawn})
 
 
-def _example(path: Path, row: Answered) -> Example:
-    if not row.identity.isdigit():
-        raise DataError(f"{path}, строка {row.number}: id «{row.identity}», а у MMBench-ru это число (index).")
-    index = int(row.identity)
-    base = str(index % ROTATION)
+def _rotated(sheet: Sheet) -> bool:
+    """Are the ids MMBench's indices, of which some name a rotation? Raises DataError for two spellings of one index."""
+    ids = [row.identity for row in sheet.rows]
+    if not all(name is not None and name.isascii() and name.isdigit() for name in ids):
+        return False
+    numbers = Counter(int(name) for name in ids if name is not None)
+    number, count = numbers.most_common(1)[0]
+    if count > 1:
+        same = [name for name in ids if name is not None and int(name) == number]
+        raise DataError(f"{sheet.path}: index «{same[0]}» и «{same[1]}» – одно и то же число: оставьте по строке.")
+    return max(numbers) >= ROTATION
+
+
+def _example(path: Path, row: Answered, letter: str, rotated: bool) -> Example:
+    """A row as an example; without rotations each one is a question of its own."""
+    name = row.identity if row.identity is not None else f"строка {row.number}"
+    index = int(name) if rotated else 0
+    base = str(index % ROTATION) if rotated else name
     return Example(
-        str(index), "mmbench-ru", "", row.gold, ImageRef(path), base, base, tuple(option or "" for option in row.options),
+        name, "mmbench-ru", "", letter, ImageRef(path), base, base, tuple(option or "" for option in row.options),
         rotation=index // ROTATION, category=row.category, l2=row.l2,
     )  # fmt: skip
