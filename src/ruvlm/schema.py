@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -115,9 +116,23 @@ class Prompt:
     candidates: tuple[str, ...] = ()
 
 
+class Absent(StrEnum):
+    """Why there is no answer although the model was asked and gave what it gave: asking again would change nothing."""
+
+    THOUGHT = "рассуждение не закончено"
+    REFUSED = "отказ отвечать"
+    FILTERED = "ответ скрыт фильтром сервера"
+    TOOLS = "вызов инструмента вместо ответа"
+    CUT = "ответ оборван до первого слова"
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a model gave back: text, or log-probabilities of the candidates (mean per token, and sum)."""
+    """What a model gave back: text, or log-probabilities of the candidates (mean per token, and sum).
+
+    `error`: nobody answered, ask again. `absent`: there is no answer and will be none. `finish` is «stop» or «length»
+    where it is known how the answer ended.
+    """
 
     text: str
     tokens: int = 0
@@ -127,6 +142,16 @@ class Response:
     mean_logprobs: tuple[float, ...] = ()
     sum_logprobs: tuple[float, ...] = ()
     input_tokens: int = 0
+    finish: str = ""
+    absent: Absent | None = None
+
+
+class Status(StrEnum):
+    """What became of a question: an answer (read or not), an answer that is absent, or an error on the way to it."""
+
+    ANSWERED = "answered"
+    ABSENT = "absent"
+    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +166,7 @@ class Verdict:
     parsed: str | None
     reason: str | None
     correct: dict[str, bool]
+    status: Status = Status.ANSWERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +204,8 @@ class LetterUse:
 class Result:
     """All figures of one evaluation: scores by rule, breakdowns by (axis, value), a benchmark's own metrics.
 
-    Multiple choice also has how each letter was used, and the base questions that lack some rotation.
+    Multiple choice also has how each letter was used, and the base questions that lack some rotation. `absent` counts the
+    answers that are none, by reason; `warnings` are what a reader must know before the figures.
     """
 
     n: int
@@ -190,3 +217,5 @@ class Result:
     metrics: dict[str, Metric] = field(default_factory=dict)
     letters: tuple[LetterUse, ...] = ()
     incomplete: tuple[str, ...] = ()
+    absent: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

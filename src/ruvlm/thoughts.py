@@ -76,6 +76,17 @@ def _by_channel(text: str, channels: Sequence[re.Match[str]]) -> Thinking:
     return Thinking(text[start : end.start() if end else len(text)], start, thought=True, unfinished=False)
 
 
+def opens(prompt: str) -> bool:
+    """Does a prompt end inside a thought that it has begun for the model?"""
+    marks = list(_MARK.finditer(prompt[-200:]))
+    return bool(marks) and not any(marks[-1][name] for name in _CLOSES)
+
+
+def marked(text: str) -> bool:
+    """Does a text hold any mark of a thought?"""
+    return _MARK.search(text) is not None or _HARMONY.search(text) is not None
+
+
 def until(text: str, stops: Sequence[str], opened: bool = False) -> str:
     """An answer up to the first of the texts that end it; what a thought or the blank before the answer holds ends nothing."""
     end = stopped(text, stops, opened)

@@ -21,7 +21,7 @@ class Asked:
 class Access:
     """How a model is reached: what the user set, beside its name.
 
-    `rows` bounds how many questions are asked at once, 0 leaves it to the backend; `requests`, `timeout_s`, `retries` and
+    `thinking` lets a model that can think aloud before its answer do so. `rows` bounds how many questions are asked at once, 0 leaves it to the backend; `requests`, `timeout_s`, `retries` and
     `prices` (of a million tokens in and out) are for servers.
     """
 
@@ -33,6 +33,7 @@ class Access:
     timeout_s: float = 120.0
     retries: int = 6
     prices: tuple[float, float] | None = None
+    thinking: bool = False
 
 
 class Backend(ABC):
@@ -84,9 +85,3 @@ class TextModel(ABC):
     @abstractmethod
     def complete(self, texts: Sequence[str], generation: Generation) -> Iterator[Response]:
         """Answers to texts, in order."""
-
-
-def until(text: str, stops: Sequence[str]) -> str:
-    """An answer up to the first of the texts that end it."""
-    ends = [text.find(stop) for stop in stops if stop in text]
-    return text[: min(ends)] if ends else text

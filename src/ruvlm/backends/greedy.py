@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ruvlm.backends.base import until
 from ruvlm.backends.shared_prefix import SharedRows
+from ruvlm.thoughts import stopped, until
 
 # dropping rows copies the others' keys and values: worth it once so many are done
 LEAVE_AT = 0.25
@@ -19,11 +19,15 @@ LEAVE_AT = 0.25
 
 @dataclass(frozen=True)
 class Endings:
-    """When an answer is over: at one of the tokens `eos`, or when its text holds one of `stops`."""
+    """When an answer is over: at one of the tokens `eos`, or when its text holds one of `stops` after its thoughts.
+
+    `opened`: the prompt has begun a thought for the model.
+    """
 
     eos: frozenset[int]
     stops: tuple[str, ...]
     decode: Callable[[Sequence[int]], str]
+    opened: bool = False
 
     def reached(self, tokens: Sequence[int]) -> bool:
         """Is the answer over after its last token?"""
@@ -33,7 +37,10 @@ class Endings:
             return False
         longest = max(len(stop.encode()) for stop in self.stops)
         tail = self.decode(tokens[-longest:])
-        return any(stop in tail for stop in self.stops)
+        return (
+            any(stop in tail for stop in self.stops)
+            and stopped(self.decode(tokens), self.stops, self.opened) is not None
+        )
 
     def cut(self, tokens: Sequence[int]) -> list[int]:
         """Tokens up to and with the one that ended the answer; what generate pads after it falls away."""
@@ -41,7 +48,14 @@ class Endings:
 
     def text(self, tokens: Sequence[int]) -> str:
         """The answer's text, up to the first stop."""
-        return until(self.decode([token for token in tokens if token not in self.eos]), self.stops)
+        said = self.decode([token for token in tokens if token not in self.eos])
+        if self.opened:  # what is stored says that it began inside a thought
+            said = f"<think>{said}"
+        return until(said, self.stops)
+
+    def finish(self, tokens: Sequence[int], limit: int) -> str:
+        """How an answer ended: «stop» by itself, «length» at its limit."""
+        return "length" if len(tokens) >= limit and not self.reached(tokens) else "stop"
 
 
 @dataclass

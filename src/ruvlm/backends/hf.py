@@ -38,9 +38,11 @@ class HfBackend(Backend):
 
     scores_candidates = True
 
-    def __init__(self, loaded: Loaded, rows: int = 0, shared: bool = True) -> None:
+    def __init__(self, loaded: Loaded, rows: int = 0, shared: bool = True, thinking: bool = False) -> None:
         self.model, self.name, self.fingerprint = loaded.model, loaded.name, loaded.fingerprint
-        self.reader = PromptReader(loaded.processor, loaded.model.config.model_type)
+        self.reader = PromptReader(loaded.processor, loaded.model.config.model_type, thinking)
+        if self.reader.thinks:
+            self.fingerprint += f" thinking {'on' if thinking else 'off'}"
         self._rows = rows or ROWS[self.model.device.type]
         self._portion = min(FIRST_ROWS, self._rows)
         self._notes: list[str] = []
@@ -110,7 +112,7 @@ class HfBackend(Backend):
         return [
             Response(
                 endings.text(row.tokens), len(row.tokens),
-                probability=None if row.logprob is None else math.exp(row.logprob),
+                probability=None if row.logprob is None else math.exp(row.logprob), finish=endings.finish(row.tokens, limit),
             )
             for row in written
         ]  # fmt: skip
@@ -149,7 +151,7 @@ class HfBackend(Backend):
 
 def open_hf(spec: str, access: Access) -> HfBackend:
     """«ID_OR_FOLDER» or «ID_OR_FOLDER+ADAPTER» → backend. Raises ModelError."""
-    backend = HfBackend(load_hf(spec, access), access.rows)
+    backend = HfBackend(load_hf(spec, access), access.rows, thinking=access.thinking)
     if not backend.reader.templated and not backend.model.config.model_type.startswith("llava"):
         log.warning("у модели %s нет шаблона беседы: вопрос задаётся простым текстом", backend.name)
     return backend

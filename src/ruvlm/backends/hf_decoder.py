@@ -16,6 +16,7 @@ from ruvlm.backends.greedy import Endings, Written
 from ruvlm.backends.hf_prompts import PromptReader
 from ruvlm.backends.hf_sheets import Sheet
 from ruvlm.schema import Prompt, Response
+from ruvlm.thoughts import opens
 
 
 class Decoder(ABC):
@@ -37,7 +38,10 @@ class Decoder(ABC):
         eos = self.model.generation_config.eos_token_id
         if eos is None:
             eos = self.reader.processor.tokenizer.eos_token_id
-        return Endings(frozenset(eos if isinstance(eos, list) else [eos]), prompt.generation.stop, self.reader.decode)
+        opened = self.reader.templated and opens(self.reader.worded(prompt.text))
+        return Endings(
+            frozenset(eos if isinstance(eos, list) else [eos]), prompt.generation.stop, self.reader.decode, opened
+        )
 
     def moved(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Inputs on the model's device, numbers with a fraction in its format."""

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jinja2
 from PIL import Image
 from torch import Tensor
 
-from ruvlm.errors import DataError
+from ruvlm.errors import DataError, ModelError
+from ruvlm.thoughts import marked
 
 # what llava-1.5 was trained with, for checkpoints of that family saved without a template
 VICUNA = (
@@ -36,11 +38,17 @@ class Encoded:
 class PromptReader:
     """A processor together with the way its model is spoken to."""
 
-    def __init__(self, processor: Any, model_type: str) -> None:
-        self.processor, self._type = processor, model_type
+    def __init__(self, processor: Any, model_type: str, thinking: bool = False) -> None:
+        self.processor, self._type, self._thinking = processor, model_type, thinking
         self.image_token: str = getattr(processor, "image_token", None) or "<image>"
         self._image_id: int = processor.tokenizer.convert_tokens_to_ids(self.image_token)
-        self.templated = bool(processor.chat_template or processor.tokenizer.chat_template)
+        template = processor.chat_template or processor.tokenizer.chat_template
+        self.templated = bool(template)
+        # a template that asks whether the model is to think aloud
+        self.thinks = "enable_thinking" in str(template)
+        special = [str(token) for token in processor.tokenizer.all_special_tokens]
+        self._thought_marks = [token for token in special if marked(token)]
+        self._other_marks = [token for token in special if token not in self._thought_marks]
 
     def worded(self, text: str) -> str:
         """A question in the model's template. Raises DataError if it holds the model's own mark of a picture."""
@@ -51,9 +59,24 @@ class PromptReader:
             return template.format(image=self.image_token, text=text)
         content = [{"type": "image"}, {"type": "text", "text": text}]
         template = self.processor if self.processor.chat_template else self.processor.tokenizer
-        worded: str = template.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-        )
+        try:
+            worded: str = template.apply_chat_template(
+                [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True,
+                enable_thinking=self._thinking, thinking=self._thinking,
+            )  # fmt: skip
+        except (
+            jinja2.TemplateError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            OverflowError,
+            ArithmeticError,
+        ) as error:
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise ModelError(
+                f"Шаблон беседы модели (chat_template) не исполняется ({first}): исправьте его или возьмите другую модель."
+            ) from error
         return worded
 
     def batch(self, images: Sequence[Image.Image], texts: Sequence[str]) -> dict[str, Tensor]:
@@ -92,8 +115,11 @@ class PromptReader:
         return ids
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Text of an answer, without the model's marks."""
-        text: str = self.processor.tokenizer.decode(list(tokens), skip_special_tokens=True)
+        """Text of an answer, without the model's marks but for those of its thoughts."""
+        tokenizer = self.processor.tokenizer
+        text: str = tokenizer.decode(list(tokens), skip_special_tokens=not self._thought_marks)
+        for mark in self._other_marks if self._thought_marks else ():
+            text = text.replace(mark, "")
         return text
 
 

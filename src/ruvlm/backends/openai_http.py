@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import io
 import itertools
 import os
@@ -15,7 +16,8 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from ruvlm.backends.base import Access, Asked, Backend, TextModel, until
+from ruvlm.backends.base import Access, Asked, Backend, TextModel
+from ruvlm.backends.openai_reply import read_reply, server_words
 from ruvlm.data.images import decode, read_bytes
 from ruvlm.errors import ConfigError, ModelError
 from ruvlm.schema import Generation, ImageRef, Response
@@ -25,6 +27,11 @@ KEYS = ("RUVLM_API_KEY", "OPENAI_API_KEY")
 GONE = 16
 MEDIA = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 ORIENTATION = 0x0112
+PATH = "/chat/completions"
+# a chat's reply is some kilobytes
+LARGEST_REPLY = 64 << 20
+# what keeps an engine from the defaults of a model's generation_config; not every server knows each of them
+GREEDY = {"top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}
 
 
 class OpenAIBackend(Backend, TextModel):
@@ -33,13 +40,24 @@ class OpenAIBackend(Backend, TextModel):
     free = False
 
     def __init__(self, model: str, url: str, access: Access) -> None:
-        self.name, self.fingerprint = f"openai:{model}", f"openai {model} {url}"
+        self.name, self.fingerprint = (
+            f"openai:{model}",
+            f"openai {model} {url}" + (" thinking" if access.thinking else ""),
+        )
         self._model, self._url = model, url
         self._key = next((os.environ[name] for name in KEYS if os.environ.get(name)), "none")
         self._requests, self._timeout, self._retries = access.requests, access.timeout_s, access.retries
+        self._thinking = access.thinking
         self._limit_name = "max_tokens"
+        self._extras = True  # what only some servers know is sent
         self._failed = 0
+        self._notes: dict[str, None] = {}
         self.prices = access.prices
+        self._answered = False  # did the last request get any answer?
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self._notes)
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         pictures = _Pictures()
@@ -62,13 +80,8 @@ class OpenAIBackend(Backend, TextModel):
 
     def _in_order(self, ask: Callable[[Any, Any], Awaitable[Response]], items: Sequence[Any]) -> Iterator[Response]:
         """Answers in order; whatever is under way is dropped at once when the caller stops."""
-        import openai
-
         loop = asyncio.new_event_loop()
-        # the client waits between tries: exponentially, with jitter, and as long as Retry-After says
-        client = openai.AsyncOpenAI(
-            base_url=self._url, api_key=self._key, timeout=self._timeout, max_retries=self._retries
-        )
+        client = self._client()
         places = asyncio.Semaphore(self._requests)
 
         async def placed(item: Any) -> Response:
@@ -88,12 +101,25 @@ class OpenAIBackend(Backend, TextModel):
             loop.run_until_complete(_abandon(client, under_way))
             loop.close()
 
+    def _client(self) -> Any:
+        """A client that waits between tries: exponentially, with jitter, and as long as Retry-After says.
+
+        It follows no redirect: pictures and keys go to the address that was named and to no other.
+        """
+        import openai
+
+        web = openai.DefaultAsyncHttpxClient(transport=_bounded(self._timeout), follow_redirects=False)
+        return openai.AsyncOpenAI(
+            base_url=self._url, api_key=self._key, timeout=self._timeout, max_retries=self._retries, http_client=web
+        )
+
     def _count(self, response: Response) -> None:
         """Give up on a server that has failed too many times in a row."""
         self._failed = self._failed + 1 if response.error else 0
         if self._failed >= GONE:
+            how = "отвечает одними ошибками" if self._answered else "не отвечает"
             raise ModelError(
-                f"Сервер {self._url} не отвечает: неудачных запросов подряд {GONE} (последний – {response.error}). Что отвечено, "
+                f"Сервер {self._url} {how}: неудачных запросов подряд {GONE} (последний – {response.error}). Что отвечено, "
                 "сохранено: проверьте сервер и повторите команду, она спросит только остальное."
             )
 
@@ -101,47 +127,137 @@ class OpenAIBackend(Backend, TextModel):
         import openai
 
         started = time.perf_counter()
-        try:
-            done = await self._request(client, content, generation)
-        except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            raise ModelError(
-                f"Сервер {self._url} не принял ключ (код {error.status_code}): задайте {KEYS[0]} или {KEYS[1]} в окружении."
-            ) from error
-        except openai.NotFoundError as error:
-            raise ModelError(f"На сервере {self._url} нет модели {self._model} ({self._plain(error)}).") from error
-        except (openai.APIError, ValueError, TypeError, AttributeError) as error:
-            return Response("", seconds=round(time.perf_counter() - started, 3), error=self._plain(error))
-        seconds = round(time.perf_counter() - started, 3)
-        choices = getattr(done, "choices", None)
-        message = choices[0].message if choices else None
-        if not choices or message is None or not isinstance(message.content, str | None):
-            return Response("", seconds=seconds, error="ответ сервера не похож на ответ чата")
-        if choices[0].finish_reason == "content_filter":
-            return Response("", seconds=seconds, error="ответ скрыт фильтром сервера")
-        usage = getattr(done, "usage", None)
-        return Response(
-            until(message.content or "", generation.stop), getattr(usage, "completion_tokens", 0) or 0, seconds,
-            input_tokens=getattr(usage, "prompt_tokens", 0) or 0,
-        )  # fmt: skip
 
-    async def _request(self, client: Any, content: Any, generation: Generation) -> Any:
+        def seconds() -> float:
+            return round(time.perf_counter() - started, 3)
+
+        try:
+            body = await self._request(client, content, generation)
+        except openai.APIStatusError as error:
+            self._answered = True
+            self._refuse_for_good(error)
+            return Response("", seconds=seconds(), error=self._plain(error))
+        except (openai.APIError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            self._answered = False
+            if any(isinstance(cause, OSError) and cause.errno == errno.EMFILE for cause in _causes(error)):
+                raise ModelError(
+                    f"Системе не хватило открытых файлов на {self._requests} запросов сразу: уменьшите --requests или поднимите "
+                    "ulimit -n."
+                ) from error
+            return Response("", seconds=seconds(), error=self._plain(error))
+        self._answered = True
+        reply = read_reply(self._masked(body), generation.stop, seconds())
+        if reply.model and not _same_model(reply.model, self._model):
+            self._notes[f"сервер называет модель «{reply.model[:80]}», а спрошена {self._model}"] = None
+        return reply.response
+
+    def _refuse_for_good(self, error: Any) -> None:
+        """Raise ModelError for what no other question will change: the key, the model's name, the address."""
+        code = error.status_code
+        if code in (401, 403):
+            raise ModelError(
+                f"Сервер {self._url} не принял ключ (код {code}): задайте {KEYS[0]} или {KEYS[1]} в окружении."
+            ) from error
+        if code == 404:
+            raise ModelError(
+                f"На {self._url}{PATH} нет модели {self._model} или самого адреса ({self._plain(error)}): проверьте имя модели и то, "
+                "что адрес кончается на /v1."
+            ) from error
+        if 300 <= code < 400:
+            place = self._shortened(str(error.response.headers.get("location", "")))
+            raise ModelError(
+                f"Сервер {self._url} отсылает на другой адрес ({place or 'не сказано какой'}): если доверяете ему, укажите его сами."
+            ) from error
+
+    async def _request(self, client: Any, content: Any, generation: Generation) -> bytes:
+        """The reply's body. What a server does not know is left out and said, once for all requests."""
         import openai
 
-        # stops are cut off here, not sent: `transformers serve` 5.23 answers 500 to any of them for a model with pictures
-        settings: dict[str, Any] = {"temperature": 0, self._limit_name: generation.max_new_tokens}
-        messages: Any = [{"role": "user", "content": content}]
-        try:
-            return await client.chat.completions.create(model=self._model, messages=messages, **settings)
-        except openai.BadRequestError as error:
-            if self._limit_name in settings and "max_completion_tokens" in str(error):
-                self._limit_name = "max_completion_tokens"
-                return await self._request(client, content, generation)
-            raise
+        for _ in range(4):
+            limit_name, extras, base = self._limit_name, self._extras, client.base_url
+            try:
+                raw = await client.chat.completions.with_raw_response.create(
+                    model=self._model, messages=[{"role": "user", "content": content}], temperature=0,
+                    **{limit_name: generation.max_new_tokens}, **(self._settings() if extras else {}),
+                )  # fmt: skip
+                return bytes(raw.content)
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if "max_completion_tokens" in str(error) and limit_name == "max_tokens":
+                    self._limit_name = "max_completion_tokens"
+                elif extras:
+                    self._extras = False
+                    self._notes[
+                        "сервер не принял настроек сверх temperature: штрафы и рассуждение – какие у него по умолчанию"
+                    ] = None
+                else:
+                    raise
+            except openai.NotFoundError:
+                if str(base).rstrip("/") != self._url or urlsplit(self._url).path.strip("/"):
+                    if str(base).rstrip("/") == str(client.base_url).rstrip("/"):
+                        raise
+                else:  # an address without a path: OpenAI's own is /v1
+                    client.base_url = f"{self._url}/v1"
+        raise ModelError(f"Сервер {self._url} не принимает ни одной из форм запроса: проверьте его журнал.")
+
+    def _settings(self) -> dict[str, Any]:
+        thinking = {"chat_template_kwargs": {"enable_thinking": self._thinking}}
+        return {**GREEDY, "extra_body": {"repetition_penalty": 1.0, **thinking}}
 
     def _plain(self, error: Exception) -> str:
         """An error in a line, without the key."""
-        text = " ".join(str(error).split())[:200] or type(error).__name__
-        return text.replace(self._key, "…") if self._key != "none" else text
+        words = server_words(getattr(error, "body", None)) or str(error)
+        code = getattr(error, "status_code", None)
+        return self._shortened(f"код {code}: {words}" if code else words) or type(error).__name__
+
+    def _shortened(self, text: str) -> str:
+        """Masked first, cut after: half a key is a key."""
+        return self._masked(" ".join(text.split()).encode("utf-8", "replace")).decode("utf-8", "replace")[:200]
+
+    def _masked(self, data: bytes) -> bytes:
+        return data.replace(self._key.encode(), "…".encode()) if len(self._key) >= 8 else data
+
+
+def _same_model(said: str, asked: str) -> bool:
+    """Is the one name the other, or its last part, or the other with a date or a tag behind it?"""
+    a, b = (name.rstrip("/").lower() for name in (said, asked))
+    return a.startswith(b) or b.startswith(a) or a.rsplit("/", 1)[-1] == b.rsplit("/", 1)[-1]
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _bounded(seconds: float) -> Any:
+    """A transport that gives each request so many seconds in all, its body included, and a reply so many bytes."""
+    import httpx2 as httpx
+
+    class Bounded(httpx.AsyncHTTPTransport):
+        """A server that sends a byte a second is as slow as one that sends none."""
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            try:
+                async with asyncio.timeout(seconds):
+                    reply = await super().handle_async_request(request)
+                    parts, size = [], 0
+                    async for part in reply.aiter_bytes():
+                        size += len(part)
+                        if size > LARGEST_REPLY:
+                            await reply.aclose()
+                            raise httpx.DecodingError(f"ответ больше {LARGEST_REPLY >> 20} МБ", request=request)
+                        parts.append(part)
+                    await reply.aclose()
+            except TimeoutError as error:
+                raise httpx.ReadTimeout(f"нет ответа за {seconds:g} с", request=request) from error
+            kept = [
+                (k, v)
+                for k, v in reply.headers.multi_items()
+                if k.lower() not in ("content-encoding", "content-length")
+            ]
+            return httpx.Response(reply.status_code, headers=kept, content=b"".join(parts), request=request)
+
+    return Bounded()
 
 
 async def _abandon(client: Any, under_way: Iterable[asyncio.Task[Response]]) -> None:
@@ -181,9 +297,13 @@ def data_uri(data: bytes, where: str) -> str:
 def open_openai(spec: str, access: Access) -> OpenAIBackend:
     """«MODEL@URL», or «MODEL» with OPENAI_BASE_URL set → backend. Raises ConfigError."""
     model, mark, rest = spec.partition("@http")
-    url = mark[1:] + rest if mark else os.environ.get("OPENAI_BASE_URL", "")
-    parts = urlsplit(url)
-    if not model or parts.scheme not in ("http", "https") or not parts.hostname:
+    url = (mark[1:] + rest if mark else os.environ.get("OPENAI_BASE_URL", "")).rstrip("/").removesuffix(PATH)
+    try:
+        parts = urlsplit(url)
+        port = parts.port  # a port beyond 65535 is an error only when asked for
+    except ValueError as error:
+        raise ConfigError(f"Адрес «{url}» не понять ({error}): нужно openai:МОДЕЛЬ@http://адрес:порт/v1.") from error
+    if not model or parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise ConfigError(f"«openai:{spec}» не понять: нужно openai:МОДЕЛЬ@http://адрес:порт/v1.")
     if parts.username or parts.password or parts.query:
         raise ConfigError(f"В адресе модели {model} ключ или пароль: уберите его и задайте {KEYS[0]} в окружении.")

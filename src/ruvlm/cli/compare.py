@@ -42,6 +42,12 @@ def compare(
             f"{row.p_holm:.2g}", row.words,
         )  # fmt: skip
     results.print(table)
+    left_out = max(row.left_out for row in rows)
+    if left_out:
+        say(
+            f"Не сравнивались строки, на которые кто-то из двух не ответил (до {left_out} из {rows[0].n + rows[0].left_out}): это ошибки "
+            "запросов, а не неверные ответы. Повторите ruvlm eval, она спросит только их."
+        )
     say(
         "Критерий Макнемара – точный, по строкам (для circular – по группам); интервал – бутстрэп по картинкам или вопросам. "
         f"Поправка Холма – на все сравнения этой таблицы ({len(rows)})."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,6 +42,9 @@ def evaluate(
     max_new_tokens: Annotated[
         int | None, typer.Option(help="предел длины ответа вместо заданного протоколом", min=1)
     ] = None,
+    thinking: Annotated[
+        str, typer.Option(help="рассуждение модели до ответа: off – просить без него, on – дать ему место")
+    ] = "off",
     judge: Annotated[
         str | None, typer.Option(help="кого спросить о непрочитанных буквах: openai:МОДЕЛЬ@URL; отдельным баллом")
     ] = None,
@@ -64,7 +68,10 @@ def evaluate(
     from ruvlm.evaluation.ranks import current_ranks, leave
     from ruvlm.reporting.card import is_run, write_card
 
-    access = Access(device, dtype, trust_remote_code, batch_size, requests, timeout, retries, _prices(prices))
+    access = Access(
+        device=device, dtype=dtype, trust_remote_code=trust_remote_code, rows=batch_size, requests=requests, timeout_s=timeout,
+        retries=retries, prices=_prices(prices), thinking=_switched(thinking),
+    )  # fmt: skip
     try:
         with counting("спрашиваю") as progress:
             done = evaluate_model(
@@ -104,7 +111,17 @@ def _prices(text: str | None) -> tuple[float, float] | None:
         read, written = map(float, text.split(","))
     except ValueError as error:
         raise ConfigError(f"--prices «{text}»: нужны два числа через запятую, например 0.15,0.6.") from error
+    if not all(math.isfinite(price) and price >= 0 for price in (read, written)):
+        raise ConfigError(f"--prices «{text}»: цены – числа не меньше нуля, например 0.15,0.6.")
     return read, written
+
+
+def _switched(text: str) -> bool:
+    from ruvlm.errors import ConfigError
+
+    if text not in ("on", "off"):
+        raise ConfigError(f"--thinking «{text}»: есть on и off.")
+    return text == "on"
 
 
 def _show(done: list[Evaluation], json_: bool) -> None:
@@ -140,8 +157,9 @@ def _table(done: list[Evaluation]) -> None:
     for evaluation in done[:1]:
         for name, metric in evaluation.result.metrics.items():
             results.print(f"{name}: {metric.value:.1f} (n = {metric.n}; {metric.note})", markup=False)
-    for note in dict.fromkeys(note for evaluation in done[:1] for note in evaluation.result.notes if "токенов" in note):
-        say(note)
+    main = [evaluation for evaluation in done if evaluation.model == done[0].model]
+    for warning in dict.fromkeys(f"{e.protocol}: {warning}" for e in main for warning in e.result.warnings):
+        say(f"Внимание: {warning}.")
     for evaluation in done:
         if evaluation.folder is not None and evaluation.model == done[0].model:
             say(f"Ответы и разбивки: {evaluation.folder}")

@@ -13,7 +13,6 @@ from functools import lru_cache
 
 from ruvlm.thoughts import apart
 
-UNFINISHED = "рассуждение не закончено"
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\u00ad\ufe0e\ufe0f\0]")
 _ENDS = re.compile(
     r"</s>|<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id|end|return|eos|end_of_sentence)\|>|<eos>|<end_of_turn>|<turn\|>"

@@ -6,14 +6,17 @@ Holm's correction over the whole table (PROTOCOLS.md, Statistics).
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
 from ruvlm.errors import DataError
 from ruvlm.evaluation.stats import difference, holm, mcnemar
+from ruvlm.evaluation.store import verdicts_by_id
+from ruvlm.evaluation.stored import json_object, text_object
+from ruvlm.schema import Status, Verdict
 
 LEVEL = 0.05
 
@@ -22,7 +25,8 @@ LEVEL = 0.05
 class Stored:
     """One evaluation as its folder holds it: what it is of, and each unit's verdict by rule.
 
-    A unit is a row, for CircularEval a group of rows; `clusters` gives each unit's resampling cluster.
+    A unit is a row, for CircularEval a group of rows; `clusters` gives each unit's resampling cluster, `rows` the ids that
+    it was judged on. `unanswered` are the units with a request that nobody answered.
     """
 
     folder: Path
@@ -30,11 +34,16 @@ class Stored:
     identity: dict[str, str]
     right: dict[str, dict[str, bool]]
     clusters: dict[str, str]
+    rows: frozenset[str]
+    unanswered: frozenset[str]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`b` minus `a` under one rule, in points, with its 95 % interval and p-values before and after Holm."""
+    """`b` minus `a` under one rule, in points, with its 95 % interval and p-values before and after Holm.
+
+    `left_out` units are not compared: one of the two has no answer there, which is not a wrong answer.
+    """
 
     a: str
     b: str
@@ -47,6 +56,7 @@ class Difference:
     high: float | None
     p: float
     p_holm: float
+    left_out: int = 0
 
     @property
     def words(self) -> str:
@@ -62,7 +72,7 @@ def compare(folders: list[Path]) -> list[Difference]:
 
     Raises DataError if they are of different data, splits or protocols, or judged by different rules, saying which.
     """
-    stored = [read_stored(folder) for folder in folders]
+    stored = _distinct([read_stored(folder) for folder in folders])
     for other in stored[1:]:
         _comparable(stored[0], other)
     found = [_difference(a, b, rule) for a, b in combinations(stored, 2) for rule in a.right]
@@ -70,24 +80,37 @@ def compare(folders: list[Path]) -> list[Difference]:
     return [replace(row, p_holm=p) for row, p in zip(found, corrected, strict=True)]
 
 
+def _distinct(stored: Sequence[Stored]) -> list[Stored]:
+    """Names that tell the evaluations apart: with the folder's where two models are called alike."""
+    names = [one.model for one in stored]
+    return [replace(one, model=f"{one.model} ({one.folder})") if names.count(one.model) > 1 else one for one in stored]
+
+
 def _difference(a: Stored, b: Stored, rule: str) -> Difference:
-    units = list(a.right[rule])
+    units = [unit for unit in a.right[rule] if unit not in a.unanswered | b.unanswered]
+    if not units:
+        raise DataError(
+            f"Оценки {a.folder} и {b.folder} не сравнить: нет ни одной строки, на которую ответили обе; повторите ruvlm eval, она "
+            "спросит только неотвеченные."
+        )
     left, right = ([stored.right[rule][unit] for unit in units] for stored in (a, b))
     points, low, high = difference([a.clusters[unit] for unit in units], left, right)
     p = mcnemar(left, right)
     return Difference(
-        a.model, b.model, rule, len(units), 100 * sum(left) / len(units), 100 * sum(right) / len(units), points, low, high, p, p
+        a=a.model, b=b.model, rule=rule, n=len(units), value_a=100 * sum(left) / len(units), value_b=100 * sum(right) / len(units),
+        points=points, low=low, high=high, p=p, p_holm=p, left_out=len(a.right[rule]) - len(units),
     )  # fmt: skip
 
 
 def read_stored(folder: Path) -> Stored:
     """Read an evaluation folder. Raises DataError if it is none, or unfinished."""
     try:
-        identity = json.loads((folder / "identity.json").read_text(encoding="utf-8"))
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        lines = (folder / "verdicts.jsonl").read_text(encoding="utf-8").split("\n")
-        verdicts = [json.loads(line) for line in lines if line]
-        rows = {row["id"]: (str(row["cluster"]), row["correct"]) for row in verdicts}
+        identity = text_object(folder / "identity.json")
+        summary = json_object(folder / "summary.json")
+        protocol, model, scores = identity["protocol"], str(summary["model"]), summary["scores"]
+        verdicts = list(verdicts_by_id(folder).values())
+        if not isinstance(scores, dict) or any(v.correct.keys() != verdicts[0].correct.keys() for v in verdicts):
+            raise ValueError("в вердиктах разные правила")
     except FileNotFoundError as error:
         if not folder.is_dir():
             raise DataError(f"Папки {folder} нет: проверьте путь.") from error
@@ -101,16 +124,35 @@ def read_stored(folder: Path) -> Stored:
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"Оценка в {folder} повреждена ({error}): повторите ruvlm eval.") from error
-    circular = identity["protocol"].startswith("mmbench")
+    stored = _units(folder, model, identity, verdicts, protocol.startswith("mmbench"))
+    for rule, right in stored.right.items():
+        claimed = scores.get(rule)
+        if isinstance(claimed, dict) and claimed.get("correct") != sum(right.values()):
+            raise DataError(
+                f"Оценка в {folder} повреждена: по правилу {rule} в summary.json верных {claimed.get('correct')}, а в verdicts.jsonl "
+                f"{sum(right.values())}: повторите ruvlm eval, ответы уже сохранены."
+            )
+    return stored
+
+
+def _units(folder: Path, model: str, identity: dict[str, str], verdicts: Sequence[Verdict], choice: bool) -> Stored:
+    """Verdicts of rows, or of the groups of rows that CircularEval counts, if any question was asked in a second order."""
+    circular = choice and len({verdict.cluster for verdict in verdicts}) < len(verdicts)
     right: dict[str, dict[str, bool]] = defaultdict(dict)
-    for name, (cluster, correct) in rows.items():
-        for rule, verdict in correct.items():
-            if circular:
-                right[f"{rule}/circular"][cluster] = right[f"{rule}/circular"].get(cluster, True) and verdict
-            else:
-                right[rule][name] = verdict
-    clusters = {cluster: cluster for cluster, _ in rows.values()} if circular else {n: c for n, (c, _) in rows.items()}
-    return Stored(folder, summary["model"], identity, dict(right), clusters)
+    clusters: dict[str, str] = {}
+    unanswered = set()
+    for verdict in verdicts:
+        unit = verdict.cluster if circular else verdict.id
+        clusters[unit] = verdict.cluster
+        if verdict.status is Status.ERROR:
+            unanswered.add(unit)
+        for rule, correct in verdict.correct.items():
+            name = f"{rule}/{'circular' if circular else 'vanilla'}" if choice else rule
+            right[name][unit] = right[name].get(unit, True) and correct
+    return Stored(
+        folder=folder, model=model, identity=identity, right=dict(right), clusters=clusters,
+        rows=frozenset(verdict.id for verdict in verdicts), unanswered=frozenset(unanswered),
+    )  # fmt: skip
 
 
 def _comparable(a: Stored, b: Stored) -> None:
@@ -122,7 +164,7 @@ def _comparable(a: Stored, b: Stored) -> None:
     ]
     if set(a.right) != set(b.right):
         differ.append(f"правила ({', '.join(sorted(set(a.right) ^ set(b.right)))})")
-    elif set(a.clusters) != set(b.clusters):
+    elif set(a.clusters) != set(b.clusters) or a.rows != b.rows:
         differ.append("наборы строк")
     if differ:
         raise DataError(f"Оценки {a.folder} и {b.folder} не сравнить: различаются {'; '.join(differ)}.")

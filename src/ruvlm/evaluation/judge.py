@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
 
 from ruvlm.evaluation.circular import groups_of, letter_use
-from ruvlm.evaluation.cleaning import UNFINISHED, cleaned, short_answer
+from ruvlm.evaluation.cleaning import cleaned, short_answer
 from ruvlm.evaluation.gqa_metrics import NOT_COMPUTED, gqa_metrics
 from ruvlm.evaluation.match import MATCHERS, match_all, normalised
 from ruvlm.evaluation.parse import Reading, read_reference
 from ruvlm.evaluation.parse_ru import read_russian, writes_cyrillic
 from ruvlm.evaluation.parse_vlmevalkit import read_vlmevalkit
 from ruvlm.evaluation.stats import score_columns
-from ruvlm.schema import LETTERS, Dataset, Example, Response, Result, Score, Verdict, Vocabulary
+from ruvlm.schema import LETTERS, Absent, Dataset, Example, Response, Result, Score, Status, Verdict, Vocabulary
 
 Reader = Callable[[str, Sequence[str | None], bool], Reading]
 # the references know nothing of the answerer's alphabet
@@ -40,20 +40,24 @@ def is_spatial(example: Example) -> bool:
 def judge(protocol: str, example: Example, response: Response, cyrillic: bool = False) -> Verdict:
     """One response under every rule of its protocol. `cyrillic`: the answerer writes letters а, б, в, г (`writes_cyrillic`)."""
     if response.error is not None:
-        return Verdict(
-            example.id, example.cluster, None, f"ошибка: {response.error}", dict.fromkeys(rules_of(protocol), False)
-        )
+        wrong = dict.fromkeys(rules_of(protocol), False)
+        return Verdict(example.id, example.cluster, None, f"ошибка: {response.error}", wrong, Status.ERROR)
+    if response.absent is not None:
+        wrong = dict.fromkeys(rules_of(protocol), False)
+        return Verdict(example.id, example.cluster, None, response.absent, wrong, Status.ABSENT)
     if protocol.startswith("gqa-ru"):
         correct = dict(zip(MATCHERS, match_all(response.text, example.answer), strict=True))
         said = cleaned(response.text)
         if said.unfinished:
-            return Verdict(example.id, example.cluster, None, UNFINISHED, correct)
+            return Verdict(example.id, example.cluster, None, Absent.THOUGHT, correct, Status.ABSENT)
         return Verdict(example.id, example.cluster, normalised(short_answer(said.text)), None, correct)
     if protocol == "mmbench-ru/likelihood":
         return _judge_likelihood(example, response)
     read = {rule: reader(response.text, example.options, cyrillic) for rule, reader in READERS.items()}
     first = read[rules_of(protocol)[0]]
     correct = {rule: reading.letter == example.answer for rule, reading in read.items()}
+    if read["mmbench-ru/ru"].reason == Absent.THOUGHT:
+        return Verdict(example.id, example.cluster, first.letter, Absent.THOUGHT, correct, Status.ABSENT)
     return Verdict(example.id, example.cluster, first.letter, first.reason, correct)
 
 
@@ -76,8 +80,10 @@ def judge_all(dataset: Dataset, protocol: str, responses: Sequence[Response]) ->
 def score(dataset: Dataset, protocol: str, verdicts: Sequence[Verdict]) -> Result:
     """Every figure of a benchmark."""
     if dataset.name == "gqa-ru":
-        return score_gqa(dataset.examples, verdicts, dataset.vocabulary)
-    return score_mmbench(protocol, dataset.examples, verdicts)
+        result = score_gqa(dataset.examples, verdicts, dataset.vocabulary)
+    else:
+        result = score_mmbench(protocol, dataset.examples, verdicts)
+    return replace(result, absent=dict(Counter(v.reason or "" for v in verdicts if v.status is Status.ABSENT)))
 
 
 def rules_of(protocol: str) -> tuple[str, ...]:
@@ -207,8 +213,8 @@ def _by_value(values: Sequence[str | None], clusters: Sequence[str], right_N: np
 
 
 def _unparsed(verdicts: Sequence[Verdict]) -> int:
-    return sum(v.parsed is None and not (v.reason or "").startswith("ошибка") for v in verdicts)
+    return sum(v.parsed is None and v.status is not Status.ERROR for v in verdicts)
 
 
 def _errors(verdicts: Sequence[Verdict]) -> int:
-    return sum((v.reason or "").startswith("ошибка") for v in verdicts)
+    return sum(v.status is Status.ERROR for v in verdicts)

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from ruvlm.evaluation.cleaning import UNFINISHED, cleaned, plain
+from ruvlm.evaluation.cleaning import cleaned, plain
 from ruvlm.evaluation.match import lemmas
 from ruvlm.evaluation.parse import Reading
-from ruvlm.schema import LETTERS
+from ruvlm.schema import LETTERS, Absent
 
 _LOOKALIKES = {"А": "A", "В": "B", "С": "C", "Е": "E"}
 _ALPHABET = {"А": "A", "Б": "B", "В": "C", "Г": "D", "Д": "E"}
@@ -128,7 +128,7 @@ def read_russian(prediction: str, options: Sequence[str | None], cyrillic: bool 
     there = {letter: text for letter, text in zip(LETTERS, options, strict=False) if text is not None}
     whole = cleaned(prediction)
     if whole.unfinished:
-        return Reading(None, UNFINISHED)
+        return Reading(None, Absent.THOUGHT)
     text = _tidied(whole.text)
     if "Failed to obtain answer via API" in text:
         return Reading(None, "сервер не ответил")

@@ -24,6 +24,8 @@ from ruvlm.evaluation.run import Evaluation, Progress, evaluate, protocols_for
 from ruvlm.registry import BACKENDS, lookup
 from ruvlm.schema import Benchmark, Dataset, Example
 
+# tokens for a thought and the answer after it
+THINKING_ROOM = 8192
 CONTROLS = ("random", "majority", "question-only")
 REPICTURED = MappingProxyType({"blind": BlindBackend, "shuffled": ShuffledBackend})
 
@@ -48,6 +50,8 @@ def evaluate_model(
     """
     for name in protocols:
         protocol_named(name)
+    if access.thinking and max_new_tokens is None:
+        max_new_tokens = THINKING_ROOM
     source = open_source(data)
     train = training_rows(source) if controls or model in CONTROLS else []
     chosen: tuple[str, ...] = CONTROLS

@@ -16,9 +16,11 @@ from ruvlm.evaluation.prompts import DEFAULT_PROTOCOLS, Protocol, limited, promp
 from ruvlm.evaluation.ranks import Ranks
 from ruvlm.evaluation.store import ResponseStore, image_mark, merge_shards, response_key
 from ruvlm.evaluation.summary import Usage, write_summary
-from ruvlm.schema import Dataset, Example, ImageRef, Response, Result, Verdict
+from ruvlm.schema import Absent, Dataset, Example, ImageRef, Response, Result, Verdict
 
 Progress = Callable[[int, int], None]
+# over this share of answers cut off or absent, the headline says so
+MUCH = 0.05
 
 
 @dataclass(frozen=True)
@@ -93,18 +95,19 @@ def evaluate(
         ranks.wait()
         backend.begin(dataset)
         keyed = _keyed(dataset, table, backend.fingerprint)
-        asked = _ask_missing(backend, keyed, folder, ranks, progress)
+        asked, damaged = _ask_missing(backend, keyed, folder, ranks, progress)
         ranks.wait()
         if ranks.first:
             merge_shards(folder)
         ranks.wait()
         responses = _stored(keyed, folder)
-        verdicts, notes = judge_all(dataset, protocol, responses), (*backend.notes, *_cut_short(table, responses))
+        verdicts, notes = judge_all(dataset, protocol, responses), (*backend.notes, *_empty(responses), *damaged)
         if judge_model is not None and table.asks_letter and ranks.first:
             judged = judge_unread(judge_model, dataset.examples, responses, verdicts, folder)
             verdicts, notes = judged.verdicts, (*notes, judged.note)
         result = score(dataset, protocol, verdicts)
-        result = replace(result, notes=(*result.notes, *dataset.notes, *notes))
+        warnings = (*_cut_short(table, responses), *_absent(result))
+        result = replace(result, notes=(*result.notes, *dataset.notes, *notes), warnings=warnings)
         done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, backend.advice)
         if ranks.first:
             usage = Usage.of(responses, backend.prices)
@@ -115,8 +118,31 @@ def evaluate(
 def _cut_short(protocol: Protocol, responses: Sequence[Response]) -> tuple[str, ...]:
     """A model that does not stop by itself answers slowly, and its answers are read as far as they go."""
     limit = protocol.generation.max_new_tokens
-    count = sum(response.tokens >= limit for response in responses) if limit else 0
-    return (f"ответов, оборванных на пределе в {limit} токенов: {count} из {len(responses)}",) if count else ()
+    # how an answer ended is known from what the server or the decoder says; only without that the tokens are counted
+    ended = [r.finish == "length" or (not r.finish and r.tokens >= limit) for r in responses if r.error is None]
+    count = sum(ended) if limit else 0
+    if not count:
+        return ()
+    said = f"ответов, оборванных на пределе в {limit} токенов: {count} из {len(responses)}"
+    much = count > MUCH * len(responses)
+    return (f"{said}; балл от этого занижен: поднимите --max-new-tokens" if much else said,)
+
+
+def _absent(result: Result) -> tuple[str, ...]:
+    """Answers that are none, by reason; a score with many of them says little of the model."""
+    if not result.absent:
+        return ()
+    said = ", ".join(f"{reason} – {count}" for reason, count in result.absent.items())
+    total = sum(result.absent.values())
+    line = f"без ответа {total} из {result.n}: {said}; в балле они неверны"
+    if total > MUCH * result.n and Absent.THOUGHT in result.absent:
+        line += "; дайте рассуждению место (--thinking on, --max-new-tokens) или выключите его (--thinking off)"
+    return (line,)
+
+
+def _empty(responses: Sequence[Response]) -> tuple[str, ...]:
+    count = sum(not r.text.strip() and r.error is None and r.absent is None and not r.mean_logprobs for r in responses)
+    return (f"пустых ответов: {count} из {len(responses)}",) if count else ()
 
 
 @dataclass(frozen=True)
@@ -147,8 +173,8 @@ def _keyed(dataset: Dataset, protocol: Protocol, model: str) -> list[Keyed]:
 
 def _ask_missing(
     backend: Backend, keyed: Sequence[Keyed], folder: Path, ranks: Ranks, progress: Progress | None
-) -> int:
-    """Ask for what has no answer yet and is this process's; how many that were."""
+) -> tuple[int, tuple[str, ...]]:
+    """Ask for what has no answer yet and is this process's; how many that were, and what was damaged in the store."""
     store = ResponseStore(folder, None if ranks.size == 1 else ranks.rank)
     try:
         missing = [one for one in keyed if ranks.owns(one.picture) and not store.answered(one.key)]
@@ -159,7 +185,11 @@ def _ask_missing(
                 progress(done, len(missing))
     finally:
         store.close()
-    return len(missing)
+    if not store.damaged:
+        return len(missing), ()
+    return len(missing), (
+        f"в {store.path.name} повреждено строк: {len(store.damaged)} (первая – {store.damaged[0]}), эти вопросы спрошены заново",
+    )
 
 
 def _stored(keyed: Sequence[Keyed], folder: Path) -> list[Response]:

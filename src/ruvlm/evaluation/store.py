@@ -6,12 +6,15 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruvlm.data.files import write_bytes
+from ruvlm.data.jsonl import sound
 from ruvlm.errors import DataError, OutputError, because
+from ruvlm.evaluation.stored import identity_of, lines_of, response_of, verdict_of
 from ruvlm.schema import Prompt, Response, Verdict
 
 FLUSH_SECONDS = 1.0
@@ -39,6 +42,8 @@ RESPONSES = "responses.jsonl"
 class ResponseStore:
     """The responses of one evaluation folder. Opening drops a torn last line and says so in `repaired`.
 
+    `damaged` are the numbers of other lines that cannot be read: their questions are asked again.
+
     With `shard`, what is added goes to a file of this process's own, which `merge_shards` puts to the others.
     """
 
@@ -49,7 +54,9 @@ class ResponseStore:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self.repaired = shard is None and repair(path)
-            self._known = {key: response for key, _, response in _read(path)} if path.is_file() else {}
+            self.damaged: list[int] = []
+            stored = _read(path, self.damaged) if path.is_file() else {}
+            self._known = {key: one.response for key, one in stored.items()}
             self._handle = self.path.open("a", encoding="utf-8")
         except OSError as error:
             raise OutputError(f"В {folder} нельзя писать ({because(error)}): укажите другую папку.") from error
@@ -67,7 +74,7 @@ class ResponseStore:
         """Append one response. It is on disk within seconds: what is lost by a kill is asked again."""
         row = {"key": key, "id": example_id, "protocol": prompt.protocol, "response": _plain(response)}
         try:
-            self._handle.write(json.dumps(row, ensure_ascii=False) + "\n")
+            self._handle.write(sound(json.dumps(row, ensure_ascii=False)) + "\n")
         except OSError as error:
             raise OutputError(f"Не удалось записать {self.path} ({because(error)}): освободите место.") from error
         self._known[key] = response
@@ -105,25 +112,43 @@ def repair(path: Path) -> bool:
 
 
 def responses_by_id(folder: Path) -> dict[str, Response]:
-    """The stored responses by their examples' ids."""
+    """The stored responses by their examples' ids; damaged lines are left out."""
     path = folder / RESPONSES
-    return {name: response for _, name, response in _read(path)} if path.is_file() else {}
+    return {stored.id: stored.response for stored in _read(path).values()} if path.is_file() else {}
 
 
-def _read(path: Path) -> Iterator[tuple[str, str, Response]]:
-    """Key, id and response of each line; of a key that comes twice (an error, then an answer) the last one counts."""
-    # not splitlines: an answer may hold U+2028 and other ends of line that JSON does not escape
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if not line:
-            continue
-        try:
-            row = json.loads(line)
-            response = {**row["response"]}
-            for field in ("mean_logprobs", "sum_logprobs"):
-                response[field] = tuple(response.get(field) or ())
-            yield row["key"], row["id"], Response(**response)
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}, строка {number}: не похоже на ответ ({error}): удалите файл.") from error
+@dataclass(frozen=True)
+class Stored:
+    """One stored line: its key, the example's id, the response, and the line as it stands."""
+
+    key: str
+    id: str
+    response: Response
+    line: str
+
+
+def _read(path: Path, damaged: list[int] | None = None) -> dict[str, Stored]:
+    """Stored lines by key; of a key that comes twice (an error, then an answer) the last one counts.
+
+    Lines that cannot be read are left out, their numbers put into `damaged`: one bad line costs no other answer.
+    """
+    rows: dict[str, Stored] = {}
+    try:
+        for number, row in lines_of(path):
+            try:
+                if row is None:
+                    raise ValueError("не JSON")
+                stored = Stored(
+                    identity_of(row.get("key")), identity_of(row.get("id")), response_of(row.get("response")),
+                    json.dumps(row, ensure_ascii=False),
+                )  # fmt: skip
+                rows[stored.key] = stored
+            except ValueError:
+                if damaged is not None:
+                    damaged.append(number)
+    except OSError as error:
+        raise DataError(f"{path} не удалось прочитать ({because(error)}).") from error
+    return rows
 
 
 def merge_shards(folder: Path) -> None:
@@ -133,14 +158,13 @@ def merge_shards(folder: Path) -> None:
         return
     path = folder / RESPONSES
     repair(path)
-    answered = {key for key, _, response in (_read(path) if path.is_file() else ()) if response.error is None}
+    answered = {key for key, stored in (_read(path) if path.is_file() else {}).items() if stored.response.error is None}
     with path.open("a", encoding="utf-8") as whole:
         for shard in shards:
             repair(shard)
-            for line in filter(None, shard.read_text(encoding="utf-8").split("\n")):
-                key = json.loads(line)["key"]
+            for key, stored in _read(shard).items():
                 if key not in answered:
-                    whole.write(line + "\n")
+                    whole.write(stored.line + "\n")
         whole.flush()
         os.fsync(whole.fileno())
     for shard in shards:
@@ -171,7 +195,16 @@ def verdicts_by_id(folder: Path) -> dict[str, Verdict]:
     """The stored verdicts by their examples' ids. Raises DataError if they are damaged."""
     path = folder / "verdicts.jsonl"
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line]
-        return {found["id"]: Verdict(**found) for found in map(json.loads, lines)}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path} не читается ({error}): повторите ruvlm score {folder}.") from error
+        verdicts = [_verdict(number, row) for number, row in lines_of(path)]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} не читается ({error}): повторите ruvlm eval, ответы уже сохранены.") from error
+    if not verdicts:
+        raise DataError(f"{path} пуст: повторите ruvlm eval, ответы уже сохранены.")
+    return {verdict.id: verdict for verdict in verdicts}
+
+
+def _verdict(number: int, row: dict[str, Any] | None) -> Verdict:
+    try:
+        return verdict_of(row)
+    except ValueError as error:
+        raise ValueError(f"строка {number}: {error}") from error

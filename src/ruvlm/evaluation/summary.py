@@ -57,6 +57,8 @@ def write_summary(
         "incomplete_groups": list(result.incomplete),
         "unparsed": result.unparsed,
         "errors": result.errors,
+        "absent": result.absent,
+        "warnings": list(result.warnings),
         "notes": list(result.notes),
         "model": backend.name,
         "parameters": backend.parameters,

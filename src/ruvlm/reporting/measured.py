@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruvlm.errors import DataError
+from ruvlm.evaluation.stored import json_object, text_object
 from ruvlm.schema import LetterUse, Score
 
 CONTROLS = ("random", "majority", "question-only")
@@ -34,6 +34,7 @@ class Measured:
     unparsed: int
     errors: int
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
     letters: tuple[LetterUse, ...]
     fingerprints: dict[str, str]
     sample: int | None
@@ -56,12 +57,12 @@ def read_measured(folder: Path) -> Measured:
     """An evaluation folder's figures. Raises DataError if its summary is missing or damaged."""
     path = folder / "summary.json"
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = json_object(path)
         return Measured(
-            folder, found["model"], found["parameters"], found["source"], found["benchmark"], found["split"],
-            found["protocol"], int(found["n"]), _scores(found["scores"]),
+            folder, str(found["model"]), found["parameters"], str(found["source"]), str(found["benchmark"]), str(found["split"]),
+            str(found["protocol"]), int(found["n"]), _scores(found["scores"]),
             {axis: _scores(values) for axis, values in found["breakdowns"].items()}, int(found["unparsed"]),
-            int(found["errors"]), tuple(found["notes"]), tuple(LetterUse(**use) for use in found["letters"]), dict(found["fingerprints"]), _sample(folder),
+            int(found["errors"]), tuple(map(str, found["notes"])), tuple(map(str, found.get("warnings", ()))), tuple(LetterUse(**use) for use in found["letters"]), dict(found["fingerprints"]), _sample(folder),
         )  # fmt: skip
     except FileNotFoundError as error:
         raise DataError(
@@ -86,7 +87,7 @@ def beside(own: Measured, others: Iterable[Measured]) -> list[Measured]:
 
 
 def _sample(folder: Path) -> int | None:
-    identity = json.loads((folder / "identity.json").read_text(encoding="utf-8"))
+    identity = text_object(folder / "identity.json")
     return int(identity["sample"]) if "sample" in identity else None
 
 

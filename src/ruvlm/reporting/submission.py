@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from ruvlm.evaluation.compare import read_stored
 from ruvlm.evaluation.judge import judge_all, score
 from ruvlm.evaluation.prompts import protocol_named, wording_mark
 from ruvlm.evaluation.store import responses_by_id
+from ruvlm.evaluation.stored import json_object, response_of
 from ruvlm.evaluation.summary import score_dict
 from ruvlm.reporting.measured import read_measured
 from ruvlm.schema import Response, Result
@@ -46,11 +46,13 @@ def pack(folder: Path) -> dict[str, Any]:
 def verify(path: Path, data: str) -> Verified:
     """Score a submission's responses on `data`. Raises DataError if the file or the data cannot be used at all."""
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
+        given = json_object(path)
         if given["format"] != FORMAT:
             raise DataError(f"{path}: формат «{given['format']}», а нужен {FORMAT}.")
         identity, claimed = dict(given["identity"]), dict(given["scores"])
-        said = {name: Response(**{**r, **_tuples(r)}) for name, r in given["responses"].items()}
+        if not all(isinstance(value, str) for value in identity.values()):
+            raise ValueError("identity: не тексты")
+        said = {name: response_of(fields) for name, fields in given["responses"].items()}
         model = str(given["model"])
     except FileNotFoundError as error:
         raise DataError(f"Файла {path} нет: проверьте путь.") from error
@@ -77,10 +79,6 @@ def verify(path: Path, data: str) -> Verified:
     result = score(dataset, protocol.name, judge_all(dataset, protocol.name, responses))
     problems += _disagreements(claimed, result)
     return Verified(model, result, tuple(problems))
-
-
-def _tuples(response: dict[str, Any]) -> dict[str, tuple[float, ...]]:
-    return {name: tuple(response.get(name, ())) for name in ("mean_logprobs", "sum_logprobs")}
 
 
 def _disagreements(claimed: dict[str, Any], result: Result) -> list[str]:
