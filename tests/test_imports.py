@@ -24,7 +24,18 @@ ARROWS = {
     "demo": {"world", "data", "models", "backends", "evaluation", "reporting"},
     "cli": {"demo", "world", "photos", "audit", "reporting", "data", "models", "backends", "evaluation", "training"},
 }
-COMMON = {"thoughts", "schema", "errors", "registry", "config", "runtime", "autoregister", "morphology", "doctor"}
+COMMON = {
+    "files",
+    "thoughts",
+    "schema",
+    "errors",
+    "registry",
+    "config",
+    "runtime",
+    "autoregister",
+    "morphology",
+    "doctor",
+}
 
 
 def imported(path: Path) -> set[str]:

@@ -203,7 +203,7 @@ def write_coco(folder: Path, **changed: object) -> Path:
         ({"annotations": []}, 2, "нет списка «annotations»"),
         ({"annotations": [{"image_id": 1}]}, 2, "нет поля category_id, bbox"),
         ({"images": [{"id": 1, "file_name": "a.jpg", "width": "wide", "height": 240}]}, 2, "размер не число"),
-        ({"images": [{"id": 1, "file_name": "b.jpg", "width": 320, "height": 240}]}, 2, "не найдена"),
+        ({"images": [{"id": 1, "file_name": "b.jpg", "width": 320, "height": 240}]}, 2, "которых нет в папке"),
         ({"images": [{"id": 1, "file_name": "a.jpg", "width": 640, "height": 240}]}, 2, "не того размера"),
         ({"categories": [{"id": 18, "name": "пёс"}]}, 2, "ни один из классов"),
         ({"annotations": [{"image_id": 1, "category_id": 18, "bbox": [5, 5, -3, float("nan")]}]}, 2, "неверными числами"),

@@ -82,13 +82,19 @@ class OpenAIBackend(Backend, TextModel):
         """Answers in order; whatever is under way is dropped at once when the caller stops."""
         loop = asyncio.new_event_loop()
         client = self._client()
-        places = asyncio.Semaphore(self._requests)
+        places, begun = asyncio.Semaphore(self._requests), asyncio.Event()
 
-        async def placed(item: Any) -> Response:
+        async def placed(item: Any, first: bool) -> Response:
+            # the first one goes ahead: what the server does not take is found out once, not by every request under way
             async with places:
-                return await ask(client, item)
+                if not first:
+                    await begun.wait()
+                try:
+                    return await ask(client, item)
+                finally:
+                    begun.set()
 
-        coming = (loop.create_task(placed(item)) for item in items)
+        coming = (loop.create_task(placed(item, not number)) for number, item in enumerate(items))
         under_way = deque(itertools.islice(coming, 2 * self._requests))
         try:
             while under_way:

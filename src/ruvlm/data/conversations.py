@@ -1,23 +1,34 @@
-"""LLaVA-style conversations (deepvk/LLaVA-Instruct-ru): {id, image, conversations: [{from, value}, …]} and a folder of images."""
+"""LLaVA-style conversations (deepvk/LLaVA-Instruct-ru): {id, image, conversations: [{from, value}, …]} and a folder of images.
+
+Also as other tools write them: `image` as a list or {path}, `images`, `messages` of {role, content}. What cannot be taught as
+it stands (several pictures, a video, a question without its answer) is left out and counted, never taught as something else.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ruvlm.data.picture_folder import COCO_PLACES, PictureFolder
 from ruvlm.errors import DataError
 from ruvlm.schema import Dataset, Example, ImageRef
+from ruvlm.thoughts import apart
 
-TOKEN = "<image>"
-HUMAN, MODEL = ("human", "user"), ("gpt", "assistant")
-# as the file names it, then where COCO's archives put it
-PLACES = ("{path}", "{name}", "train2017/{name}", "val2017/{name}", "train2014/COCO_train2014_{name}", "val2014/COCO_val2014_{name}",
-          "COCO_train2014_{name}", "COCO_val2014_{name}")  # fmt: skip
+HUMAN, MODEL, SYSTEM = ("human", "user", "человек"), ("gpt", "assistant", "bot", "model", "chatgpt"), ("system",)
+# a picture's mark, as LLaVA and as others write it
+_MARKS = re.compile(
+    r"<image>|<ImageHere>|<image_placeholder>|<img>[^<]{0,300}</img>|<\|vision_start\|><\|image_pad\|><\|vision_end\|>|<\|image_\d\|>|\[IMG\]"
+)
+_VIDEO = re.compile(r"<video>|<\|video_pad\|>|<audio>|<VideoHere>")
 PIECE = 1 << 20
+# of all pictures that are named, how many may be missing before that is an error
+MISSING = 0.5
 
 
 @dataclass(frozen=True)
@@ -37,48 +48,89 @@ class Conversation:
     turns: tuple[Turn, ...]
 
 
-def read_conversations(path: Path, images: Path) -> Iterator[Conversation]:
-    """The conversations of a JSON list or a JSONL file, one in memory at a time.
+class Left:
+    """What was left out, by reason, with the first record of each."""
 
-    Raises DataError naming the record for one that is not of this shape, or whose picture is not in `images`.
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def add(self, reason: str, count: int = 1) -> None:
+        self.counts[reason] += count
+
+    def notes(self) -> tuple[str, ...]:
+        return tuple(f"{reason}: {count}" for reason, count in self.counts.items() if count)
+
+
+def read_conversations(path: Path, images: Path, left: Left | None = None) -> Iterator[Conversation]:
+    """The conversations of a JSON list or a JSONL file, one in memory at a time; the file is read twice.
+
+    Raises DataError naming the record for one that is not of this shape, or where most pictures are not in `images`.
     """
     if not images.is_dir():
-        raise DataError(f"Папки с картинками {images} нет: для {path.name} нужны картинки COCO (train2017).")
-    known: dict[str, ImageRef] = {}
+        raise DataError(f"Папки с картинками {images} нет: для {path.name} нужны его картинки.")
+    left = left or Left()
+    names = [name for row in _records(path) for name in (_pictures(row) if isinstance(row, dict) else ())]
+    folder = PictureFolder(images, names, COCO_PLACES)
+    known: dict[str, ImageRef | None] = {}
+    ids: Counter[str] = Counter()
+    first_missing = ""
     for number, row in enumerate(_records(path)):
         where = f"{path}, запись {number}"
-        if not isinstance(row, dict) or not isinstance(row.get("conversations"), list):
-            raise DataError(f"{where}: нет списка «conversations»: нужен формат LLaVA.")
-        name = row.get("image")
+        turns = _turns(_said(row, where), where, left)
+        pictures = _pictures(row)
+        if len(pictures) > 1 or (row.get("video") and not pictures):
+            left.add("бесед о нескольких картинках или о видео")
+            continue
         ref = None
-        if name:
-            ref = known.get(name) or known.setdefault(name, _found(images, str(name), where))
-        yield Conversation(str(row.get("id", number)), ref, _turns(row["conversations"], where))
+        if pictures:
+            name = pictures[0]
+            if name not in known:
+                found = folder.find(name)
+                known[name] = None if found is None else ImageRef(found)
+            ref = known[name]
+            if ref is None:
+                first_missing = first_missing or f"{where}: картинки «{name[:200]}» нет"
+                left.add(f"бесед, чьей картинки нет в {images}")
+                continue
+        identity = str(row.get("id", number))
+        ids[identity] += 1
+        yield Conversation(identity if ids[identity] == 1 else f"{identity}#{ids[identity]}", ref, turns)
+    missing = sum(ref is None for ref in known.values())
+    if missing > MISSING * len(known):
+        raise DataError(
+            f"{first_missing} в {images}, как и {missing} из {len(known)} картинок файла: проверьте папку с картинками."
+        )
+    if folder.by_base:
+        left.add("картинок найдено по имени без папки", folder.by_base)
 
 
 def load(path: Path, images: Path, limit: int | None = None) -> Dataset:
     """Every turn about a picture as an example of its own: question, answer, detailed type «conversation».
 
-    With `limit`, so many conversations, chosen by a hash of their ids. Conversations without a picture are counted and left
-    out. Raises DataError.
+    With `limit`, so many conversations, chosen by a hash of their ids. What is left out is counted in the notes. Raises
+    DataError.
     """
-    chosen, silent = [], 0
-    for conversation in read_conversations(path, images):
+    left = Left()
+    chosen = []
+    for conversation in read_conversations(path, images, left):
         if conversation.image is None:
-            silent += 1
+            left.add("бесед без картинки")
+        elif not conversation.turns:
+            left.add("бесед без вопроса с ответом")
         else:
             chosen.append(conversation)
     if not chosen:
-        raise DataError(f"{path}: нет ни одной беседы о картинке.")
+        raise DataError(
+            f"{path}: нет ни одной беседы о картинке, которой можно учить ({'; '.join(left.notes()) or 'файл пуст'})."
+        )
     if limit is not None:
         chosen = sorted(chosen, key=lambda c: hashlib.blake2b(c.id.encode(), digest_size=8).digest())[:limit]
     examples = tuple(example for conversation in chosen for example in _examples(conversation))
     with path.open("rb") as handle:
         mark = hashlib.file_digest(handle, "sha256")
     mark.update(str(limit).encode())
-    notes = (f"бесед без картинки: {silent}",) if silent else ()
     return Dataset(
-        "gqa-ru", "train", f"conversations {path.name}", mark.hexdigest()[:16], examples, notes, sample=limit
+        "gqa-ru", "train", f"conversations {path.name}", mark.hexdigest()[:16], examples, left.notes(), sample=limit
     )
 
 
@@ -92,31 +144,83 @@ def _examples(conversation: Conversation) -> Iterator[Example]:
         )  # fmt: skip
 
 
-def _turns(said: list[Any], where: str) -> tuple[Turn, ...]:
-    turns, question = [], None
+def _pictures(row: dict[str, Any]) -> list[str]:
+    """The names of a record's pictures, under whatever key: a name, {path}, or a list of either."""
+    for key in ("image", "images", "image_path", "img"):
+        value = row.get(key)
+        if value:
+            several = value if isinstance(value, list) else [value]
+            names = [one.get("path") or one.get("url") if isinstance(one, dict) else one for one in several]
+            return [str(name) for name in names if name]
+    return []
+
+
+def _said(row: Any, where: str) -> list[Any]:
+    """A record's turns as {from, value}."""
+    turns = (
+        (row.get("conversations") or row.get("messages") or row.get("conversation")) if isinstance(row, dict) else None
+    )
+    if not isinstance(turns, list):
+        pair = (row.get("question"), row.get("answer")) if isinstance(row, dict) else (None, None)
+        if all(isinstance(text, str) for text in pair):
+            return [{"from": "human", "value": pair[0]}, {"from": "gpt", "value": pair[1]}]
+        if isinstance(row, dict) and isinstance(row.get("conversations"), list):
+            return []
+        raise DataError(f"{where}: нет списка «conversations» или «messages»: нужен формат LLaVA.")
+    return turns
+
+
+def _text(line: dict[str, Any]) -> str | None:
+    """A turn's words; of a list of parts, those of its texts."""
+    value = line.get("value", line.get("content"))
+    if isinstance(value, list):
+        parts = [
+            part.get("text", "<video>" if part.get("type") == "video" else "")
+            for part in value
+            if isinstance(part, dict)
+        ]
+        return "\n".join(part for part in parts if isinstance(part, str) and part)
+    return value if isinstance(value, str) else None
+
+
+def _turns(said: list[Any], where: str, left: Left) -> tuple[Turn, ...]:
+    turns: list[Turn] = []
+    question: str | None = None
     for line in said:
-        if not isinstance(line, dict) or not isinstance(line.get("value"), str):
+        text = _text(line) if isinstance(line, dict) else None
+        if text is None:
             raise DataError(f"{where}: реплика {str(line)[:60]} – не {{from, value}}: исправьте запись.")
-        text = line["value"].replace(TOKEN, "").strip()
-        if line.get("from") in HUMAN:
+        speaker = str(line.get("from", line.get("role", ""))).lower()
+        if speaker in HUMAN:
+            left.add("вопросов без ответа", question is not None)
             question = text
-        elif line.get("from") in MODEL:
-            if question and text:
-                turns.append(Turn(question, text))
+        elif speaker in MODEL:
+            turn = _turn(question, text, left)
+            turns += [turn] if turn else []
             question = None
-        elif line.get("from") != "system":
-            raise DataError(f"{where}: реплику сказал «{line.get('from')}», а нужно human или gpt: исправьте запись.")
+        elif speaker in SYSTEM:
+            left.add("системных реплик (они не учатся)")
+        else:
+            raise DataError(f"{where}: реплику сказал «{speaker[:40]}», а нужно human или gpt: исправьте запись.")
+    left.add("вопросов без ответа", question is not None)
     return tuple(turns)
 
 
-def _found(images: Path, name: str, where: str) -> ImageRef:
-    for place in PLACES:
-        path = images / place.format(path=name, name=Path(name).name)
-        if path.is_file():
-            return ImageRef(path)
-    raise DataError(
-        f"{where}: картинки «{name}» нет в {images} (ни в train2017, ни в val2017): скачайте картинки COCO."
-    )
+def _turn(question: str | None, answer: str, left: Left) -> Turn | None:
+    """A question with its answer; None, counted, for what would teach something else."""
+    if question is None:
+        left.add("ответов без вопроса")
+        return None
+    if _VIDEO.search(question) or _VIDEO.search(answer):
+        left.add("вопросов о видео или звуке")
+        return None
+    if apart(answer).thought:
+        left.add("ответов с рассуждением (учится то, что после него)")
+    asked, said = _MARKS.sub("", question).strip(), apart(answer).said.strip()
+    if not asked or not said:
+        left.add("вопросов из одной картинки или пустых ответов")
+        return None
+    return Turn(asked, said)
 
 
 def _records(path: Path) -> Iterator[Any]:
@@ -137,7 +241,7 @@ def _records(path: Path) -> Iterator[Any]:
         raise DataError(f"Файла {path} нет: скачайте его командой ruvlm data fetch llava-instruct-ru.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} не удалось прочитать ({error}).") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: это не JSON ({error}): скачайте файл заново.") from error
 
 

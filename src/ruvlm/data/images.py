@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import stat
 import warnings
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -78,9 +79,13 @@ def read_bytes(ref: ImageRef) -> bytes:
     """The encoded picture. Raises DataError if the file or the row has none."""
     if ref.row is None:
         try:
-            if ref.path.stat().st_size > MAX_BYTES:
+            if not stat.S_ISREG(ref.path.stat().st_mode):  # a pipe would be waited for, a device read for ever
+                raise DataError(f"{ref.path} – не файл картинки: проверьте путь.")
+            with ref.path.open("rb") as handle:
+                data = handle.read(MAX_BYTES + 1)
+            if len(data) > MAX_BYTES:
                 raise DataError(f"Картинка {ref.path} больше {MAX_BYTES // 1_000_000} МБ: уменьшите её.")
-            return ref.path.read_bytes()
+            return data
         except FileNotFoundError as error:
             raise DataError(f"Картинка {ref.path} не найдена: проверьте путь.") from error
         except OSError as error:
@@ -88,7 +93,12 @@ def read_bytes(ref: ImageRef) -> bytes:
     _, ends = _file(ref.path)
     group = bisect_right(ends, ref.row)
     start = ends[group - 1] if group else 0
-    value = _window.value(ref.path, group, ref.row - start)
+    try:
+        value = _window.value(ref.path, group, ref.row - start)
+    except (OSError, pa.ArrowException, StopIteration, ValueError) as error:
+        raise DataError(
+            f"Файл {ref.path} повреждён (строка {ref.row}: {str(error)[:80]}): скачайте его заново."
+        ) from error
     data = value.get("bytes") if isinstance(value, dict) else value
     if not data:
         raise DataError(f"В {ref} нет байтов картинки: файл неполон, скачайте его заново.")
@@ -108,7 +118,7 @@ def decode(data: bytes, where: str) -> Image.Image:
                     "уменьшите её."
                 )
             image.load()
-            return _rgb(ImageOps.exif_transpose(image))
+            return _rgb(ImageOps.exif_transpose(_eight_bits(image)))
     except Image.DecompressionBombError as error:
         claimed = re.search(r"\d+", str(error))
         raise DataError(
@@ -123,9 +133,20 @@ def decode(data: bytes, where: str) -> Image.Image:
         ) from error
 
 
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Greys of 16 and 32 bits and of fractions as 0…255: a TIFF of 32 bits says nothing of its scale but its values."""
+    if image.mode not in ("I;16", "I;16B", "I;16L", "I", "F"):
+        return image
+    low, high = (float(value) for value in image.convert("F").getextrema() if not isinstance(value, tuple))
+    scale = 256.0 if image.format != "TIFF" or image.mode.startswith("I;16") else 1.0
+    if scale == 1.0 and high > 255:
+        scale = 256.0 if high <= 65_535 else high / 255
+    if image.mode == "F" and low >= 0 and high <= 1:
+        scale = 1 / 255
+    return image.convert("F").point(lambda v: v * (1 / scale) + 0).convert("L")
+
+
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
-        image = image.convert("I").point(lambda v: v / 256).convert("L")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, (255, 255, 255, 255))

@@ -1,14 +1,21 @@
-"""COCO-format instances (boxes) → photo scenes. What cannot be trusted is counted and left out, or kept as a warning box."""
+"""COCO-format instances (boxes) → photo scenes. What cannot be trusted is counted and left out, or kept as a warning box.
+
+What is missing is never taken for absence: a box that reaches no picture, a picture nobody has annotated yet, a set whose
+annotation is not exhaustive make no «нет» and no count.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruvlm.data.jsonl import read_text
+from ruvlm.data.picture_folder import PictureFolder
 from ruvlm.errors import DataError
 from ruvlm.photos.names import COCO
 from ruvlm.photos.notes import Skipped
@@ -16,6 +23,22 @@ from ruvlm.photos.scene import Box, PhotoScene, PhotoThing
 
 Row = dict[str, Any]
 _RUSSIAN = {kind.word.lower().replace("ё", "е"): key for key, kind in COCO.items()}
+_PARTS = (("images", ("id", "file_name", "width", "height")), ("categories", ("id", "name")), ("annotations", ("image_id", "category_id", "bbox")))  # fmt: skip
+# what an annotation says of itself that takes its certainty away, in COCO, Open Images, VOC, CrowdHuman
+_UNSURE = ("iscrowd", "isgroupof", "is_group_of", "ignore", "difficult", "isdepiction", "is_depiction", "uncertain")
+FEDERATED = ("neg_category_ids", "not_exhaustive_category_ids")
+# of all boxes, how many may leave their picture before the boxes are taken for something else
+LEAVING = 0.1
+
+
+@dataclass(frozen=True)
+class _File:
+    """One picture file: its own record, the boxes of every record of it, what is not marked exhaustively in it."""
+
+    image: Row
+    rows: list[Row]
+    partial: bool
+    open_classes: frozenset[str]
 
 
 def read_coco(instances: Path, images: Path, skipped: Skipped) -> Iterator[PhotoScene]:
@@ -24,40 +47,50 @@ def read_coco(instances: Path, images: Path, skipped: Skipped) -> Iterator[Photo
     Raises DataError for a file that is not in COCO's format, naming the place.
     """
     document = _document(instances)
-    names = {row["id"]: _key(str(row["name"])) for row in document["categories"]}
+    names = _classes(instances, document["categories"], skipped)
+    files, lost = _files(instances, document, names, skipped)
+    _refuse_other_boxes(instances, files)
+    folder = PictureFolder(images, [str(file.image["file_name"]) for file in files])
+    for file in files:
+        if not file.rows and not file.partial and len(files) > 1:
+            skipped.add("картинок без единой рамки (может быть, их ещё не разметили)", str(file.image["file_name"]))
+            continue
+        yield _scene(instances, file, names, folder, skipped, closed=not lost)
+    if folder.by_base:
+        skipped.add_count("картинок найдено по имени без папки (оно одно такое)", folder.by_base)
+    if folder.outside:
+        skipped.add_count("имён, которые ведут из папки с картинками", folder.outside)
+
+
+def _classes(path: Path, rows: Sequence[Row], skipped: Skipped) -> dict[str, str]:
+    """Class names by category id. Raises DataError for one id with two names, or for no class that is known."""
+    names: dict[str, str] = {}
+    for row in rows:
+        key, name = _id(path, row["id"], "categories"), class_key(str(row["name"]))
+        if names.setdefault(key, name) != name:
+            raise DataError(f"{path}: в «categories» id {key} назван дважды ({names[key]} и {name}): исправьте номера.")
     unknown = sorted(set(names.values()) - set(COCO))
     for name in unknown:
         skipped.add("классов не из 80 классов COCO (о них не спрашиваем, а рядом с ними не говорим «нет»)", name)
-    if len(unknown) == len(names):
+    if len(unknown) == len(set(names.values())):
         raise DataError(
-            f"{instances}: ни один из классов ({', '.join(unknown[:5])}) не из 80 классов COCO: переименуйте их."
+            f"{path}: ни один из классов ({', '.join(unknown[:5])}) не из 80 классов COCO: переименуйте их."
         )
-    boxes: dict[Any, list[Row]] = defaultdict(list)
-    for row in document["annotations"]:
-        boxes[row["image_id"]].append(row)
-    seen: set[Any] = set()
-    for image in document["images"]:
-        if image["id"] in seen or image["file_name"] in seen:
-            skipped.add("картинок, названных дважды", str(image["file_name"]))
-            continue
-        seen |= {image["id"], image["file_name"]}
-        yield _scene(instances, image, boxes[image["id"]], names, images, skipped)
+    return names
 
 
-def _key(name: str) -> str:
+def class_key(name: str) -> str:
     """A class as COCO spells it: capitals and underscores aside, and by its Russian name."""
     plain = " ".join(name.lower().replace("_", " ").split())
     return plain if plain in COCO else _RUSSIAN.get(plain.replace("ё", "е"), name)
 
 
 def _document(path: Path) -> dict[str, list[Row]]:
-    import json
-
     try:
         found = json.loads(read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: это не JSON ({error}): нужен файл instances_*.json в формате COCO.") from error
-    for part, fields in (("images", ("id", "file_name", "width", "height")), ("categories", ("id", "name")), ("annotations", ("image_id", "category_id", "bbox"))):  # fmt: skip
+    for part, fields in _PARTS:
         rows = found.get(part) if isinstance(found, dict) else None
         if not isinstance(rows, list) or not rows:
             raise DataError(f"{path}: нет списка «{part}»: нужен файл instances_*.json в формате COCO.")
@@ -68,52 +101,186 @@ def _document(path: Path) -> dict[str, list[Row]]:
     return dict(found)
 
 
-def _scene(
-    file: Path, image: Row, rows: list[Row], names: dict[Any, str], folder: Path, skipped: Skipped
-) -> PhotoScene:
+def _id(path: Path, value: Any, part: str) -> str:
+    """An id as text: 1, «1» and 1.0 are one. Raises DataError for what can be no id."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        raise DataError(f"{path}: в «{part}» номер {str(value)[:60]} – не число и не текст: исправьте запись.")
+    return str(value).strip()
+
+
+def _files(
+    path: Path, document: dict[str, list[Row]], names: dict[str, str], skipped: Skipped
+) -> tuple[list[_File], int]:
+    """One entry a picture file with all of its boxes, and how many boxes reach no picture at all."""
+    boxes: dict[str, list[Row]] = defaultdict(list)
+    for row in document["annotations"]:
+        boxes[_id(path, row["image_id"], "annotations")].append(row)
+    records: dict[str, list[Row]] = defaultdict(list)
+    owners: dict[str, set[str]] = defaultdict(set)
+    for image in document["images"]:
+        if not isinstance(image["file_name"], str) or not image["file_name"].strip():
+            raise DataError(f"{path}: имя картинки {str(image['file_name'])[:60]} – не текст: исправьте запись.")
+        records[image["file_name"]].append(image)
+        owners[_id(path, image["id"], "images")].add(image["file_name"])
+    federated = any(name in image for image in document["images"] for name in FEDERATED)
+    files = []
+    for name, same in records.items():
+        ids = list(dict.fromkeys(_id(path, image["id"], "images") for image in same))
+        if any(len(owners[key]) > 1 for key in ids):
+            skipped.add("картинок, чей номер есть и у другой (чьи рамки, неизвестно)", name)
+            continue
+        if len({(str(image["width"]), str(image["height"])) for image in same}) > 1:
+            skipped.add("картинок, названных дважды с разными размерами", name)
+            continue
+        if len(ids) > 1:
+            skipped.add("картинок, названных дважды (их рамки сложены)", name)
+        rows = _once([row for key in ids for row in boxes[key]])
+        inexact = [_id(path, c, "images") for image in same for c in image.get(FEDERATED[1]) or ()]
+        files.append(_File(same[0], rows, federated, frozenset(names.get(key, "") for key in inexact)))
+    if federated:
+        skipped.add_count("картинок с неисчерпывающей разметкой (о них нет ни «нет», ни счёта)", len(files))
+    orphans = [key for key in boxes if key not in owners]
+    lost = sum(len(boxes[key]) for key in orphans)
+    if lost:
+        skipped.add_count(
+            f"рамок, ссылающихся на картинки, которых нет (первая – {orphans[0]}; из-за них нет ни «нет», ни счёта)",
+            lost,
+        )
+    return files, lost
+
+
+def _once(rows: list[Row]) -> list[Row]:
+    """Boxes without exact repeats, which merged exports have."""
+    return list({json.dumps([row["category_id"], row["bbox"]], default=str): row for row in rows}.values())
+
+
+def _refuse_other_boxes(path: Path, files: Sequence[_File]) -> None:
+    """Raise DataError where the boxes are not [x, y, width, height] in pixels: corners, centres, fractions."""
+    total = leaving = corners = sizes = small = 0
+    for file in files:
+        width, height = _size(path, file.image)
+        for row in file.rows:
+            numbers = _numbers(row["bbox"])
+            if numbers is None:
+                continue
+            x, y, w, h = numbers
+            total += 1
+            small += max(numbers) <= 1.0
+            leaving += x + w > 1.02 * width + 1 or y + h > 1.02 * height + 1
+            kind = _by_area_or_outline(row, numbers)
+            corners += kind == "corners"
+            sizes += kind == "sizes"
+    if total and small > 0.9 * total:
+        raise DataError(
+            f"{path}: рамки заданы долями картинки ({small} из {total}), а нужны точки: умножьте на размеры."
+        )
+    if total and (leaving > LEAVING * total or corners > sizes):
+        raise DataError(
+            f"{path}: рамки похожи не на [x, y, ширина, высота] в точках, а на углы [x1, y1, x2, y2] или на центры (за край картинки "
+            f"выходит {leaving} из {total}, площади и контуры подходят к углам у {corners}): пересчитайте bbox."
+        )
+
+
+def _by_area_or_outline(row: Row, box: tuple[float, float, float, float]) -> str:
+    """Does the outline, or else the area, of an annotation say that its box is two corners, or a corner and sizes?"""
+    x, y, w, h = box
+    outline = row.get("segmentation")
+    points = [v for part in outline if isinstance(part, list) for v in part if isinstance(v, int | float)] if isinstance(outline, list) else []  # fmt: skip
+    if len(points) >= 6:
+        right, low = max(points[::2]), max(points[1::2])
+        near = 2 + 0.02 * max(right, low)
+        if (
+            abs(w - right) < near
+            and abs(h - low) < near
+            and not (abs(x + w - right) < near and abs(y + h - low) < near)
+        ):
+            return "corners"
+        return "sizes" if abs(x + w - right) < near and abs(y + h - low) < near else ""
+    area = row.get("area")
+    if not isinstance(area, int | float) or isinstance(area, bool) or not area > 0 or w <= x or h <= y:
+        return ""
+    by_corners, by_sizes = (w - x) * (h - y), w * h
+    if abs(area - by_corners) < 0.01 * area and abs(area - by_sizes) > 0.05 * area:
+        return "corners"
+    return "sizes" if abs(area - by_sizes) < 0.01 * area else ""
+
+
+def _size(path: Path, image: Row) -> tuple[int, int]:
     try:
         width, height = int(image["width"]), int(image["height"])
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{file}: у картинки {image['id']} размер не число: исправьте запись.") from error
-    if width <= 0 or height <= 0:
-        raise DataError(f"{file}: у картинки {image['id']} размер {width}×{height}: исправьте запись.")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{path}: у картинки {image['id']} размер не число: исправьте запись.") from error
+    if not (0 < width < 1 << 20 and 0 < height < 1 << 20):
+        raise DataError(f"{path}: у картинки {image['id']} размер {width}×{height}: исправьте запись.")
+    return width, height
+
+
+def _scene(
+    path: Path, file: _File, names: dict[str, str], folder: PictureFolder, skipped: Skipped, closed: bool
+) -> PhotoScene:
+    image = file.image
+    width, height = _size(path, image)
     things: list[PhotoThing] = []
-    strangers, whole = [], True
-    for row in rows:
-        name = names.get(row["category_id"], "")
+    strangers, whole = [], closed and not file.partial
+    for row in file.rows:
+        key = _id(path, row["category_id"], "annotations")
+        name = names.get(key, "")
         if not name:
-            skipped.add(
-                "рамок с category_id, которого нет в categories", f"картинка {image['id']}, {row['category_id']}"
-            )
+            skipped.add("рамок с category_id, которого нет в categories", f"картинка {image['id']}, {key}")
         if name not in COCO:
             strangers.append(name)
             continue
         box = box_of(row["bbox"], width, height)
         if box is None:
-            skipped.add("рамок с неверными числами", f"картинка {image['id']}, {name}, {row['bbox']}")
+            skipped.add("рамок с неверными числами", f"картинка {image['id']}, {name}, {str(row['bbox'])[:60]}")
             # the class is there all the same, but nothing about it is known
             whole = False
             box = (0.0, 0.0, 0.0, 0.0)
         part = (box[2] - box[0]) * (box[3] - box[1])
         area = row.get("area")
         shape = float(area) / (width * height) if isinstance(area, int | float) and area > 0 else part
-        crowd = bool(row.get("iscrowd"))
+        # where more of the class may be unmarked, no one of it can be named or counted
+        crowd = _unsure(row) or name in file.open_classes
         things.append(PhotoThing(len(things), COCO[name], box, min(shape, part), crowd))
-    path = folder / str(image.get("path", image["file_name"]))
-    if not path.is_file():
-        path = folder / Path(str(image["file_name"])).name
+    named = [str(image[field]) for field in ("path", "file_name") if image.get(field)]
     return PhotoScene(
-        str(image["id"]), path, width, height, tuple(things), whole and not strangers, tuple(strangers),
-        frozenset(names.values()),
+        _id(path, image["id"], "images"), folder.find(*named), width, height, tuple(things), whole and not strangers, tuple(strangers),
+        frozenset(names.values()), name=str(image["file_name"]),
     )  # fmt: skip
+
+
+def _unsure(row: Row) -> bool:
+    """Does an annotation say that it is of a group, a drawing, or something hard to tell?"""
+    attributes = row.get("attributes")
+    said = {**row, **(attributes if isinstance(attributes, dict) else {})}
+    return any(_truth(value) for name, value in said.items() if str(name).lower() in _UNSURE)
+
+
+def _truth(value: Any) -> bool:
+    """A flag as people write it: 1, true, «1», «true»; «0» is none."""
+    if isinstance(value, str):
+        return value.strip().lower() not in ("", "0", "false", "no", "нет", "0.0", "-1")
+    return value not in (0, -1, None, False)
+
+
+def _numbers(value: Any) -> tuple[float, float, float, float] | None:
+    """Four finite numbers, which may be written as text."""
+    if not isinstance(value, list | tuple) or len(value) != 4:
+        return None
+    try:
+        x, y, w, h = (float(v) for v in value if not isinstance(v, bool))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return (x, y, w, h) if all(map(math.isfinite, (x, y, w, h))) else None
 
 
 def box_of(value: Any, width: int, height: int) -> Box | None:
     """COCO's [x, y, w, h] in pixels as fractions, cut to the picture; None if it is no box or lies outside."""
-    if not isinstance(value, list) or len(value) != 4 or not all(isinstance(v, int | float) for v in value):
+    numbers = _numbers(value)
+    if numbers is None or numbers[2] <= 0 or numbers[3] <= 0:
         return None
-    x, y, w, h = map(float, value)
-    if not all(map(math.isfinite, (x, y, w, h))) or w <= 0 or h <= 0:
-        return None
+    x, y, w, h = numbers
     box = (max(0.0, x / width), max(0.0, y / height), min(1.0, (x + w) / width), min(1.0, (y + h) / height))
     return box if box[2] > box[0] and box[3] > box[1] else None

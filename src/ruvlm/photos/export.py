@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
 from ruvlm.data.images import decode, read_bytes
 from ruvlm.data.manifest import FileRecord, Manifest, record_of, write_manifest
-from ruvlm.errors import DataError, OutputError, because
+from ruvlm.errors import DataError, OutputError
+from ruvlm.files import whole_folder
 from ruvlm.photos.asker import PhotoAsker
 from ruvlm.photos.choices import CHOICE_ENTRIES
 from ruvlm.photos.notes import Skipped
@@ -61,12 +59,7 @@ def export(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"Папка {out} уже занята: укажите другую --out или удалите её сами.")
     left = skipped or Skipped()
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        raise OutputError(f"В {out.parent} нельзя писать ({because(error)}): укажите другую --out.") from error
-    try:
+    with whole_folder(out) as partial:
         made = _written(scenes, entries, partial, name, split, questions, choices, seed, left, progress)
         if not made.questions:
             raise DataError(
@@ -76,13 +69,6 @@ def export(
             str(p.relative_to(partial)): record_of(p) for p in sorted(partial.rglob("*.parquet"))
         }
         write_manifest(partial, Manifest("photos", f"photos {name}", made=f"v{VERSION} seed {seed}", files=files))
-        partial.chmod(0o755)
-        if out.exists():
-            out.rmdir()
-        os.replace(partial, out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     made.skipped = left.lines()
     return made
 
@@ -107,10 +93,10 @@ def _written(
         asked = balancer.ask(asker, questions, {})
         chosen = _chosen(asker, choices, rng, tally) if scene.exhaustive else []
         if not asked and not chosen:
-            left.add("картинок, о которых нечего спросить честно", scene.path.name)
+            left.add("картинок, о которых нечего спросить честно", scene.name)
             continue
         images, instructions, graphs, options, groundings = rows
-        images.append({"id": scene.id, "image": {"bytes": data, "path": scene.path.name}})
+        images.append({"id": scene.id, "image": {"bytes": data, "path": PurePosixPath(scene.name).name}})
         instructions += gqa_rows(scene.id, asked, (number + 1) * 1000)
         graphs.append(_graph_row(scene))
         for offset, choice in enumerate(chosen):
@@ -131,18 +117,21 @@ def _written(
 
 def picture_of(scene: PhotoScene, left: Skipped) -> bytes | None:
     """The picture's bytes; None, and why, if it is missing, broken, or not what the boxes were drawn on."""
+    if scene.path is None:
+        left.add("картинок, которых нет в папке", scene.name)
+        return None
     try:
         data = read_bytes(ImageRef(scene.path))
         image = decode(data, str(scene.path))
     except DataError as error:
-        left.add("картинок, которых нет или которые не читаются", str(error))
+        left.add("картинок, которые не читаются", str(error))
         return None
     import io
 
     with Image.open(io.BytesIO(data)) as raw:
         turned = raw.getexif().get(0x0112, 1) not in (0, 1)
     if image.size != (scene.width, scene.height) or turned:
-        left.add("картинок не того размера или поворота, что в разметке", f"{scene.path.name}: {image.size}")
+        left.add("картинок не того размера или поворота, что в разметке", f"{scene.name}: {image.size}")
         return None
     return data
 

@@ -16,5 +16,12 @@ class Skipped:
         self.counts[reason] += 1
         self.firsts.setdefault(reason, case)
 
+    def add_count(self, reason: str, count: int) -> None:
+        """A reason that has no one case to show."""
+        self.counts[reason] += count
+
     def lines(self) -> list[str]:
-        return [f"{reason}: {count} (первый случай: {self.firsts[reason]})" for reason, count in self.counts.items()]
+        return [
+            f"{reason}: {count}" + (f" (первый случай: {self.firsts[reason]})" if reason in self.firsts else "")
+            for reason, count in self.counts.items()
+        ]

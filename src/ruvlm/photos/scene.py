@@ -98,20 +98,21 @@ class PhotoThing:
 
 @dataclass(frozen=True)
 class PhotoScene:
-    """A picture file with its things. `exhaustive`: every object of the known classes is meant to be annotated.
+    """A picture file with its things; `path` is None where it was not found under its `name`. `exhaustive`: every object of the known classes is meant to be annotated.
 
     `strangers` are names of annotated objects that have no Russian name: nothing is asked about them. `classes` are the
     keys of those that the annotators looked for: of no other may it be said that it is not there.
     """
 
     id: str
-    path: Path
+    path: Path | None
     width: int
     height: int
     things: tuple[PhotoThing, ...]
     exhaustive: bool = True
     strangers: tuple[str, ...] = ()
     classes: frozenset[str] = frozenset(COCO)
+    name: str = ""
 
     @cached_property
     def by_kind(self) -> dict[str, list[PhotoThing]]:

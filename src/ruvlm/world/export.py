@@ -10,16 +10,19 @@ import hashlib
 import json
 import os
 import random
-import shutil
-import tempfile
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from ruvlm.errors import DataError, OutputError
+from ruvlm.files import whole_folder
 from ruvlm.world.balance import Balancer, entries_of
 from ruvlm.world.choices import Choice, choice_entries, held_out_choice
 from ruvlm.world.forms.asker import Asker
@@ -238,21 +241,12 @@ def build(
         raise OutputError(
             f"Папка {out} уже занята{' другим миром' if known else ''}: укажите другую --out или удалите её сами."
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with whole_folder(out) as partial:
         hashes = _write_all(level, seed, partial, workers, splits, progress)
         manifest = described | {"source": f"world-{level}", "side": SIDE[level], "files": hashes}
         manifest["fingerprint"] = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:16]
         text = json.dumps(manifest, ensure_ascii=False, indent=1)
         (partial / "world.json").write_text(text, encoding="utf-8")
-        partial.chmod(0o755)
-        if out.exists():
-            out.rmdir()
-        os.replace(partial, out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return manifest
 
 
@@ -297,9 +291,27 @@ def _made(todo: list[Chunk], workers: int) -> Iterator[Tables]:
     if workers <= 1 or len(todo) == 1:
         yield from map(make, todo)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)
+    ) as pool:
         try:
             yield from pool.map(make, todo)
+        except BrokenProcessPool as error:
+            raise OutputError(
+                "Один из процессов, рисующих мир, погиб (обычно ему не хватило памяти): повторите с меньшим --workers."
+            ) from error
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def end_with(parent: int) -> None:
+    """In a worker: end when the process that started it has, however it did. Ctrl-C is for the parent to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,68 @@
+"""Pictures that annotations name, found in a folder: never outside it, and by the base name alone only where that is unique."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from ruvlm.files import inside
+
+# where COCO's archives put a picture that is named without its folder
+COCO_PLACES = ("train2017/{base}", "val2017/{base}", "train2014/COCO_train2014_{base}", "val2014/COCO_val2014_{base}",
+               "COCO_train2014_{base}", "COCO_val2014_{base}")  # fmt: skip
+
+
+class PictureFolder:
+    """A folder of pictures for a file of annotations whose picture names are all known.
+
+    `by_base` counts the pictures that were found by their base name, `outside` the names that lead out of the folder.
+    """
+
+    def __init__(self, folder: Path, names: Iterable[str], places: Sequence[str] = ()) -> None:
+        self.folder, self._places = folder, places
+        self._bases = Counter(_base(name) for name in dict.fromkeys(names))
+        self.by_base = self.outside = 0
+
+    def find(self, *names: str) -> Path | None:
+        """The file that the first of the names that has one means; None if there is none."""
+        for name in names:
+            # a name without a folder is where COCO's archives put it, too
+            places = [place.format(base=name) for place in self._places] if "/" not in name.replace("\\", "/") else []
+            for place in (name, *places):
+                path = inside(self.folder, place)
+                if path is not None and path.is_file():
+                    return path
+        bases = [_base(name) for name in names]
+        for base in dict.fromkeys(bases):
+            path = self._by_base(base) if base and self._bases[base] <= 1 else None
+            if path is not None:
+                self.by_base += 1
+                return path
+        self.outside += any(inside(self.folder, name) is None for name in names)
+        return None
+
+    def _by_base(self, base: str) -> Path | None:
+        for place in self._places:
+            path = inside(self.folder, place.format(base=base))
+            if path is not None and path.is_file():
+                return path
+        found = self._files.get(base, [])
+        return found[0] if len(found) == 1 else None
+
+    @cached_property
+    def _files(self) -> dict[str, list[Path]]:
+        """Every regular file below the folder by its base name; links out of it are none."""
+        found: dict[str, list[Path]] = {}
+        for root, _, names in os.walk(self.folder):
+            for name in names:
+                path = Path(root) / name
+                if path.is_file() and path.resolve().is_relative_to(self.folder.resolve()):
+                    found.setdefault(name, []).append(path)
+        return found
+
+
+def _base(name: str) -> str:
+    return PurePosixPath(name.replace("\\", "/").split("?")[0]).name
