@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
 
+from ruvlm.cli.main import INTERRUPTED, TERMINATED
 from ruvlm.cli.main import main as ruvlm
 from ruvlm.config import RunConfig, load_config
 from ruvlm.errors import RuvlmError
@@ -44,11 +44,11 @@ def train(config: RunConfig, path: Path, overrides: list[str]) -> None:
         say(f"  {folder} уже обучена, беру её")
         return
     arguments = ["train", str(path), *(part for override in overrides for part in ("--set", override))]
-    if (folder / "checkpoints" / "last").is_dir():
+    if any((folder / "checkpoints").glob("step_*")):
         arguments.append("--resume")
-    elif (folder / "run.toml").is_file():  # killed before its first checkpoint: nothing to go on from
-        shutil.rmtree(folder)
     code = ruvlm(arguments)
+    if code in (INTERRUPTED, TERMINATED):
+        raise KeyboardInterrupt
     if code:
         raise RuvlmError(f"обучение {config.name} не закончено (код {code}); повторите команду, чтобы продолжить")
 

@@ -16,6 +16,11 @@ _REASONS = {
     errno.EEXIST: "уже есть",
     errno.ENAMETOOLONG: "слишком длинное имя",
     errno.EIO: "ошибка диска",
+    errno.EFBIG: "файл больше, чем разрешено (ulimit -f, квота или файловая система)",
+    errno.EMFILE: "не хватило открытых файлов (ulimit -n)",
+    errno.ENOTEMPTY: "папка не пуста",
+    errno.ELOOP: "ссылки ведут по кругу",
+    errno.ENOMEM: "не хватило памяти",
 }
 
 

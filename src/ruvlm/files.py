@@ -56,10 +56,18 @@ def _quoted(name: str) -> str:
     return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in name)
 
 
+def plain_parts(name: str) -> PurePosixPath | None:
+    """A relative path as data name it; None for one that is absolute, goes up, or holds signs that no name needs."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    if not name.strip() or path.is_absolute() or not path.parts or ".." in path.parts or ":" in path.parts[0]:
+        return None
+    return None if any(ord(sign) < 32 or ord(sign) == 127 for sign in name) else path
+
+
 def inside(folder: Path, name: str) -> Path | None:
     """The path that a name from data means in a folder; None for one that leads out of it, through a link too."""
-    plain = PurePosixPath(name.replace("\\", "/"))
-    if not name.strip() or "\0" in name or plain.is_absolute() or ".." in plain.parts or ":" in plain.parts[0]:
+    plain = plain_parts(name)
+    if plain is None:
         return None
     path = folder / plain
     try:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ruvlm.audit.findings import Findings, Kind
+from ruvlm.data.files import SHARD
 from ruvlm.data.hub_sets import HUB_SETS
-from ruvlm.data.images import open_parquet
+from ruvlm.data.images import open_parquet, rows_of
 from ruvlm.data.manifest import Manifest, read_manifest, record_of
 from ruvlm.errors import DataError
+from ruvlm.files import inside
 
 MISSING = Kind("missing-file", "нет файла, который должен быть")
 UNREADABLE = Kind("unreadable-file", "файл не читается")
@@ -24,6 +27,7 @@ EMPTY = Kind("empty-file", "в файле нет строк")
 CHANGED = Kind("changed-file", "файл не тот, что записан в манифесте")
 COUNT = Kind("row-count", "строк не столько, сколько опубликовано")
 NO_MANIFEST = Kind("no-manifest", "нет manifest.json: суммы файлов и число строк не с чем сверить", serious=False)
+COPY = Kind("stray-file", "лишний файл рядом с частями набора (копия?)", serious=False)
 _TEXT = ("string", "large_string", "null")
 _NESTED = (*_TEXT, "struct", "list", "large_list", "map")
 GQA_TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -69,6 +73,17 @@ def opened(
     return parquet if usable else None
 
 
+def rows_in(parquet: pq.ParquetFile, path: Path, columns: Sequence[str], found: Findings) -> list[dict[str, Any]]:
+    """The rows that can be read; damage on the way is a finding."""
+    rows: list[dict[str, Any]] = []
+    try:
+        for row in rows_of(parquet, path, batch_size=2048, columns=list(columns)):
+            rows.append(row)
+    except DataError as error:
+        found.add(UNREADABLE, path.name, str(error))
+    return rows
+
+
 def _family(kind: pa.DataType) -> str:
     name = str(kind)
     return name.split("<")[0]
@@ -77,6 +92,11 @@ def _family(kind: pa.DataType) -> str:
 def shards(folder: Path, config: str, split: str, found: Findings) -> list[Path]:
     """The files of a config's split; a missing one is a finding."""
     files = sorted((folder / config).glob(f"{split}-*.parquet"))
+    own = [path for path in files if SHARD.fullmatch(path.stem.removeprefix(split))]
+    for path in files if own else ():
+        if path not in own:
+            found.add(COPY, f"{config}/{path.name}", "в набор не входит")
+    files = own or files
     said = files[0].stem.rsplit("-of-", 1)[-1] if files else ""
     if not files or (said.isdigit() and len(files) != int(said)):
         found.add(MISSING, config, f"файлов {len(files)}" + (f" из {int(said)}" if said.isdigit() else ""))
@@ -99,9 +119,13 @@ def check_manifest(folder: Path, found: Findings) -> Manifest | None:
         base = folder.parent
     same = True
     for name, sha256 in sums.items():
-        if prefix and not name.startswith(prefix):
+        if prefix and not name.startswith(prefix) and inside(base, name) is not None:
             continue
-        path = base / name
+        path = inside(base, name)
+        if path is None:
+            found.add(CHANGED, folder.name, f"{name[:80]}: путь ведёт из папки набора")
+            same = False
+            continue
         if not path.is_file():
             found.add(MISSING, folder.name, name)
             same = False
@@ -117,8 +141,11 @@ def _world_sums(folder: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["files"])
-    except (ValueError, KeyError) as error:
+        sums = json.loads(path.read_text(encoding="utf-8"))["files"]
+        if not isinstance(sums, dict) or not all(isinstance(value, str) for value in sums.values()):
+            raise ValueError("files – не объект с суммами")
+        return dict(sums)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"Файл {path} повреждён ({error}): нарисуйте мир заново.") from error
 
 

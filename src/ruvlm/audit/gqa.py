@@ -104,8 +104,7 @@ def check_split(folder: Path, split: str, manifest: Manifest | None, found: Find
         if parquet is None:
             continue
         columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
-        for batch in parquet.iter_batches(batch_size=2048, columns=columns):
-            rows += batch.to_pylist()
+        rows += files.rows_in(parquet, path, columns, found)
     if rows:
         files.check_counts(manifest, "gqa-ru", config, len(rows), found)
     where = f"gqa-ru {split}"

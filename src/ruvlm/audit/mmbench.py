@@ -108,9 +108,7 @@ def check_file(path: Path, manifest: Manifest | None, found: Findings) -> list[R
     if parquet is None:
         return []
     columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
-    rows: list[Row] = []
-    for batch in parquet.iter_batches(batch_size=2048, columns=columns):
-        rows += batch.to_pylist()
+    rows: list[Row] = files.rows_in(parquet, path, columns, found)
     files.check_counts(manifest, "mmbench-ru", path.stem, len(rows), found)
     where = f"mmbench-ru {path.stem.removeprefix('mmbench_ru_')}"
     for number, row in enumerate(rows):

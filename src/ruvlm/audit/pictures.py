@@ -15,7 +15,7 @@ import pyarrow as pa
 from PIL import Image
 
 from ruvlm.audit.findings import Findings, Kind
-from ruvlm.data.images import decode, open_parquet
+from ruvlm.data.images import batches_of, decode, open_parquet
 from ruvlm.errors import DataError
 
 NO_BYTES = Kind("image-missing", "у картинки нет байтов")
@@ -63,11 +63,14 @@ def _scan_group(task: tuple[Path, int, str]) -> list[Picture]:
     path, group, column = task
     parquet = open_parquet(path)
     found = []
-    for batch in parquet.iter_batches(batch_size=BATCH, row_groups=[group], columns=[column, "image"]):
-        images = batch.column("image")
-        values = images.field("bytes") if pa.types.is_struct(images.type) else images
-        for name, value in zip(batch.column(column).to_pylist(), values, strict=True):
-            found.append(look(str(name), value.as_py()))
+    try:
+        for batch in batches_of(parquet, path, batch_size=BATCH, row_groups=[group], columns=[column, "image"]):
+            images = batch.column("image")
+            values = images.field("bytes") if pa.types.is_struct(images.type) else images
+            for name, value in zip(batch.column(column).to_pylist(), values, strict=True):
+                found.append(look(str(name), value.as_py()))
+    except DataError:  # what follows in this group cannot be read: a finding, like a picture that is none
+        found.append(look(f"{path.name}, группа строк {group}, строка {len(found)} и дальше", b""))
     return found
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from ruvlm.backends.shared_prefix import SharedRows
+from ruvlm.errors import ModelError
 from ruvlm.thoughts import stopped, until
 
 # dropping rows copies the others' keys and values: worth it once so many are done
@@ -73,6 +75,8 @@ def decode_greedily(rows: SharedRows, logits_NV: Tensor, limit: int, endings: En
     alive = list(written)
     for step in range(limit):
         scores, choice_N = logits_NV.float().log_softmax(-1).max(-1)
+        if not bool(torch.isfinite(scores).all()):
+            raise ModelError("Модель дала вместо чисел NaN: возьмите --dtype bfloat16 или float32.")
         for row, token, score in zip(alive, choice_N.tolist(), scores.tolist(), strict=True):
             if not row.done:
                 row.tokens.append(token)

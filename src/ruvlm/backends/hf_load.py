@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,16 @@ import torch
 
 from ruvlm.backends.base import Access
 from ruvlm.errors import DeviceError, ModelError
-from ruvlm.models.checkpoint import weights_fingerprint
+from ruvlm.models.checkpoint import refuse_not_finite, weights_fingerprint
 from ruvlm.runtime import pick_device, quiet_transformers
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # buffers that older versions saved and newer ones compute
 COMPUTED = (".position_ids", ".inv_freq")
-FAILURES = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
+FAILURES = (
+    OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, IndexError, EOFError, pickle.UnpicklingError,
+    ArithmeticError, AssertionError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ def plain_weights(name: str, access: Access, device: torch.device) -> Any:
             f"В файлах модели {name} {len(strange)} весов, которых её класс не знает ({', '.join(strange[:3])}…): с частью "
             "весов она отвечала бы не так, как обучена."
         )
+    refuse_not_finite(model, name)
     return model
 
 
@@ -132,6 +137,7 @@ def adapted(model: Any, adapter: str) -> Any:
 
     from peft import PeftModel
 
+    _refuse_unclear_adapter(adapter)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*(missing|unexpected).*keys.*")
@@ -143,10 +149,28 @@ def adapted(model: Any, adapter: str) -> Any:
         ) from error
 
 
+def _refuse_unclear_adapter(adapter: str) -> None:
+    """Raise ModelError for a folder that holds adapters deeper, or for two adapters at once."""
+    place = Path(adapter)
+    if "+" in adapter and not place.exists():
+        raise ModelError(
+            f"Адаптеров несколько («{adapter}»), а берётся один: слейте первый командой ruvlm model merge."
+        )
+    if place.is_dir() and not (place / "adapter_config.json").is_file():
+        deeper = sorted(path.parent for path in place.glob("*/adapter_config.json"))
+        hint = f": есть {', '.join(str(path) for path in deeper[:4])}, укажите одну из них" if deeper else ""
+        raise ModelError(f"В папке {place} нет adapter_config.json{hint or ': это не адаптер peft'}.")
+
+
 def _adapted(model: Any, adapter: str) -> Any:
     """The model with a LoRA adapter, merged where the weights allow it. Raises ModelError."""
     wrapped = adapted(model, adapter)
-    return wrapped.base_model.model if getattr(model, "is_quantized", False) else wrapped.merge_and_unload()
+    if getattr(model, "is_quantized", False) or not hasattr(wrapped, "merge_and_unload"):
+        return wrapped.base_model.model if hasattr(wrapped.base_model, "model") else wrapped
+    try:
+        return wrapped.merge_and_unload()
+    except FAILURES:  # a kind that cannot be merged answers as it is
+        return wrapped
 
 
 def load_processor(name: str, model_type: str, trust_remote_code: bool = False) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ruvlm.cli.console import results, say, show_json
+from ruvlm.cli.console import say, show_json, tell
 
 
 def ask(
@@ -33,9 +33,9 @@ def ask(
         )  # fmt: skip
         return
     sure = "" if answer.probability is None else f" ({100 * answer.probability:.0f} %)"
-    results.print(answer.text + sure, markup=False)
+    tell(answer.text + sure)
     if answer.alternatives:
         others = ", ".join(f"{a.text} {100 * a.probability:.1f} %" for a in answer.alternatives)
-        results.print(f"  ещё: {others}", markup=False)
+        tell(f"  ещё: {others}")
     if answer.note:
         say(answer.note)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ruvlm.cli.console import counting, results, say, show_json
+from ruvlm.cli.console import cells, counting, results, say, show_json
 
 if TYPE_CHECKING:
     from ruvlm.audit.findings import Audit
@@ -59,7 +59,7 @@ def _show(found: Audit) -> None:
     for column in ("часть", "что", "сколько"):
         facts.add_column(column)
     for fact in found.facts:
-        facts.add_row(fact.where, fact.name, fact.value)
+        facts.add_row(*cells(fact.where, fact.name, fact.value))
     results.print(facts)
     if not found.findings:
         say("Ничего плохого не найдено.")
@@ -69,7 +69,7 @@ def _show(found: Audit) -> None:
         table.add_column(column)
     for finding in sorted(found.findings, key=lambda f: not f.serious):
         mark = "изменит балл" if finding.serious else "заметка"
-        table.add_row(mark, finding.where, finding.says, str(finding.count), finding.first, finding.code)
+        table.add_row(*cells(mark, finding.where, finding.says, finding.count, finding.first, finding.code))
     results.print(table)
     serious = sum(finding.serious for finding in found.findings)
     say(f"Найдено: изменит балл – {serious}, заметок – {len(found.findings) - serious}.")

@@ -12,12 +12,20 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 # where there is no bar to watch, a line of progress so often
 LOG_SECONDS = 15.0
-people = Console(stderr=True, highlight=False, soft_wrap=True)
+people = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 # in a file or a pipe there is no window to fit tables into
-results = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+results = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 160)
+# what models, files and servers say must not move the cursor, ring or turn the text round
+_CONTROLS = dict.fromkeys(
+    [n for n in range(32) if chr(n) not in "\n\t"]
+    + list(range(127, 160))
+    + [0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)],
+    "�",
+)
 
 
 def speaks() -> bool:
@@ -28,7 +36,22 @@ def speaks() -> bool:
 def say(text: str) -> None:
     """A message to the person, not part of the result."""
     if speaks():
-        people.print(text, markup=False)
+        people.print(plain(text), markup=False)
+
+
+def tell(text: str) -> None:
+    """A line of the result."""
+    results.print(plain(text), markup=False)
+
+
+def plain(text: str) -> str:
+    """A text that a terminal only shows: no control signs, no halves of characters."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").translate(_CONTROLS)
+
+
+def cells(*values: object) -> list[Text]:
+    """Cells of a table: what stands in [brackets] is text there, too."""
+    return [Text(plain(str(value))) for value in values]
 
 
 def show_json(value: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ruvlm.cli.console import results, say, show_json
+from ruvlm.cli.console import say, show_json, tell
 
 MARKS = {"ok": "✓", "note": "·", "bad": "✗"}
 
@@ -30,7 +30,7 @@ def doctor(
     else:
         for finding in found:
             fix = f" → {finding.fix}" if finding.fix else ""
-            results.print(f"{MARKS[finding.state]} {finding.name:<16} {finding.found}{fix}", markup=False)
+            tell(f"{MARKS[finding.state]} {finding.name:<16} {finding.found}{fix}")
         say("Всё нужное есть." if not bad else f"Мешает: {', '.join(finding.name for finding in bad)}.")
     if bad:
         raise typer.Exit(1)

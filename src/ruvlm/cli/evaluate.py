@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ruvlm.cli.console import counting, results, say, show_json
+from ruvlm.cli.console import cells, counting, plain, results, say, show_json, tell
 
 if TYPE_CHECKING:
     from ruvlm.evaluation.run import Evaluation
@@ -141,22 +141,23 @@ def _show(done: list[Evaluation], json_: bool) -> None:
 
 def _table(done: list[Evaluation]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     source, split = done[0].dataset.source, done[0].dataset.split
-    table = Table(title=f"Данные: {source}, часть {split}", title_justify="left")
+    table = Table(title=Text(plain(f"Данные: {source}, часть {split}")), title_justify="left")
     for column in ("модель", "правило", "n", "верно, %", "95 % интервал", "не прочитано", "ошибок"):
         table.add_column(column, justify="left" if column in ("модель", "правило") else "right")
     for evaluation in done:
         for rule, score in evaluation.result.scores.items():
             interval = f"{score.low:.1f}–{score.high:.1f}" if score.low is not None else "нет"
-            table.add_row(
-                evaluation.model, rule, str(score.n), f"{score.value:.2f}", interval,
-                str(evaluation.result.unparsed), str(evaluation.result.errors),
-            )  # fmt: skip
+            table.add_row(*cells(
+                evaluation.model, rule, score.n, f"{score.value:.2f}", interval, evaluation.result.unparsed,
+                evaluation.result.errors,
+            ))  # fmt: skip
     results.print(table)
     for evaluation in done[:1]:
         for name, metric in evaluation.result.metrics.items():
-            results.print(f"{name}: {metric.value:.1f} (n = {metric.n}; {metric.note})", markup=False)
+            tell(f"{name}: {metric.value:.1f} (n = {metric.n}; {metric.note})")
     main = [evaluation for evaluation in done if evaluation.model == done[0].model]
     for warning in dict.fromkeys(f"{e.protocol}: {warning}" for e in main for warning in e.result.warnings):
         say(f"Внимание: {warning}.")
@@ -210,7 +211,7 @@ def score(
             if json_:
                 show_json({"line": row.line, "prediction": row.predicted, "gold": row.gold, "right_by": row.right_by})
             else:
-                results.print(line, markup=False)
+                tell(line)
         return
 
     if stored:
@@ -230,6 +231,6 @@ def score(
         return
     for rule, found in result.scores.items():
         interval = f"интервал 95 %: {found.low:.2f}–{found.high:.2f}" if found.low is not None else "интервала нет"
-        results.print(f"{rule}: {found.correct} из {found.n} ({found.value:.2f} %), {interval}", markup=False)
+        tell(f"{rule}: {found.correct} из {found.n} ({found.value:.2f} %), {interval}")
     for note in result.notes:
-        results.print(f"  {note}", markup=False)
+        tell(f"  {note}")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
+import signal
 import sys
+import tempfile
+import threading
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,13 +43,74 @@ app.command("doctor")(doctor.doctor)
 app.command("push")(push.push)
 
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
+
+
+class Terminated(BaseException):
+    """SIGTERM, which schedulers send: like Ctrl-C, everything on the way out cleans up after itself."""
+
+
 # typer carries its own copy of click, whose names are private: the public BadParameter leads to their base
+KEYS = ("RUVLM_API_KEY", "OPENAI_API_KEY", "HF_TOKEN")
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0 done, 2 bad input, 130 interrupted."""
+    """Run the command line; returns the exit code: 0 done, 2 bad input, 130 interrupted, 143 terminated.
+
+    What is no RuvlmError is a fault of ours or of a library: one sentence and the path of a log with its traceback.
+    """
+    before = _hear_termination()
+    try:
+        return _run(arguments)
+    except Terminated:
+        say("Остановлено сигналом SIGTERM.")
+        return TERMINATED
+    except Exception as error:
+        say(_unexpected(error))
+        return 2
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _hear_termination() -> Any:
+    """Turn SIGTERM into an exception; the handler that was there, None where only the main thread may."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+
+    def stop(number: int, frame: Any) -> None:
+        raise Terminated
+
+    return signal.signal(signal.SIGTERM, stop)
+
+
+def _unexpected(error: Exception) -> str:
+    """One sentence about an error that nobody foresaw; the traceback goes to a file."""
+    if isinstance(error, OSError) and error.errno:
+        place = f" ({error.filename})" if error.filename else ""
+        return f"Ошибка: {because(error)}{place}: освободите место, проверьте права или укажите другую папку."
+    if isinstance(error, MemoryError):
+        return "Ошибка: не хватило памяти: возьмите меньше данных (--limit) или модель поменьше."
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("ruvlm"):
+        return f"Ошибка: нет пакета {error.name}: поставьте его (pip install {error.name}); чего ещё нет, скажет ruvlm doctor."
+    text = "".join(traceback.format_exception(error))
+    for name in KEYS:
+        key = os.environ.get(name, "")
+        text = text.replace(key, "…") if len(key) >= 8 else text
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="ruvlm-", suffix=".log", delete=False, encoding="utf-8", errors="replace"
+        ) as log:
+            log.write(text)
+        where = f"подробности: {log.name}"
+    except OSError:
+        where = "записать подробности не вышло"
+    last = " ".join(text.strip().splitlines()[-1].split())[:200]
+    return f"Ошибка, которой мы не предвидели ({last}): проверьте входные файлы и сообщите нам; {where}."
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = app(list(arguments) if arguments is not None else None, standalone_mode=False)
         if code == INTERRUPTED:  # typer has turned Ctrl-C into a code
@@ -65,11 +129,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        say(f"Ошибка: на диске нет места ({error.filename or because(error)}): освободите его.")
-        return 2
 
 
 def _named(error: Any, parameter: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ruvlm.cli.console import results, say, show_json
+from ruvlm.cli.console import say, show_json, tell
 
 
 def push(
@@ -22,16 +22,19 @@ def push(
     Пример: ruvlm push results/nano_world org/nano-world --dry-run
     """
     from ruvlm.data.hub import megabytes
-    from ruvlm.models.push import planned
+    from ruvlm.models.push import left_out, named, planned
     from ruvlm.models.push import push as send
 
+    named(repo)
     files = planned(run)
     address = None if dry_run else send(run, repo, private)
     if json_:
         show_json({"repo": repo, "sent": address, "files": [{"name": f.name, "size": f.size} for f in files]})
         return
     for file in files:
-        results.print(f"{megabytes(file.size):>8}  {file.name}  ← {file.path}", markup=False)
+        tell(f"{megabytes(file.size):>8}  {file.name}  ← {file.path}")
+    for name in left_out(run):
+        say(f"не отправляется: {name} (не файл модели)")
     total = megabytes(sum(file.size for file in files))
     if address is None:
         say(f"Было бы отправлено в {repo}: файлов {len(files)}, {total}. Ничего не отправлено (--dry-run).")

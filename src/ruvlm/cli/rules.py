@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ruvlm.cli.console import results, show_json
+from ruvlm.cli.console import show_json, tell
 
 
 def parse(
@@ -27,7 +27,7 @@ def parse(
         if json_:
             show_json({"letter": reading.letter, "reason": reading.reason})
         else:
-            results.print(f"{number}: {reading.letter or f'не прочитано ({reading.reason})'}", markup=False)
+            tell(f"{number}: {reading.letter or f'не прочитано ({reading.reason})'}")
 
 
 def match(
@@ -45,4 +45,4 @@ def match(
         if json_:
             show_json({"correct": correct})
         else:
-            results.print(f"{number}: {'верно' if correct else 'неверно'}", markup=False)
+            tell(f"{number}: {'верно' if correct else 'неверно'}")

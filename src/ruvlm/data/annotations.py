@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ruvlm.data.images import open_parquet
+from ruvlm.data.images import open_parquet, rows_of
 from ruvlm.data.scene_graphs import read_scene_graphs
+from ruvlm.errors import DataError
 from ruvlm.schema import Mention, Region
 
 Objects = dict[str, Region]
@@ -44,5 +45,7 @@ def read_groundings(folder: Path, split: str) -> dict[int, tuple[str, dict[str, 
     path = folder / "groundings" / f"{split}.parquet"
     if not path.is_file():
         return {}
-    rows = open_parquet(path).read().to_pylist()
-    return {int(row["index"]): (row["imageId"], row["annotations"]) for row in rows}
+    try:
+        return {int(row["index"]): (row["imageId"], row["annotations"]) for row in rows_of(open_parquet(path), path)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"Файл {path} не читается ({error}): скачайте его заново.") from error

@@ -126,6 +126,6 @@ def label_of(folder: Path, name: str) -> str:
             try:
                 found = json.loads(world.read_text(encoding="utf-8"))
                 return f"world-{found['level']} v{found['version']} seed {found['seed']}"
-            except (ValueError, KeyError) as error:
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 raise DataError(f"Файл {world} повреждён ({error}): нарисуйте мир заново.") from error
     return f"local {name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ruvlm.errors import DataError, MissingSplitError, OutputError, because
+
+SHARD = re.compile(r"-\d+-of-\d+")
 
 
 def split_files(folder: Path, config: str, split: str) -> list[Path]:
@@ -21,6 +24,8 @@ def split_files(folder: Path, config: str, split: str) -> list[Path]:
         known = sorted(p.name.split("_balanced")[0] for p in folder.glob("*_balanced_instructions"))
         hint = f" Есть: {', '.join(known)}." if known else ""
         raise MissingSplitError(f"В {folder / config} нет файлов {split}-*.parquet: проверьте --data и --split.{hint}")
+    # «… (1).parquet» is what a browser calls a second download: it is none of the parts
+    files = [path for path in files if SHARD.fullmatch(path.stem.removeprefix(split))] or files
     expected = files[0].stem.rsplit("-of-", 1)[-1]
     if expected.isdigit() and len(files) != int(expected):
         raise DataError(f"В {folder / config} файлов {len(files)} из {int(expected)}: докачайте недостающие.")

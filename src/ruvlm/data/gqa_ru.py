@@ -10,10 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from ruvlm.data.annotations import answer_regions_of, mentions_of, objects_by_image
 from ruvlm.data.files import fingerprint, missing, require_columns, split_files
-from ruvlm.data.images import open_parquet
+from ruvlm.data.images import open_parquet, rows_of
 from ruvlm.errors import DataError
 from ruvlm.schema import Dataset, Example, ImageRef, Region, Vocabulary
 
@@ -55,17 +56,14 @@ def stream(
         names = require_columns(parquet, path, REQUIRED)
         skipped = "entailed" if grounding else "annotations"  # training needs the one, evaluation the other
         optional = () if bare else tuple(c for c in OPTIONAL if c in names and c != skipped)
-        number = 0
-        for batch in parquet.iter_batches(batch_size=1024, columns=[*REQUIRED, *optional]):
-            for row in batch.to_pylist():
-                example = _example(row, images, regions, f"{path}, строка {number}")
-                number += 1
-                if example.id in seen:
-                    odd["повторный id"] += 1
-                seen.add(example.id)
-                if example.answer != example.answer.strip():
-                    odd["пробелы по краям ответа"] += 1
-                yield example
+        for number, row in enumerate(rows_of(parquet, path, batch_size=1024, columns=[*REQUIRED, *optional])):
+            example = _example(row, images, regions, f"{path}, строка {number}")
+            if example.id in seen:
+                odd["повторный id"] += 1
+            seen.add(example.id)
+            if example.answer != example.answer.strip():
+                odd["пробелы по краям ответа"] += 1
+            yield example
 
 
 def _files(folder: Path, split: str) -> tuple[list[Path], list[Path]]:
@@ -81,12 +79,21 @@ def answer_vocabulary(folder: Path) -> Vocabulary | None:
         parquet = open_parquet(path)
         if not {"types", "answer"} <= set(parquet.schema_arrow.names):
             return None
-        table = parquet.read(columns=["types", "answer"])
-        kinds = pa.table({"kind": pc.struct_field(table.column("types"), "detailed"), "answer": table.column("answer")})
-        for row in kinds.group_by(["kind", "answer"]).aggregate([]).to_pylist():
+        for row in _answers_by_type(parquet, path):
             if row["kind"] and row["answer"]:
                 found.setdefault(row["kind"], set()).add(row["answer"])
     return {kind: frozenset(answers) for kind, answers in found.items()} or None
+
+
+def _answers_by_type(parquet: pq.ParquetFile, path: Path) -> list[dict[str, Any]]:
+    """Every pair of detailed type and answer, once. Raises DataError."""
+    try:
+        table = parquet.read(columns=["types", "answer"])
+        kinds = pa.table({"kind": pc.struct_field(table.column("types"), "detailed"), "answer": table.column("answer")})
+        pairs: list[dict[str, Any]] = kinds.group_by(["kind", "answer"]).aggregate([]).to_pylist()
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise DataError(f"Файл {path} повреждён внутри ({str(error)[:100]}): скачайте его заново.") from error
+    return pairs
 
 
 def _image_rows(files: list[Path]) -> dict[str, ImageRef]:
@@ -94,7 +101,7 @@ def _image_rows(files: list[Path]) -> dict[str, ImageRef]:
     for path in files:
         parquet = open_parquet(path)
         require_columns(parquet, path, ("id", "image"))
-        ids = parquet.read(columns=["id"]).column("id").to_pylist()
+        ids = [row["id"] for row in rows_of(parquet, path, columns=["id"])]
         found.update((str(name), ImageRef(path, row)) for row, name in enumerate(ids))
     return found
 
@@ -102,16 +109,16 @@ def _image_rows(files: list[Path]) -> dict[str, ImageRef]:
 def _example(
     row: dict[str, Any], images: dict[str, ImageRef], regions: dict[str, dict[str, Region]], where: str
 ) -> Example:
-    for field in ("question", "answer", "imageId"):
+    for field in ("id", "question", "answer", "imageId"):
         if missing(row[field]):
             raise DataError(f"{where}: поле «{field}» пусто: исправьте строку или удалите её.")
     image_id = str(row["imageId"])
     if image_id not in images:
         raise DataError(f"{where}: картинки «{image_id}» нет среди картинок этой части: скачайте её заново.")
-    types = row.get("types") or {}
+    types = _struct(row.get("types"))
     question = str(row["question"])
     objects = regions.get(image_id, {})
-    notes = row.get("annotations") or {}
+    notes = _struct(row.get("annotations"))
     return Example(
         id=str(row["id"]),
         benchmark="gqa-ru",
@@ -123,12 +130,17 @@ def _example(
         structural=types.get("structural"),
         semantic=types.get("semantic"),
         detailed=types.get("detailed"),
-        group=_known((row.get("groups") or {}).get("global")),
-        program=row.get("semanticStr") or "",
+        group=_known(_struct(row.get("groups")).get("global")),
+        program=str(row.get("semanticStr") or ""),
         entailed=_ids(row.get("entailed")),
         mentions=mentions_of(question, notes, objects),
         answer_regions=answer_regions_of(notes, objects),
     )
+
+
+def _struct(value: Any) -> dict[str, Any]:
+    """A nested value where it is one; the hub has strings in some of these places."""
+    return value if isinstance(value, dict) else {}
 
 
 def _known(value: Any) -> str | None:

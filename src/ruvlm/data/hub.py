@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from ruvlm.data.hub_sets import HubSet
 from ruvlm.data.manifest import FileRecord, Manifest, read_manifest, record_of, write_manifest
 from ruvlm.errors import DataError, OutputError, because
+from ruvlm.files import plain_parts
 
 Progress = Callable[[int, int], None]
 PART = ".part"
@@ -66,7 +67,7 @@ def plan_fetch(source: HubSet, splits: tuple[str, ...], folder: Path, revision: 
         from huggingface_hub import HfApi
 
         info = HfApi().dataset_info(source.repo, revision=wanted, files_metadata=True, timeout=ANSWER_TIMEOUT_S)
-    remotes = {entry.rfilename: _remote(entry) for entry in info.siblings or ()}
+        remotes = {entry.rfilename: _remote(entry) for entry in info.siblings or ()}
     names = [name for split in splits for name in source.wanted(list(remotes), split)]
     for split in splits:
         if not source.wanted(list(remotes), split):
@@ -74,6 +75,12 @@ def plan_fetch(source: HubSet, splits: tuple[str, ...], folder: Path, revision: 
                 f"На хабе в {source.repo} (ревизия {wanted}) нет файлов части «{split}» ({', '.join(source.splits[split])}): "
                 "набор перестроен, укажите прежнюю ревизию ключом --revision."
             )
+    strange = [name for name in names if plain_parts(name) is None or remotes[name].size < 0]
+    if strange:
+        raise DataError(
+            f"Хаб {source.repo} называет файл «{strange[0][:80]!a}», который ведёт из папки набора или не имеет размера: это не тот "
+            "хаб, проверьте HF_ENDPOINT."
+        )
     files = tuple(remotes[name] for name in dict.fromkeys(names))
     pinned = str(info.sha)
     same = known is not None and known.revision == pinned
@@ -274,6 +281,11 @@ def _explained(source: HubSet, revision: str) -> Iterator[None]:
         if status in (401, 403):
             raise DataError(f"{place} отвечает {status}: задайте верный HF_TOKEN.") from error
         raise DataError(f"{place} отвечает {status}: повторите команду позже, скачанное сохранено.") from error
+    except ValueError as error:  # a login page, a proxy's page
+        raise DataError(
+            f"{constants.ENDPOINT} ответил не как хаб ({str(error)[:80]}): похоже на страницу входа или прокси; проверьте сеть и "
+            "HF_ENDPOINT."
+        ) from error
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise DataError(f"HF_ENDPOINT={constants.ENDPOINT} – не адрес: нужен вид https://huggingface.co.") from error
     except httpx.HTTPError as error:

@@ -25,7 +25,13 @@ class HubSet:
         """Those of a repository's files that a split needs. Raises ConfigError for a split the set does not have."""
         if split not in self.splits:
             raise ConfigError(f"У {self.name} нет части «{split}»: есть {', '.join(self.splits)}.")
-        return [name for name in sorted(files) if any(fnmatchcase(name, mask) for mask in self.splits[split])]
+        return [name for name in sorted(files) if any(_fits(name, mask) for mask in self.splits[split])]
+
+
+def _fits(name: str, mask: str) -> bool:
+    """Does a file's name follow a mask, folder by folder? An asterisk takes no slash."""
+    parts, masks = name.split("/"), mask.split("/")
+    return len(parts) == len(masks) and all(map(fnmatchcase, parts, masks))
 
 
 def _gqa(split: str) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ class _Window:
             if self._key != (path, group) or part < self._part:
                 self._key, self._part = (path, group), -1
                 parquet = _file(path)[0]
-                self._batches = parquet.iter_batches(batch_size=PART, row_groups=[group], columns=["image"])
+                self._batches = batches_of(parquet, path, batch_size=PART, row_groups=[group], columns=["image"])
             while self._part < part:
                 self._column = next(self._batches).column(0)
                 self._part += 1
@@ -75,6 +75,24 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         ) from error
 
 
+def batches_of(parquet: pq.ParquetFile, path: Path, **settings: Any) -> Iterator[pa.RecordBatch]:
+    """A file's batches. Raises DataError where the file is damaged inside."""
+    try:
+        yield from parquet.iter_batches(**settings)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise DataError(f"Файл {path} повреждён внутри ({str(error)[:100]}): скачайте его заново.") from error
+
+
+def rows_of(parquet: pq.ParquetFile, path: Path, **settings: Any) -> Iterator[dict[str, Any]]:
+    """A file's rows, a batch in memory at a time. Raises DataError where the file is damaged inside."""
+    for batch in batches_of(parquet, path, **settings):
+        try:
+            rows = batch.to_pylist()
+        except (pa.ArrowException, ValueError) as error:
+            raise DataError(f"Файл {path} повреждён внутри ({str(error)[:100]}): скачайте его заново.") from error
+        yield from rows
+
+
 def read_bytes(ref: ImageRef) -> bytes:
     """The encoded picture. Raises DataError if the file or the row has none."""
     if ref.row is None:
@@ -82,10 +100,10 @@ def read_bytes(ref: ImageRef) -> bytes:
             if not stat.S_ISREG(ref.path.stat().st_mode):  # a pipe would be waited for, a device read for ever
                 raise DataError(f"{ref.path} – не файл картинки: проверьте путь.")
             with ref.path.open("rb") as handle:
-                data = handle.read(MAX_BYTES + 1)
-            if len(data) > MAX_BYTES:
+                content = handle.read(MAX_BYTES + 1)
+            if len(content) > MAX_BYTES:
                 raise DataError(f"Картинка {ref.path} больше {MAX_BYTES // 1_000_000} МБ: уменьшите её.")
-            return data
+            return content
         except FileNotFoundError as error:
             raise DataError(f"Картинка {ref.path} не найдена: проверьте путь.") from error
         except OSError as error:

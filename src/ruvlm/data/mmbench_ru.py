@@ -9,7 +9,7 @@ from typing import Any
 
 from ruvlm.data.annotations import Objects, answer_regions_of, mentions_of, read_groundings
 from ruvlm.data.files import fingerprint, missing, require_columns
-from ruvlm.data.images import open_parquet
+from ruvlm.data.images import open_parquet, rows_of
 from ruvlm.errors import DataError, MissingSplitError
 from ruvlm.schema import LETTERS, Dataset, Example, ImageRef
 
@@ -34,15 +34,12 @@ def load(folder: Path, split: str, source: str, scenes: Mapping[str, Objects] | 
     columns = [c for c in REQUIRED if c != "image"] + [c for c in OPTIONAL if c in names]
     groundings = read_groundings(folder, split) if scenes else {}
     examples = []
-    number = 0
-    for batch in parquet.iter_batches(batch_size=4096, columns=columns):
-        for row in batch.to_pylist():
-            example = example_of(row, ImageRef(path, number))
-            if scenes and int(example.id) in groundings:
-                image_id, notes = groundings[int(example.id)]
-                example = _grounded(example, notes, scenes.get(image_id, {}))
-            examples.append(example)
-            number += 1
+    for number, row in enumerate(rows_of(parquet, path, batch_size=4096, columns=columns)):
+        example = example_of(row, ImageRef(path, number))
+        if scenes and int(example.id) in groundings:
+            image_id, notes = groundings[int(example.id)]
+            example = _grounded(example, notes, scenes.get(image_id, {}))
+        examples.append(example)
     if not examples:
         raise DataError(f"В файле {path} нет ни одной строки: скачайте его заново.")
     return Dataset("mmbench-ru", split, source, fingerprint([path]), tuple(examples))
@@ -69,7 +66,10 @@ def example_of(row: dict[str, Any], ref: ImageRef) -> Example:
         )
     if missing(row["question"]):
         raise DataError(f"{ref}: поле «question» пусто: исправьте строку или удалите её.")
-    index = int(row["index"])
+    try:
+        index = int(row["index"])
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{ref}: index «{row['index']}» – не число: исправьте строку.") from error
     base = index % ROTATION
     hint = row.get("hint")
     return Example(
@@ -83,6 +83,10 @@ def example_of(row: dict[str, Any], ref: ImageRef) -> Example:
         options=tuple(options),
         hint=None if missing(hint) else str(hint),
         rotation=index // ROTATION,
-        category=row.get("category"),
-        l2=row.get("l2-category"),
+        category=_label(row.get("category")),
+        l2=_label(row.get("l2-category")),
     )
+
+
+def _label(value: Any) -> str | None:
+    return None if missing(value) else str(value)

@@ -20,8 +20,8 @@ import pyarrow as pa
 from filelock import FileLock
 from PIL import Image
 
-from ruvlm.data.images import decode, open_parquet, read_bytes
-from ruvlm.errors import DataError
+from ruvlm.data.images import batches_of, decode, open_parquet, read_bytes
+from ruvlm.errors import ConfigError, DataError
 from ruvlm.schema import ImageRef
 
 # of all files of a cache folder together; RUVLM_CACHE_GB sets another
@@ -109,8 +109,9 @@ def _write(
 ) -> None:
     """Decode straight into the file: the pixels need not fit into memory."""
     partial = path.with_suffix(".tmp")
-    pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
     try:
+        pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+        _reserve(partial)
         sums = _fill(pixels, refs, progress)
         pixels.flush()
         with _sums_of(path).open("wb") as handle:
@@ -119,6 +120,13 @@ def _write(
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _reserve(path: Path) -> None:
+    """Take a file's blocks now: a page that the disk has no room for would end the process by SIGBUS."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as handle:
+            os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
 
 
 def _sums_of(path: Path) -> Path:
@@ -150,7 +158,7 @@ def _fill(pixels: np.ndarray, refs: list[ImageRef], progress: Callable[[int, int
 
 def _evict(newest: Path) -> None:
     """Drop the least recently used files until the folder is within its limit; never the one just used."""
-    limit = float(os.environ.get("RUVLM_CACHE_GB", LIMIT_GB)) * 1e9
+    limit = _limit_gb() * 1e9
     files = sorted(newest.parent.glob("pixels-*.npy"), key=lambda p: p.stat().st_mtime)
     total = sum(path.stat().st_size for path in files)
     for path in files:
@@ -160,6 +168,18 @@ def _evict(newest: Path) -> None:
             total -= path.stat().st_size
             path.unlink(missing_ok=True)
             _sums_of(path).unlink(missing_ok=True)
+
+
+def _limit_gb() -> float:
+    """RUVLM_CACHE_GB. Raises ConfigError for what is no size."""
+    said = os.environ.get("RUVLM_CACHE_GB", "")
+    try:
+        limit = float(said) if said.strip() else float(LIMIT_GB)
+    except ValueError as error:
+        raise ConfigError(f"RUVLM_CACHE_GB={said}: нужно число гигабайтов, например 20.") from error
+    if not limit >= 0:
+        raise ConfigError(f"RUVLM_CACHE_GB={said}: нужно число не меньше нуля.")
+    return limit
 
 
 def marks_of(refs: list[ImageRef], cache: Path | None) -> Iterator[tuple[ImageRef, bytes]]:
@@ -215,7 +235,7 @@ def _file_marks(path: Path, cache: Path | None) -> np.ndarray:
 
 def _column_bytes(path: Path) -> Iterator[bytes | None]:
     """The pictures of a parquet file in order, a few rows in memory at a time."""
-    for batch in open_parquet(path).iter_batches(batch_size=BATCH, columns=["image"]):
+    for batch in batches_of(open_parquet(path), path, batch_size=BATCH, columns=["image"]):
         column = batch.column(0)
         for value in column.field("bytes") if pa.types.is_struct(column.type) else column:
             yield value.as_py()

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from ruvlm.data.catalog import open_source
 from ruvlm.data.files import split_files
 from ruvlm.data.hub import pinned
-from ruvlm.data.images import open_parquet
+from ruvlm.data.images import batches_of, open_parquet
 from ruvlm.data.manifest import Manifest, read_manifest, record_of, write_manifest
 from ruvlm.data.sample import SEED, sampled
 from ruvlm.errors import DataError, OutputError
@@ -65,7 +65,7 @@ def _copy(files: list[Path], target: Path, column: str, wanted: Collection[str])
     writer: pq.ParquetWriter | None = None
     keep = pa.array(sorted(wanted), pa.string())
     for path in files:
-        for batch in open_parquet(path).iter_batches(batch_size=BATCH):
+        for batch in batches_of(open_parquet(path), path, batch_size=BATCH):
             some = batch.filter(pc.is_in(pc.cast(batch.column(column), pa.string()), value_set=keep))
             if writer is None:
                 writer = pq.ParquetWriter(target, batch.schema, compression="zstd")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +10,12 @@ from filelock import FileLock, Timeout
 
 from ruvlm.errors import OutputError, because
 from ruvlm.evaluation.store import RESPONSES, write_json
+from ruvlm.evaluation.stored import text_object
 
 LOCK = ".lock"
 IDENTITY = "identity.json"
+# what file managers leave wherever they look
+LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", ".directory")
 NAMES = {"protocol": "протокол", "prompt": "вопрос к модели", "data": "данные", "split": "часть", "model": "модель"}
 
 
@@ -40,13 +42,13 @@ def claimed(folder: Path, identity: dict[str, str], replays: bool = False) -> It
 def _check(folder: Path, identity: dict[str, str], replays: bool) -> None:
     path = folder / IDENTITY
     if not path.is_file():
-        if any(found.name != LOCK and found.suffix != ".tmp" for found in folder.iterdir()):
+        if any(found.name not in (LOCK, *LITTER) and found.suffix != ".tmp" for found in folder.iterdir()):
             raise OutputError(f"Папка {folder} занята не оценкой: укажите другую --out.")
         write_json(path, identity)
         return
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        known = text_object(path)
+    except (OSError, ValueError) as error:
         raise OutputError(f"Файл {path} повреждён ({error}): удалите папку {folder}.") from error
     same_file = str(known.get("model")).split(" ")[:2] == identity["model"].split(" ")[:2]
     if replays and same_file and known != identity and known == {**identity, "model": known.get("model")}:

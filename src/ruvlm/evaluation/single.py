@@ -8,6 +8,7 @@ from pathlib import Path
 from ruvlm.backends.base import Access, Asked, Backend
 from ruvlm.backends.local import Alternative, LocalBackend
 from ruvlm.data.images import load_image
+from ruvlm.data.jsonl import sound
 from ruvlm.errors import ConfigError, DataError, ModelError
 from ruvlm.evaluation.parse_ru import read_russian
 from ruvlm.evaluation.plan import backend_named
@@ -75,7 +76,7 @@ def _said(backend: Backend, asked: Asked) -> Answer:
 
 def question_asked(image: Path, question: str, options: str | None) -> Asked:
     """Check what was typed and word it. Raises DataError or ConfigError."""
-    text = " ".join(question.split())
+    text = " ".join(sound(question).split())
     if not text:
         raise DataError("Вопрос пуст: напишите, о чём спросить, например «Кто в рубашке?».")
     if len(text) > LONGEST_QUESTION:

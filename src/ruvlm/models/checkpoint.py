@@ -36,14 +36,37 @@ def model_folder(name: str) -> Path:
         raise ModelError(
             f"Модели {name} нет: укажите папку запуска (results/…), папку с config.json, nano (она в пакете) или hf:ИМЯ.{hint}"
         )
+    adapter = next(
+        (
+            place
+            for place in (folder / "final_model", folder / "best_model", folder)
+            if (place / "adapter_config.json").is_file()
+        ),
+        None,
+    )
+    if adapter is not None:
+        raise ModelError(
+            f"В {adapter} не модель, а адаптер к {_base_of(adapter)}: ruvlm eval hf:{_base_of(adapter)}+{adapter} или слейте их командой "
+            "ruvlm model merge."
+        )
     raise ModelError(f"В папке {folder} нет модели (best_model, final_model или config.json): обучите её заново.")
+
+
+def _base_of(adapter: Path) -> str:
+    """The model that an adapter was trained on, as it says itself."""
+    try:
+        return str(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "БАЗОВАЯ_МОДЕЛЬ"
 
 
 def read_model_type(folder: Path) -> str:
     """`model_type` of config.json. Raises ModelError if it is damaged or weights are missing."""
     try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("не объект с полями")
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"Файл {folder / 'config.json'} не читается ({error}): сохраните модель заново.") from error
     if not any(folder.glob("*.safetensors")):
         raise ModelError(f"В папке {folder} нет весов model.safetensors: сохраните модель заново.")
@@ -51,15 +74,47 @@ def read_model_type(folder: Path) -> str:
 
 
 def weights_fingerprint(folder: Path) -> str:
-    """A short hash of everything in a model folder that decides its answers."""
+    """A short hash of everything in a model folder that may decide its answers: all files but known bystanders."""
     digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in (".safetensors", ".json", ".jinja", ".model"):
-            digest.update(path.name.encode())
-            with path.open("rb") as handle:
-                while block := handle.read(1 << 22):
-                    digest.update(block)
+    try:
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and not _bystander(path):
+                _absorb(digest, path, path.name)
+        # code of the model and parts of its processor may lie deeper; weights that are loaded do not
+        for path in sorted(folder.rglob("*")):
+            if path.parent != folder and path.is_file() and path.suffix in DEEPER and not path.name.startswith("."):
+                _absorb(digest, path, str(path.relative_to(folder)))
+    except OSError as error:
+        raise ModelError(f"Папка {folder} не читается ({because(error)}): проверьте права на её файлы.") from error
     return digest.hexdigest()[:16]
+
+
+# what lies beside a model and is never loaded with it
+BYSTANDERS = (".md", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".pdf", ".h5", ".msgpack", ".ot", ".onnx", ".gguf",
+              ".tflite", ".log", ".lock", ".tmp", ".part")  # fmt: skip
+TRAINER = (
+    "training_args.bin",
+    "optimizer.pt",
+    "optimizer.bin",
+    "scheduler.pt",
+    "scaler.pt",
+    "LICENSE",
+    "LICENSE.txt",
+    "NOTICE",
+)
+DEEPER = (".py", ".json", ".txt", ".jinja", ".model")
+
+
+def _bystander(path: Path) -> bool:
+    name = path.name
+    return name.startswith((".", "rng_state", "events.out")) or name in TRAINER or path.suffix.lower() in BYSTANDERS
+
+
+def _absorb(digest: Any, path: Path, name: str) -> None:
+    digest.update(name.encode())
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 22):
+            digest.update(block)
 
 
 def load_strictly(model_class: Any, folder: Path) -> Any:
@@ -69,7 +124,7 @@ def load_strictly(model_class: Any, folder: Path) -> Any:
         model, info = model_class.from_pretrained(
             folder, output_loading_info=True, local_files_only=True, dtype="float32"
         )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, IndexError) as error:
         first = str(error).strip().splitlines()[0][:200]
         raise ModelError(
             f"Веса в {folder} не подходят к модели ({first}): это другой или повреждённый файл."
@@ -82,7 +137,34 @@ def load_strictly(model_class: Any, folder: Path) -> Any:
                 ("missing_keys", "unexpected_keys", "mismatched_keys") if info.get(what)]  # fmt: skip
     if problems:
         raise ModelError(f"Веса в {folder} не от этой модели ({'; '.join(problems)}).")
+    _refuse_integers(folder)
+    refuse_not_finite(model, str(folder))
     return model
+
+
+def _refuse_integers(folder: Path) -> None:
+    """Raise ModelError for quantised weights without their scales: as numbers they are another model's."""
+    from safetensors import safe_open
+
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - no mapping
+                kind = tensors.get_slice(name).get_dtype()
+                if kind.startswith(("I", "U")) and name.endswith(("weight", "bias")):
+                    raise ModelError(
+                        f"В {path} веса {name} целые ({kind}), а масштаба к ним нет: сохраните модель без квантования."
+                    )
+
+
+def refuse_not_finite(model: Any, name: str) -> None:
+    """Raise ModelError if a weight is NaN or infinite: such a model answers, and its answers mean nothing."""
+    import torch
+
+    for key, weight in model.state_dict().items():
+        if weight.is_floating_point() and weight.device.type != "meta" and not bool(torch.isfinite(weight).all()):
+            raise ModelError(
+                f"У модели {name} в весах {key} есть NaN или бесконечность: сохраните или скачайте её заново."
+            )
 
 
 def _to_disk(path: Path) -> None:
@@ -125,6 +207,12 @@ def save_folder(target: Path, write: Any) -> None:
         if name is not None:
             shutil.rmtree(name, ignore_errors=True)
         raise OutputError(f"Не удалось сохранить {target} ({because(error)}): освободите место.") from error
+    except Exception as error:
+        if name is not None:
+            shutil.rmtree(name, ignore_errors=True)
+        if type(error).__name__ == "SafetensorError":  # no OSError, also when the disk is full
+            raise OutputError(f"Не удалось сохранить {target} ({error}): освободите место.") from error
+        raise
     except BaseException:
         if name is not None:
             shutil.rmtree(name, ignore_errors=True)

@@ -13,6 +13,7 @@ from ruvlm.models.checkpoint import model_folder
 
 # of a run folder, beside its model: what a figure or a card refers to
 BESIDE = ("README.md", "training_history.png", "run.toml", "run.json", "metrics.jsonl")
+SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt")
 NAME = re.compile(r"[\w.\-]+/[\w.\-]+")
 
 
@@ -33,17 +34,38 @@ def planned(run: Path) -> list[Sent]:
     model = model_folder(str(run))
     if not (run / "README.md").is_file():
         raise ModelError(f"В {run} нет README.md: карточку пишут ruvlm train и ruvlm eval, выполните одну из них.")
-    found = [Sent(path, path.name) for path in sorted(model.iterdir()) if path.is_file() and path.name != "README.md"]
+    found = [
+        Sent(path, path.name) for path in sorted(model.iterdir()) if _is_of_model(path) and path.name != "README.md"
+    ]
     found += [Sent(run / name, name) for name in BESIDE if (run / name).is_file()]
     found += [Sent(path, str(path.relative_to(run))) for path in sorted(run.glob("eval/*/summary.json"))]
     return found
 
 
+def _is_of_model(path: Path) -> bool:
+    """A model's own regular file by its suffix: no hidden ones, no links, nothing that strayed in."""
+    return path.is_file() and not path.is_symlink() and not path.name.startswith(".") and path.suffix in SUFFIXES
+
+
+def left_out(run: Path) -> list[str]:
+    """What lies in the model's folder and is not sent."""
+    sent = {file.path for file in planned(run)}
+    return [
+        path.name for path in sorted(model_folder(str(run)).iterdir()) if path not in sent and path.name != "README.md"
+    ]
+
+
+def named(repo: str) -> str:
+    """A repository's name. Raises ConfigError for what is none."""
+    if not NAME.fullmatch(repo) or ".." in repo:
+        raise ConfigError(f"«{repo}» – не имя на хабе: нужно ОРГАНИЗАЦИЯ/ИМЯ.")
+    return repo
+
+
 def push(run: Path, repo: str, private: bool) -> str:
     """Send a run; the address of the commit. Raises RuvlmError saying why the hub did not take it."""
     files = planned(run)
-    if not NAME.fullmatch(repo):
-        raise ConfigError(f"«{repo}» – не имя на хабе: нужно ОРГАНИЗАЦИЯ/ИМЯ.")
+    named(repo)
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
     if not get_token():

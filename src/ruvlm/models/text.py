@@ -9,6 +9,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
+from ruvlm.errors import ModelError
+
 PAD, BOS, EOS, IMAGE, UNK = "<pad>", "<s>", "</s>", "<image>", "<unk>"
 SPECIAL = (PAD, BOS, EOS, IMAGE, UNK)
 _ALPHABET = "абвгдеёжзийклмнопрстуфхцчшщъыьэюя"
@@ -63,5 +65,9 @@ def word_families(tokenizer: Tokenizer) -> list[list[int]]:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """Read tokenizer.json."""
-    return Tokenizer.from_file(str(path))
+    """Read tokenizer.json. Raises ModelError if it is missing or damaged."""
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises plain Exception
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        raise ModelError(f"Файл {path} не читается ({first}): сохраните модель заново.") from error

@@ -110,8 +110,14 @@ def merged(model: Any, sample: dict[str, torch.Tensor], close: float = 1e-3) -> 
     model.eval()
     with torch.inference_mode():
         expected = model(**sample).logits.float().clone()
-        plain = model.merge_and_unload()
-        found = plain(**sample).logits.float()
+        try:
+            plain = model.merge_and_unload()
+            found = plain(**sample).logits.float()
+        except (AttributeError, RuntimeError, ValueError, NotImplementedError, TypeError) as error:
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+            raise ModelError(
+                f"Адаптер такого вида не сливается с весами ({first}): пользуйтесь им как hf:МОДЕЛЬ+АДАПТЕР."
+            ) from error
     gap = float((found - expected).abs().max())
     if not gap <= close * max(1.0, float(expected.abs().max())):
         raise ModelError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -134,7 +135,7 @@ def as_csv(found: Sequence[Board]) -> str:
         for e in board.entries:
             s = e.score
             writer.writerow(
-                [kind, board.benchmark, board.source, board.split, board.protocol, e.rule, e.group, _cell(e.model), e.parameters,
+                [kind, *map(_cell, (board.benchmark, board.source, board.split, board.protocol, e.rule)), e.group, _cell(e.model), e.parameters,
                  s.n, s.value, s.low, s.high, e.blind, round(e.unparsed, 4), e.errors, e.date, board.data, ""]
             )  # fmt: skip
         for p in board.published:
@@ -146,7 +147,16 @@ def as_csv(found: Sequence[Board]) -> str:
 
 def _cell(text: str) -> str:
     """A name that a spreadsheet will not take for a formula."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text
+    text = " ".join(text.split("\n")).replace("\r", " ")
+    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@", "\t") else text
+
+
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~!])")
+
+
+def _md(text: str) -> str:
+    """A text from outside as Markdown that shows it and does nothing else."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split())).replace("\\<", "&lt;").replace("\\>", "&gt;")
 
 
 def as_json(found: Sequence[Board]) -> str:
@@ -158,16 +168,15 @@ def as_markdown(found: Sequence[Board]) -> str:
     lines = ["# Таблица моделей", "", GROUPS_RULE]
     for board in found:
         mark = " – **встроенный мир, не балл опубликованного набора**" if board.world else ""
-        lines += ["", f"## {board.benchmark}: {board.source}, {board.split}, {board.protocol}{mark}", "",
-                  "| группа | модель | параметров | правило | n | верно, % (95 %) | вслепую, % | не прочитано, % | дата |",
-                  "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+        lines += ["", f"## {_md(board.benchmark)}: {_md(board.source)}, {_md(board.split)}, {_md(board.protocol)}{mark}", "",
+                  "| группа | модель | параметров | правило | n | верно, % (95 %) | вслепую, % | не прочитано, % | без ответа | дата |",
+                  "|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
         for e in board.entries:
             around = "" if e.score.low is None else f" ({e.score.low:.1f}–{e.score.high:.1f})"
             blind = "" if e.blind is None else f"{e.blind:.1f}"
-            name = e.model.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
             lines.append(
-                f"| {e.group} | {name} | {e.parameters or ''} | {e.rule} | {e.score.n} | {e.score.value:.2f}{around} | {blind} | "
-                f"{e.unparsed:.1f} | {e.date} |"
+                f"| {e.group} | {_md(e.model)} | {e.parameters or ''} | {_md(e.rule)} | {e.score.n} | {e.score.value:.2f}{around} | {blind} | "
+                f"{e.unparsed:.1f} | {e.errors or ''} | {e.date} |"
             )
         if board.published:
             lines += ["", "Опубликовано другими, нами не измерялось:", "", "| модель | % | источник |", "|---|---|---|"]

@@ -24,7 +24,7 @@ from ruvlm.training.distributed import Group, launched_by_accelerate_alone
 from ruvlm.training.ema import Ema
 from ruvlm.training.guards import refuse_leaks, stopped
 from ruvlm.training.history import History, plot_history
-from ruvlm.training.run_folder import claimed, describe
+from ruvlm.training.run_folder import claimed, describe, refuse_other_data
 from ruvlm.training.samples import sheet, write_samples
 from ruvlm.training.state import Learning, Progress, read_checkpoint, restore, save_checkpoint
 from ruvlm.training.step import Stepper
@@ -305,6 +305,8 @@ def _run(config: RunConfig, resume: bool, display: Display, report: Report, grou
     if not config.data.allow_leaks and ranks.first:
         checked = [example for dataset in validator.datasets for example in dataset.examples]
         refuse_leaks(task.train_examples, checked, Path(config.results) / ".cache")
+    if resume and ranks.first:
+        refuse_other_data(config, task, validator)
     run = Run(config, task, validator, display, report, resume, group)
     if not resume and ranks.first:
         describe(config, task, validator)

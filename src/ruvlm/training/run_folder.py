@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -19,6 +21,10 @@ from ruvlm.training.task import Task
 from ruvlm.training.validation import Validator
 
 LOCK = ".lock"
+# all that a run writes before its first checkpoint
+BEGUN = frozenset(
+    {"run.toml", "run.json", "metrics.jsonl", "checkpoints", "samples", "tensorboard", "training_history.png"}
+)
 
 
 @contextmanager
@@ -29,7 +35,9 @@ def claimed(config: RunConfig, resume: bool) -> Iterator[None]:
     """
     folder = config.folder
     if resume and not checkpoints(folder / "checkpoints"):
-        raise ModelError(f"В {folder} нет точки, с которой продолжать: запустите обучение без --resume.")
+        raise ModelError(
+            f"В {folder} нет точки, с которой продолжать: запустите обучение без --resume, начатое до первой точки начнётся заново."
+        )
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,6 +49,8 @@ def claimed(config: RunConfig, resume: bool) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"Папку {folder} не создать ({because(error)}).") from error
     try:
+        if not resume:
+            _clear_begun(folder)
         if not resume and any(path.name != LOCK for path in folder.iterdir()):
             raise OutputError(
                 f"Папка {folder} занята другим запуском: продолжите его с --resume или смените имя (--set name=…)."
@@ -50,6 +60,35 @@ def claimed(config: RunConfig, resume: bool) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _clear_begun(folder: Path) -> None:
+    """Take away what a run left that was ended before its first checkpoint: there is nothing in it to go on from."""
+    held = {path.name for path in folder.iterdir()} - {LOCK}
+    if "run.toml" not in held and "metrics.jsonl" not in held:
+        return
+    if held <= BEGUN and not checkpoints(folder / "checkpoints"):
+        for name in held:
+            path = folder / name
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def refuse_other_data(config: RunConfig, task: Task, validator: Validator) -> None:
+    """Raise ModelError if the data of a run that is gone on with is not what it began on."""
+    try:
+        facts = json.loads((config.folder / "run.json").read_text(encoding="utf-8"))
+        began = [part["fingerprint"] for part in facts["train"]], facts["data"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"Файл {config.folder / 'run.json'} повреждён ({error}): на каких данных начато, неизвестно."
+        ) from error
+    now = [dataset.fingerprint for dataset in task.datasets], validator.fingerprints
+    for what, before, after in zip(("обучения", "проверки"), began, now, strict=True):
+        if before != after:
+            raise ModelError(
+                f"Данные {what} с начала запуска {config.folder} изменились (отпечаток был {before}, стал {after}): верните их или "
+                "начните другой запуск (--set name=…)."
+            )
 
 
 def describe(config: RunConfig, task: Task, validator: Validator) -> None:

@@ -115,6 +115,12 @@ class VlmTask(Task):
     def build(cls, config: RunConfig, device: torch.device, report: Report) -> VlmTask:
         if not config.vlm.path:
             raise ConfigError("vlm.path пуст: укажите папку или имя модели, которую дообучать.")
+        if "+" in config.vlm.path and not Path(config.vlm.path).is_dir():
+            base, _, adapter = config.vlm.path.partition("+")
+            raise ConfigError(
+                f"vlm.path = «{config.vlm.path}»: учить поверх адаптера нельзя, сохранился бы только новый. Слейте его сначала: "
+                f"ruvlm model merge {base}+{adapter} --out ПАПКА."
+            )
         report("читаю вопросы")
         parts = parts_of(config.data, False)
         report("загружаю модель")

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +301,8 @@ def _made(todo: list[Chunk], workers: int) -> Iterator[Tables]:
                 "Один из процессов, рисующих мир, погиб (обычно ему не хватило памяти): повторите с меньшим --workers."
             ) from error
         except BaseException:
+            for worker in active_children():  # what they draw is not wanted any more
+                worker.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
