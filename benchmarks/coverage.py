@@ -3,7 +3,7 @@
     python benchmarks/coverage.py [--quick]
 
 Runs are drawn with a known true score: each picture has a difficulty of its own, so its questions go together. For
-every drawn run the interval of `ruvlm` (cluster bootstrap), the cluster-robust one (± 1.96 errors) and the naive
+every drawn run the interval of `ruvlm` (cluster bootstrap; at the edges a score interval), the cluster-robust one (± 1.96 errors) and the naive
 binomial one are asked whether they hold the truth. Prints a table and, as its last line, the shares as JSON.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ruvlm.evaluation.stats import score_columns
+from ruvlm.evaluation.stats import Z, score_columns
 
 RESAMPLES = 2000
 
@@ -38,6 +38,14 @@ DESIGNS = (
     Design("few pictures (60 × 30)", 60, 30, 0.7, 0.15),
     Design("uneven pictures (200 × 1–60)", 200, 0, 0.5, 0.15),
     Design("hard questions (300 × 10)", 300, 10, 0.1, 0.2),
+)
+
+
+EDGES = tuple(
+    Design(f"{mean:.1%} of {clusters} × {rows}" + (", alike" if spread else ""), clusters, rows, mean, spread)
+    for mean in (0.005, 0.05, 0.95, 0.995)
+    for clusters in (8, 20, 50)
+    for rows, spread in ((1, 0.0), (5, 0.0), (5, 0.15), (30, 0.15))
 )
 
 
@@ -64,7 +72,7 @@ def covered(design: Design, runs: int) -> dict[str, float]:
         assert score.low is not None
         assert score.high is not None
         assert score.error is not None
-        naive = 196 * math.sqrt(max(1e-9, score.value / 100 * (1 - score.value / 100)) / score.n)
+        naive = 100 * Z * math.sqrt(max(1e-9, score.value / 100 * (1 - score.value / 100)) / score.n)
         held["ours"] += score.low <= truth <= score.high
         held["robust"] += abs(score.value - truth) <= 1.96 * score.error
         held["naive"] += abs(score.value - truth) <= naive
@@ -77,12 +85,31 @@ def main() -> None:
     runs = 200 if parser.parse_args().quick else 2000
     figures = {}
     print(f"Shares of {runs} drawn runs whose 95 % interval holds the true score, %")
-    print("| design | ours (cluster bootstrap) | cluster-robust | naive binomial |\n|---|---|---|---|")
-    for design in DESIGNS:
+    print("| design | ours | cluster-robust | naive binomial |\n|---|---|---|---|")
+    for design in (*DESIGNS, *EDGES):
         found = covered(design, runs)
         print(f"| {design.name} | {found['ours']} | {found['robust']} | {found['naive']} |", flush=True)
         figures[design.name] = found
-    print(json.dumps({"runs": runs, "coverage": figures}))
+    edges = [figures[design.name]["ours"] for design in EDGES]
+    inside = sum(93 <= share <= 98 for share in edges)
+    print(
+        f"At the edges: mean {np.mean(edges):.1f}, least {min(edges)}, most {max(edges)}; {inside} of {len(edges)} within 93–98."
+    )
+    print(
+        json.dumps(
+            {
+                "runs": runs,
+                "coverage": figures,
+                "edges": {
+                    "mean": round(float(np.mean(edges)), 2),
+                    "min": min(edges),
+                    "max": max(edges),
+                    "inside": inside,
+                    "of": len(edges),
+                },
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,17 @@ import math
 import numpy as np
 import pytest
 
-from ruvlm.evaluation.stats import difference, holm, mcnemar, score_columns, score_one
+from ruvlm.evaluation.stats import (
+    Z,
+    difference,
+    edge_interval,
+    holm,
+    mcnemar,
+    score_columns,
+    score_one,
+    student,
+    wilson,
+)
 
 
 def test_single_row_clusters_give_the_binomial_error() -> None:
@@ -47,6 +57,39 @@ def test_intervals_cover_the_truth_on_clustered_data_and_naive_ones_do_not() -> 
         naive += other.low <= 50 <= other.high
     assert 0.91 <= covered / 200 <= 0.99
     assert naive / 200 < 0.85
+
+
+def test_no_interval_is_of_no_width() -> None:
+    for right in ([True] * 8, [False] * 8):
+        score = score_one([str(n) for n in range(8)], right)
+        assert (score.low, score.high) != (score.value, score.value)
+        assert score.low <= score.value <= score.high
+        assert score.high - score.low > 20
+    points, low, high = difference([str(n) for n in range(8)], [True] * 8, [True] * 8)
+    assert low < points == 0 < high
+
+
+def test_wilson_against_its_published_example() -> None:
+    """Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662; 0 of 20 gives 0 to 0.1611."""
+    assert wilson(81 / 263, 263, Z) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert wilson(0.0, 20, Z) == pytest.approx((0.0, 0.1611), abs=1e-4)
+
+
+@pytest.mark.parametrize(("degrees", "quantile"), [(7, 2.3646), (15, 2.1314), (60, 2.0003)])
+def test_students_quantile_against_tables(degrees: int, quantile: float) -> None:
+    assert student(degrees) == pytest.approx(quantile, abs=2e-3)
+
+
+@pytest.mark.parametrize("share", [0.005, 0.05, 0.95, 0.995])
+@pytest.mark.parametrize("clusters", [8, 20, 50])
+def test_intervals_hold_the_truth_at_the_edges(share: float, clusters: int) -> None:
+    rng = np.random.default_rng(clusters)
+    held = 0
+    for _ in range(400):
+        chances = rng.beta(share * 9, (1 - share) * 9, clusters)
+        low, high = edge_interval(rng.binomial(5, chances).astype(float), np.full(clusters, 5.0))
+        held += low <= share <= high
+    assert held / 400 >= 0.92
 
 
 def test_columns_share_rows_but_not_counts() -> None:

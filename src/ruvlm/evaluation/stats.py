@@ -1,4 +1,4 @@
-"""How sure a figure is: cluster bootstrap, cluster-robust errors, exact McNemar. No torch, no scipy.
+"""How sure a figure is: cluster bootstrap, score intervals at the edges, cluster-robust errors, exact McNemar. No torch, no scipy.
 
 Shapes: N rows, C clusters (images or base questions), K figures, R resamples.
 """
@@ -20,7 +20,7 @@ SEED = 20_240_501
 def score_columns(
     clusters: Sequence[str], right_NK: np.ndarray, counted_NK: np.ndarray, resamples: int = RESAMPLES
 ) -> list[Score]:
-    """Scores of K figures over the same rows, each with a 95 % cluster-bootstrap interval.
+    """Scores of K figures over the same rows, each with a 95 % interval.
 
     Args:
         clusters: the cluster of each row.
@@ -28,7 +28,8 @@ def score_columns(
         counted_NK: bool, does the row count for figure k.
         resamples: how many bootstrap resamples.
 
-    All figures share one set of resamples (percentile bootstrap, Efron and Tibshirani 1993, clusters drawn whole).
+    The interval is a percentile bootstrap of whole clusters (Efron and Tibshirani 1993), all figures sharing one set of
+    resamples; where too few clusters tell right from wrong for that, `edge_interval`.
     """
     names, codes = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
     total = len(names)
@@ -37,8 +38,9 @@ def score_columns(
     for k in range(figures):
         sums[0, :, k] = np.bincount(codes, right_NK[:, k] & counted_NK[:, k], total)
         sums[1, :, k] = np.bincount(codes, counted_NK[:, k], total)
-    draws = _resampled(sums, resamples) if total > 1 else None
-    return [_score(sums[0, :, k], sums[1, :, k], None if draws is None else draws[:, k]) for k in range(figures)]
+    telling = [k for k in range(figures) if _telling(sums[0, :, k], sums[1, :, k]) >= TELLING]
+    draws = dict(zip(telling, _resampled(sums[:, :, telling], resamples).T, strict=True)) if telling else {}
+    return [_score(sums[0, :, k], sums[1, :, k], draws.get(k)) for k in range(figures)]
 
 
 def _resampled(sums_2CK: np.ndarray, resamples: int) -> np.ndarray:
@@ -76,13 +78,76 @@ def _score(right_C: np.ndarray, counted_C: np.ndarray, draws_R: np.ndarray | Non
     value = correct / n
     present = counted_C > 0
     clusters = int(present.sum())
-    if clusters < 2 or draws_R is None:
+    if clusters < 2:
         return Score(n, correct, 100 * value)
     residuals = right_C - value * counted_C
     error = math.sqrt(clusters / (clusters - 1) * float(residuals @ residuals)) / n
-    usable = draws_R[~np.isnan(draws_R)]
-    low, high = np.quantile(usable, (0.025, 0.975))
+    if draws_R is None:
+        low, high = edge_interval(right_C[present], counted_C[present])
+    else:
+        low, high = np.quantile(draws_R[~np.isnan(draws_R)], (0.025, 0.975))
     return Score(n, correct, 100 * value, 100 * float(low), 100 * float(high), 100 * error)
+
+
+# fewer clusters with a right row, or with a wrong one, and resampling them says too little of how they differ
+TELLING = 20
+Z = 1.959963984540054
+# what is assumed of rows of one cluster until enough clusters tell: their correlation, and the weight of that assumption
+ALIKE, ALIKE_WEIGHT = 0.15, 2.0
+# exact lower bounds of a Poisson mean after 0, 1, 2, 3 events at 5 %: half the chi-square quantile of twice as many degrees
+_RARE = (0.0, 0.0513, 0.3554, 0.8177)
+
+
+def _telling(right_C: np.ndarray, counted_C: np.ndarray) -> int:
+    """Of the clusters with any right row and those with any wrong one, the rarer kind's number."""
+    return min(int((right_C > 0).sum()), int((right_C < counted_C).sum()))
+
+
+def edge_interval(right_C: np.ndarray, counted_C: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of a share near 0 or 1, or over few clusters: Wilson's on the effective number of rows.
+
+    n is divided by the design effect (Kish 1965), estimated from the clusters and, as far as too few of them tell, assumed;
+    the quantile is Student's; next to 0 and 1 the bound is Poisson's (Brown, Cai and DasGupta 2001). It is never of no width.
+    """
+    n, value = float(counted_C.sum()), float(right_C.sum() / counted_C.sum())
+    clusters, telling = len(counted_C), _telling(right_C, counted_C)
+    assumed = 1 + (float(counted_C @ counted_C) / n - 1) * ALIKE
+    effect = assumed
+    if 0 < value < 1:
+        residuals = right_C - value * counted_C
+        found = clusters / (clusters - 1) * float(residuals @ residuals) / (n * value * (1 - value))
+        effect = (telling * found + ALIKE_WEIGHT * assumed) / (telling + ALIKE_WEIGHT)
+    size = max(1.0, n / max(1.0, effect))
+    low, high = wilson(value, size, Z if telling < 3 else student(clusters + 7))
+    rare_low, rare_high = _rare(value * size), _rare((1 - value) * size)
+    if rare_low is not None:
+        low = min(low, rare_low / size)
+    if rare_high is not None:
+        high = max(high, 1 - rare_high / size)
+    return low, high
+
+
+def _rare(events: float) -> float | None:
+    """The lower bound of a Poisson mean after so few events, between whole numbers by line; None from three on."""
+    if events >= len(_RARE) - 1:
+        return None
+    whole = int(events)
+    return _RARE[whole] + (events - whole) * (_RARE[whole + 1] - _RARE[whole])
+
+
+def wilson(value: float, n: float, z: float) -> tuple[float, float]:
+    """Wilson's score interval of a share (1927)."""
+    scale = 1 + z * z / n
+    middle = (value + z * z / (2 * n)) / scale
+    half = z * math.sqrt(value * (1 - value) / n + z * z / (4 * n * n)) / scale
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def student(degrees: int) -> float:
+    """The 97.5 % quantile of Student's t, by the first terms of its expansion (Abramowitz and Stegun 26.7.5)."""
+    z = Z
+    terms = ((z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384)
+    return z + sum(term / float(degrees ** (power + 1)) for power, term in enumerate(terms))
 
 
 def score_one(clusters: Sequence[str], right: Sequence[bool], resamples: int = RESAMPLES) -> Score:
@@ -94,18 +159,46 @@ def score_one(clusters: Sequence[str], right: Sequence[bool], resamples: int = R
 def difference(
     clusters: Sequence[str], a: Sequence[bool], b: Sequence[bool], resamples: int = RESAMPLES
 ) -> tuple[float, float | None, float | None]:
-    """Share of `b` minus share of `a` on the same rows, in points, with its 95 % cluster-bootstrap interval.
-
-    The interval is None below two clusters.
+    """Share of `b` minus share of `a` on the same rows, in points, with its 95 % interval: of resampled clusters, or,
+    where fewer than `TELLING` clusters tell the two apart, `edge_difference`. None below two clusters.
     """
     names, codes = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
-    gains = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
+    left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    gains = right - left
     points = 100 * float(gains.mean())
     if len(names) < 2:
         return points, None, None
-    sums = np.stack([np.bincount(codes, gains), np.bincount(codes).astype(np.float64)])[:, :, None]
-    low, high = np.quantile(_resampled(sums, resamples)[:, 0], (0.025, 0.975))
+    counts = np.bincount(codes).astype(np.float64)
+    if int((np.bincount(codes, np.abs(gains)) > 0).sum()) < TELLING:
+        low, high = edge_difference(left, right, counts)
+    else:
+        sums = np.stack([np.bincount(codes, gains), counts])[:, :, None]
+        low, high = np.quantile(_resampled(sums, resamples)[:, 0], (0.025, 0.975))
     return points, 100 * float(low), 100 * float(high)
+
+
+def edge_difference(a_N: np.ndarray, b_N: np.ndarray, counts_C: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of a paired difference of shares where few rows differ: Newcombe's method 10 (1998).
+
+    Wilson's intervals of the two shares are put together by their correlation, over the number of rows that clusters of
+    such sizes are worth if their rows are as alike as is assumed elsewhere here. It is never of no width.
+    """
+    n = float(len(a_N))
+    size = max(2.0, n / (1 + (float(counts_C @ counts_C) / n - 1) * ALIKE))
+    both, neither = float((a_N * b_N).sum()), float(((1 - a_N) * (1 - b_N)).sum())
+    only_a, only_b = float((a_N * (1 - b_N)).sum()), float(((1 - a_N) * b_N).sum())
+    scale = size / n
+    product = both * neither * scale**2 - only_a * only_b * scale**2
+    margins = (both + only_a) * (only_b + neither) * (both + only_b) * (only_a + neither) * scale**4
+    # Newcombe's correction keeps a table without a single difference from a correlation of one
+    correlation = (max(product - size / 2, 0.0) if product > 0 else product) / math.sqrt(margins) if margins else 0.0
+    p, q = float(a_N.mean()), float(b_N.mean())
+    (low_p, high_p), (low_q, high_q) = wilson(p, size, Z), wilson(q, size, Z)
+
+    def apart(down: float, up: float) -> float:
+        return math.sqrt(max(0.0, down**2 - 2 * correlation * down * up + up**2))
+
+    return max(-1.0, q - p - apart(q - low_q, high_p - p)), min(1.0, q - p + apart(high_q - q, p - low_p))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
