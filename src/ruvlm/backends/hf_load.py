@@ -90,7 +90,18 @@ def plain_weights(name: str, access: Access, device: torch.device) -> Any:
             "весов она отвечала бы не так, как обучена."
         )
     refuse_not_finite(model, name)
+    if access.dtype == "4bit" and device.type == "cpu":
+        _same_on_every_processor(model)
     return model
+
+
+def _same_on_every_processor(model: Any) -> None:
+    """Keep bitsandbytes from its AVX512-BF16 layout, which not every width fits and which answers otherwise than elsewhere."""
+    from bitsandbytes.nn import Linear4bit  # type: ignore[attr-defined]
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _said(name: str, error: Exception) -> str:

@@ -225,8 +225,8 @@ class OpenAIBackend(Backend, TextModel):
 
 def _same_model(said: str, asked: str) -> bool:
     """Is the one name the other, or its last part, or the other with a date or a tag behind it?"""
-    a, b = (name.rstrip("/").lower() for name in (said, asked))
-    return a.startswith(b) or b.startswith(a) or a.rsplit("/", 1)[-1] == b.rsplit("/", 1)[-1]
+    a, b = (name.rstrip("/").lower().rsplit("/", 1)[-1] for name in (said, asked))
+    return a.startswith(b) or b.startswith(a)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -97,7 +97,10 @@ def read_bytes(ref: ImageRef) -> bytes:
     """The encoded picture. Raises DataError if the file or the row has none."""
     if ref.row is None:
         try:
-            if not stat.S_ISREG(ref.path.stat().st_mode):  # a pipe would be waited for, a device read for ever
+            mode = ref.path.stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise DataError(f"Картинку {ref.path} не удалось прочитать (это папка, а не файл): проверьте путь.")
+            if not stat.S_ISREG(mode):  # a pipe would be waited for, a device read for ever
                 raise DataError(f"{ref.path} – не файл картинки: проверьте путь.")
             with ref.path.open("rb") as handle:
                 content = handle.read(MAX_BYTES + 1)

@@ -64,11 +64,16 @@ def serve(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         try:
-            _, here, shared = blocks.launch(
-                server_name=place.host, server_port=free_port(place), share=place.share, quiet=True, prevent_thread_lock=True,
-                max_file_size=MOST_BYTES, footer_links=[], ssr_mode=False, pwa=False, mcp_server=False, run_history=False,
-                css=CSS, theme=gr.themes.Default(font=FONTS, font_mono=FONTS),
-            )  # fmt: skip
+            try:
+                _, here, shared = blocks.launch(
+                    server_name=place.host, server_port=free_port(place), share=place.share, quiet=True, prevent_thread_lock=True,
+                    max_file_size=MOST_BYTES, footer_links=[], ssr_mode=False, pwa=False, mcp_server=False, run_history=False,
+                    css=CSS, theme=gr.themes.Default(font=FONTS, font_mono=FONTS),
+                )  # fmt: skip
+            except OSError as error:
+                raise ConfigError(
+                    f"Порт {place.port or FIRST_PORT} занят или недоступен ({error}): укажите другой ключом --port."
+                ) from error
             report(f"Страница открыта: {here} – остановить: Ctrl-C.")
             if place.share:
                 report(

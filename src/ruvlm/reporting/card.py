@@ -150,7 +150,7 @@ def _figures(run: RunFacts, measured: list[Measured]) -> str:
         best = max(checks, key=lambda r: sum(v for v in (r["gqa"], r["mmbench"]) if v is not None))
         said = [
             f"{name} {best[key]:.1f} %".replace(".", ",")
-            for key, name in (("gqa", "GQA"), ("mmbench", "MMBench circular"))
+            for key, name in (("gqa", "GQA"), ("mmbench", "MMBench (circular; без перестановок – по строкам)"))
             if best[key] is not None
         ]
         return (

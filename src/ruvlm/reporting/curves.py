@@ -37,7 +37,12 @@ def charts(histories: Sequence[RunHistory]) -> list[Chart]:
     wanted = (
         ("Потери на ответах при обучении", "train", "answers", True),
         ("GQA на проверке при обучении, %", "validation", "gqa", False),
-        ("MMBench circular на проверке при обучении, %", "validation", "mmbench", False),
+        (
+            "MMBench (circular; без перестановок – по строкам) на проверке при обучении, %",
+            "validation",
+            "mmbench",
+            False,
+        ),
     )
     found = (_chart(title, histories, kind, key, log) for title, kind, key, log in wanted)
     return [chart for chart in found if chart is not None]

@@ -74,7 +74,7 @@ def plot_history(records: Sequence[dict[str, Any]], baselines: dict[str, float],
     left.legend()
     for key, label, colour in (
         ("gqa", "GQA, точное совпадение", "#1f5fa8"),
-        ("mmbench", "MMBench, circular", "#15803d"),
+        ("mmbench", "MMBench, буквы", "#15803d"),
     ):
         points = [(r["seconds"] / 60, r[key]) for r in checks if r.get(key) is not None]
         if points:
