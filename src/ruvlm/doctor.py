@@ -43,7 +43,15 @@ def examine(hub: bool = True) -> list[Finding]:
     checks: list[Callable[[], list[Finding]]] = [_python, _packages, _optional, _device, _memory, _disk, _write]
     if hub:
         checks.append(_hub)
-    return [finding for check in checks for finding in check()]
+    return [finding for check in checks for finding in _looked(check)]
+
+
+def _looked(check: Callable[[], list[Finding]]) -> list[Finding]:
+    """What a check found; a package that it needs and that is not here is named by the list of packages already."""
+    try:
+        return check()
+    except ImportError as error:
+        return [Finding(check.__name__.strip("_"), "note", f"не посмотреть: нет пакета {error.name}")]
 
 
 def _python() -> list[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +14,7 @@ from ruvlm.audit.findings import Findings, Kind
 from ruvlm.data.files import SHARD
 from ruvlm.data.hub_sets import HUB_SETS
 from ruvlm.data.images import open_parquet, rows_of
-from ruvlm.data.manifest import Manifest, read_manifest, record_of
+from ruvlm.data.manifest import Manifest, read_manifest, record_of, world_sums
 from ruvlm.errors import DataError
 from ruvlm.files import inside
 
@@ -138,15 +137,7 @@ def check_manifest(folder: Path, found: Findings) -> Manifest | None:
 
 def _world_sums(folder: Path) -> dict[str, str]:
     path = folder.parent / "world.json"
-    if not path.is_file():
-        return {}
-    try:
-        sums = json.loads(path.read_text(encoding="utf-8"))["files"]
-        if not isinstance(sums, dict) or not all(isinstance(value, str) for value in sums.values()):
-            raise ValueError("files – не объект с суммами")
-        return dict(sums)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"Файл {path} повреждён ({error}): нарисуйте мир заново.") from error
+    return world_sums(path) if path.is_file() else {}
 
 
 def check_counts(manifest: Manifest | None, name: str, key: str, rows: int, found: Findings) -> None:

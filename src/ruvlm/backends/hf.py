@@ -61,8 +61,14 @@ class HfBackend(Backend):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        fast = ("картинка и общее начало вопросов считались один раз на картинку",)
-        return fast if self._shared is not None else tuple(self._notes)
+        fast = ["картинка и общее начало вопросов считались один раз на картинку"]
+        notes = fast if self._shared is not None else list(self._notes)
+        if self.model.dtype in (torch.bfloat16, torch.float16):
+            name = str(self.model.dtype).removeprefix("torch.")
+            notes.append(
+                f"в {name} ответы немного зависят от числа вопросов сразу (здесь до {self._rows}): точный повтор – с --dtype float32"
+            )
+        return tuple(notes)
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         parts = (part for sheet in sheets(item.prompt for item in asked) for part in sheet.split(self._portion))

@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 from ruvlm.data import gqa_ru, mmbench_ru
 from ruvlm.data.annotations import objects_by_image
-from ruvlm.data.manifest import read_manifest
+from ruvlm.data.files import sha256_of, split_files
+from ruvlm.data.manifest import read_manifest, recorded_sums
 from ruvlm.data.sample import sampled
 from ruvlm.errors import DataError
 from ruvlm.schema import Benchmark, Dataset, Example
@@ -56,8 +57,23 @@ class Source:
 
         With `limit`, a seeded stratified sample of so many rows, whole rotation groups (see `sample`).
         """
-        found = self._loaded(benchmark, split, grounding, bare)
+        found = self._as_recorded(self._loaded(benchmark, split, grounding, bare))
         return found if limit is None else sampled(found, limit)
+
+    def _as_recorded(self, dataset: Dataset) -> Dataset:
+        """The data set; where its files are not those that were made or fetched, it does not bear their name alone."""
+        base, sums = recorded_sums(self.folders[dataset.name])
+        paths = {example.image.path for example in dataset.examples}
+        if dataset.name == "gqa-ru":
+            paths |= set(split_files(self.folders["gqa-ru"], f"{dataset.split}_balanced_instructions", dataset.split))
+        changed = [
+            name for path in sorted(paths)
+            if path.is_relative_to(base) and (name := str(path.relative_to(base))) in sums and sha256_of(path) != sums[name]
+        ]  # fmt: skip
+        if not changed:
+            return dataset
+        note = f"файлов не тех, что записаны при создании набора: {len(changed)} ({changed[0]}), это уже другие данные"
+        return replace(dataset, source=f"{dataset.source} (изменён)", notes=(*dataset.notes, note))
 
     def stream(self, split: str) -> Iterator[Example]:
         """The GQA-ru examples of a split one by one: the first comes at once, however large the set. Raises DataError."""
@@ -82,6 +98,7 @@ def open_source(name: str) -> Source:
     folder = Path(name)
     if not folder.is_dir():
         folder = Path(ALIASES.get(name, name))
+    folder = _snapshot(folder)
     if not name.strip() or not folder.is_dir():
         hint = " или сделайте набор командой «ruvlm data world» либо «ruvlm data fetch»"
         if name in HUB_NAMES:
@@ -96,12 +113,27 @@ def open_source(name: str) -> Source:
         for place in (folder / benchmark, folder / HUB_NAMES[benchmark], folder):
             if benchmark not in folders and place.is_dir() and check(place):
                 folders[benchmark] = place
+    if not folders and (folder / "dataset_info.json").is_file() and any(folder.glob("data-*.arrow")):
+        raise DataError(
+            f"{folder} – набор datasets.save_to_disk: здесь читается раскладка хаба. Скачайте набор командой ruvlm data fetch или "
+            "сохраните его в parquet: load_from_disk(…).to_parquet(…)."
+        )
     if not folders:
         raise DataError(
             f"В папке {folder} нет ни gqa-ru (папки *_balanced_instructions), ни mmbench-ru (mmbench_ru_*.parquet): "
             "проверьте --data."
         )
     return Source(folder, {name: label_of(place, folder.name) for name, place in folders.items()}, folders)
+
+
+def _snapshot(folder: Path) -> Path:
+    """Of a hub cache's folder (datasets--ORG--NAME) the snapshot that its main names, else the only one."""
+    snapshots = sorted((folder / "snapshots").glob("*")) if (folder / "snapshots").is_dir() else []
+    if not snapshots:
+        return folder
+    main = folder / "refs" / "main"
+    named = folder / "snapshots" / main.read_text(encoding="utf-8").strip() if main.is_file() else snapshots[-1]
+    return named if named.is_dir() else snapshots[-1]
 
 
 def _is_gqa(folder: Path) -> bool:

@@ -57,6 +57,32 @@ def read_manifest(folder: Path) -> Manifest | None:
         ) from error
 
 
+def recorded_sums(folder: Path) -> tuple[Path, dict[str, str]]:
+    """SHA-256 of the files of a set as they were made or fetched, by name, and the folder that the names start from.
+
+    Nothing where neither the folder nor the one above has a manifest.json or a world.json. Raises DataError.
+    """
+    for place in (folder, folder.parent):
+        manifest = read_manifest(place)
+        if manifest is not None:
+            return place, {name: record.sha256 for name, record in manifest.files.items()}
+        world = place / "world.json"
+        if world.is_file():
+            return place, world_sums(world)
+    return folder, {}
+
+
+def world_sums(path: Path) -> dict[str, str]:
+    """`files` of a world.json. Raises DataError if it is damaged."""
+    try:
+        sums = json.loads(path.read_text(encoding="utf-8"))["files"]
+        if not isinstance(sums, dict) or not all(isinstance(value, str) for value in sums.values()):
+            raise ValueError("files – не объект с суммами")
+        return dict(sums)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"Файл {path} повреждён ({error}): нарисуйте мир заново.") from error
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Whole or not at all. Raises OutputError."""
     text = json.dumps(asdict(manifest), ensure_ascii=False, indent=1) + "\n"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from ruvlm.data.images import batches_of, open_parquet
 from ruvlm.data.manifest import Manifest, read_manifest, record_of, write_manifest
 from ruvlm.data.sample import SEED, sampled
 from ruvlm.errors import DataError, OutputError
+from ruvlm.files import whole_folder
 from ruvlm.schema import Benchmark
 
 BATCH = 64
@@ -36,8 +34,7 @@ def write_sample(folder: Path, benchmark: Benchmark, split: str, limit: int, out
         return len(dataset.examples)
     if out.exists():
         raise OutputError(f"Папка {out} занята: удалите её сами или укажите другую --out.")
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with whole_folder(out) as partial:
         ids = {example.id for example in dataset.examples}
         if benchmark == "mmbench-ru":
             name = f"mmbench_ru_{split}.parquet"
@@ -45,11 +42,6 @@ def write_sample(folder: Path, benchmark: Benchmark, split: str, limit: int, out
         else:
             _copy_gqa(folder, partial, split, ids, {example.image_id for example in dataset.examples})
         _describe(partial, pinned(origin, made))
-        partial.chmod(0o755)
-        os.replace(partial, out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return len(dataset.examples)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from ruvlm.schema import Absent, Dataset, Example, ImageRef, Response, Result, V
 Progress = Callable[[int, int], None]
 # over this share of answers cut off or absent, the headline says so
 MUCH = 0.05
+_CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,10 @@ def evaluate(
             merge_shards(folder)
         ranks.wait()
         responses = _stored(keyed, folder)
-        verdicts, notes = judge_all(dataset, protocol, responses), (*backend.notes, *_empty(responses), *damaged)
+        verdicts, notes = (
+            judge_all(dataset, protocol, responses),
+            (*backend.notes, *_empty(responses), *_foreign(dataset, responses), *damaged),
+        )
         if judge_model is not None and table.asks_letter and ranks.first:
             judged = judge_unread(judge_model, dataset.examples, responses, verdicts, folder)
             verdicts, notes = judged.verdicts, (*notes, judged.note)
@@ -138,6 +143,24 @@ def _absent(result: Result) -> tuple[str, ...]:
     if total > MUCH * result.n and Absent.THOUGHT in result.absent:
         line += "; дайте рассуждению место (--thinking on, --max-new-tokens) или выключите его (--thinking off)"
     return (line,)
+
+
+def _foreign(dataset: Dataset, responses: Sequence[Response]) -> tuple[str, ...]:
+    """Questions that are not in Russian are not this benchmark's; answers in another script match no Russian gold."""
+    notes = []
+    latin = sum(not _CYRILLIC.search(example.question) for example in dataset.examples)
+    if latin > len(dataset.examples) / 2:
+        notes.append(
+            f"вопросов без русских букв: {latin} из {len(dataset.examples)}; правила здесь для русских ответов"
+        )
+    answered = [(e, r) for e, r in zip(dataset.examples, responses, strict=True) if not e.options and r.text.strip()]
+    foreign = sum(
+        bool(_CYRILLIC.search(e.answer)) and not _CYRILLIC.search(r.text) and any(map(str.isalpha, r.text))
+        for e, r in answered
+    )
+    if foreign:
+        notes.append(f"ответов не по-русски: {foreign} из {len(answered)}")
+    return tuple(notes)
 
 
 def _empty(responses: Sequence[Response]) -> tuple[str, ...]:

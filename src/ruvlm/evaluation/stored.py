@@ -66,7 +66,7 @@ def identity_of(value: Any) -> str:
 def json_object(path: Path) -> dict[str, Any]:
     """A JSON file that is an object. Raises OSError or ValueError."""
     try:
-        return _object(json.loads(path.read_bytes().decode("utf-8")), path.name)
+        return _object(_loaded(path.read_bytes()), path.name)
     except RecursionError as error:
         raise ValueError("вложен слишком глубоко") from error
 
@@ -85,9 +85,23 @@ def lines_of(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
     for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
         if line.strip(b"\0 \t\r"):
             try:
-                yield number, _object(json.loads(line.decode("utf-8")), "строка")
+                yield number, _object(_loaded(line), "строка")
             except (ValueError, RecursionError):
                 yield number, None
+
+
+def _loaded(data: bytes) -> Any:
+    """JSON whose texts can all be written again."""
+    value = json.loads(data.decode("utf-8"))
+    return _sound(value) if b"\\u" in data else value
+
+
+def _sound(value: Any) -> Any:
+    if isinstance(value, str):
+        return sound(value)
+    if isinstance(value, list):
+        return [_sound(one) for one in value]
+    return {sound(name): _sound(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def _object(value: Any, name: str) -> dict[str, Any]:

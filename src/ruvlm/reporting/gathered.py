@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ from ruvlm.data.catalog import open_source
 from ruvlm.errors import DataError, RuvlmError
 from ruvlm.evaluation.compare import Difference, compare
 from ruvlm.evaluation.store import responses_by_id, verdicts_by_id
+from ruvlm.evaluation.stored import json_object, lines_of
 from ruvlm.reporting.measured import Measured, beside, measured_under
 from ruvlm.schema import Dataset, Response, Verdict
 
@@ -137,8 +138,24 @@ def _rows(measured: Measured, places: Sequence[str]) -> Dataset | None:
 def _histories(folders: Sequence[Path]) -> Iterable[RunHistory]:
     for folder in folders:
         try:
-            lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-            facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-            yield RunHistory(folder.name, tuple(json.loads(line) for line in lines), facts["baselines"])
+            records = [row for _, row in lines_of(folder / "metrics.jsonl") if row is not None]
+            baselines = json_object(folder / "run.json")["baselines"]
+            if isinstance(baselines, dict):
+                known = {name: value for name, value in baselines.items() if _is_number(value)}
+                yield RunHistory(folder.name, tuple(filter(_is_record, records)), known)
         except (OSError, ValueError, KeyError):
             continue
+
+
+def _is_record(row: dict[str, Any]) -> bool:
+    """A line of metrics.jsonl whose figures are figures."""
+    figures = (row.get(name) for name in ("seconds", "answers", "gqa", "mmbench", "loss"))
+    return (
+        isinstance(row.get("kind"), str)
+        and _is_number(row.get("seconds"))
+        and all(v is None or _is_number(v) for v in figures)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

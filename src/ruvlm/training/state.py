@@ -70,6 +70,7 @@ def save_checkpoint(root: Path, learning: Learning, progress: Progress, config: 
             "progress": asdict(progress), "scalars": scalars, "sha256": _digest(fresh / "state.safetensors"),
             "config": config,
         }  # fmt: skip
+        state["own_sha256"] = _own_digest(state)
         (fresh / "state.json").write_text(json.dumps(state, ensure_ascii=False, indent=1), encoding="utf-8")
 
     save_folder(target, write)
@@ -121,13 +122,19 @@ def _read(folder: Path) -> _Read:
     file = folder / "state.safetensors"
     try:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        if _digest(file) != state["sha256"]:
+        known = state.pop("own_sha256", None)  # checkpoints of earlier versions have none
+        if (known is not None and known != _own_digest(state)) or _digest(file) != state["sha256"]:
             raise ModelError(f"Контрольная сумма точки {folder} не сходится: файл повреждён.")
         tensors = load_file(file)
         progress = Progress(**state["progress"])
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(f"Точка {folder} не читается ({error}).") from error
     return _Read(progress, tensors, state["scalars"], state["config"])
+
+
+def _own_digest(state: dict[str, Any]) -> str:
+    """A hash of all else that state.json says."""
+    return hashlib.sha256(json.dumps(state, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(path: Path) -> str:
