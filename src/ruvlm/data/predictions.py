@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ruvlm.data.jsonl import Row, sound
-from ruvlm.data.rows import NoValue, Table, name_counts
+from ruvlm.data.answer_tables import NoValue, Table, name_counts
 from ruvlm.data.tool_logs import read_any
 from ruvlm.errors import DataError
 from ruvlm.schema import LETTERS
@@ -70,7 +70,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Answers:
+class AnswerFile:
     """A file of answers: its lines, and what a reader should know of how they were read.
 
     `cyrillic` options stood in columns А, Б, В, Г.
@@ -92,7 +92,7 @@ class _Tally:
         return tuple(f"{what}: {count}" for what, count in self.counts.items())
 
 
-def read_answers(path: Path, predicted: bool = True, columns: Columns = Columns(), joined: bool = False) -> Answers:
+def read_answers(path: Path, predicted: bool = True, columns: Columns = Columns(), joined: bool = False) -> AnswerFile:
     """Every row of a predictions file, or with `predicted` false of a file of gold answers.
 
     `joined`: the gold answers come from another file, so that a lone `answer` is the model's. Raises DataError naming
@@ -109,7 +109,9 @@ def read_answers(path: Path, predicted: bool = True, columns: Columns = Columns(
         _line(path, number, row, found, letters, tally) for number, row in zip(table.lines, rows, strict=True)
     )
     _refuse_repeated(path, lines)
-    return Answers(path, lines, (*table.notes, *tally.notes()), cyrillic=letters is not None and letters[0][:1] == "а")
+    return AnswerFile(
+        path, lines, (*table.notes, *tally.notes()), cyrillic=letters is not None and letters[0][:1] == "а"
+    )
 
 
 def _folded(path: Path, table: Table) -> tuple[list[Row], Mapping[str, str]]:

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from ruvlm.data.rows import NoValue, Table, named
+from ruvlm.data.answer_tables import NoValue, Table, named
 from ruvlm.errors import DataError
 
 # Excel keeps no more signs than this in a cell

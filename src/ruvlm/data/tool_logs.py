@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ruvlm.data.jsonl import Row
-from ruvlm.data.rows import Table, read_table
+from ruvlm.data.answer_tables import Table, read_table
 from ruvlm.errors import DataError
 
 _OPTIONS = ("A", "B", "C", "D", "E", "category", "imageId", "question", "options")

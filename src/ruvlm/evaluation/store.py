@@ -118,7 +118,7 @@ def responses_by_id(folder: Path) -> dict[str, Response]:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredLine:
     """One stored line: its key, the example's id, the response, and the line as it stands."""
 
     key: str
@@ -127,18 +127,18 @@ class Stored:
     line: str
 
 
-def _read(path: Path, damaged: list[int] | None = None) -> dict[str, Stored]:
-    """Stored lines by key; of a key that comes twice (an error, then an answer) the last one counts.
+def _read(path: Path, damaged: list[int] | None = None) -> dict[str, StoredLine]:
+    """StoredLine lines by key; of a key that comes twice (an error, then an answer) the last one counts.
 
     Lines that cannot be read are left out, their numbers put into `damaged`: one bad line costs no other answer.
     """
-    rows: dict[str, Stored] = {}
+    rows: dict[str, StoredLine] = {}
     try:
         for number, row in lines_of(path):
             try:
                 if row is None:
                     raise ValueError("не JSON")
-                stored = Stored(
+                stored = StoredLine(
                     identity_of(row.get("key")), identity_of(row.get("id")), response_of(row.get("response")),
                     json.dumps(row, ensure_ascii=False),
                 )  # fmt: skip

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ruvlm.data.jsonl import sound
-from ruvlm.schema import Absent, Response, Status, Verdict
+from ruvlm.schema import Absent, LetterUse, Response, Score, Status, Verdict
 
 _NUMBER = (int, float)
 _FIELDS: MappingProxyType[str, tuple[type, ...]] = MappingProxyType(
@@ -54,6 +54,29 @@ def verdict_of(fields: Any) -> Verdict:
     return Verdict(
         identity_of(row.get("id")), identity_of(row.get("cluster")), parsed, reason, dict(correct), Status(row.get("status", early))
     )  # fmt: skip
+
+
+def score_of(fields: Any) -> Score:
+    """A stored score. Raises ValueError naming the field that is wrong."""
+    row = _object(fields, "балл")
+    bounds = {name: None if row.get(name) is None else number_of(row[name]) for name in ("low", "high", "error")}
+    return Score(
+        n=int(number_of(row["n"])), correct=int(number_of(row["correct"])), value=number_of(row["value"]), **bounds
+    )
+
+
+def letter_use_of(fields: Any) -> LetterUse:
+    """How a letter was used, as stored. Raises ValueError."""
+    row = _object(fields, "буква")
+    counts = {name: int(number_of(row[name])) for name in ("chosen", "gold", "right")}
+    return LetterUse(letter=str(_checked("letter", row.get("letter"), (str,))), **counts)
+
+
+def number_of(value: Any) -> float:
+    """A finite number. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"не число: {str(value)[:40]}")
+    return value
 
 
 def identity_of(value: Any) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ruvlm.data.predictions import Answers, Columns, Line, Pair, read_answers, refuse_foreign
+from ruvlm.data.predictions import AnswerFile, Columns, Line, Pair, read_answers, refuse_foreign
 from ruvlm.errors import DataError
 from ruvlm.evaluation.circular_reference import reference_figures
 from ruvlm.evaluation.cleaning import cleaned
@@ -135,7 +135,7 @@ def _sheet(path: Path, rows: list[Answered], notes: tuple[str, ...], cyrillic: b
     return Sheet(path, rows, notes, lettering)
 
 
-def _join(answers: Answers, wanted: Answers) -> tuple[list[Answered], tuple[str, ...]]:
+def _join(answers: AnswerFile, wanted: AnswerFile) -> tuple[list[Answered], tuple[str, ...]]:
     for file in (answers, wanted):
         if file.lines[0].identity is None:
             raise DataError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ruvlm.errors import DataError
-from ruvlm.evaluation.stored import json_object, text_object
+from ruvlm.evaluation.stored import json_object, letter_use_of, number_of, score_of, text_object
 from ruvlm.schema import LetterUse, Score
 
 CONTROLS = ("random", "majority", "question-only")
@@ -59,10 +59,10 @@ def read_measured(folder: Path) -> Measured:
     try:
         found = json_object(path)
         return Measured(
-            folder, str(found["model"]), found["parameters"], str(found["source"]), str(found["benchmark"]), str(found["split"]),
+            folder, str(found["model"]), None if found["parameters"] is None else int(number_of(found["parameters"])), str(found["source"]), str(found["benchmark"]), str(found["split"]),
             str(found["protocol"]), int(found["n"]), _scores(found["scores"]),
             {axis: _scores(values) for axis, values in found["breakdowns"].items()}, int(found["unparsed"]),
-            int(found["errors"]), tuple(map(str, found["notes"])), tuple(map(str, found.get("warnings", ()))), tuple(LetterUse(**use) for use in found["letters"]), dict(found["fingerprints"]), _sample(folder),
+            int(found["errors"]), tuple(map(str, found["notes"])), tuple(map(str, found.get("warnings", ()))), tuple(map(letter_use_of, found["letters"])), {str(k): str(v) for k, v in found["fingerprints"].items()}, _sample(folder),
         )  # fmt: skip
     except FileNotFoundError as error:
         raise DataError(
@@ -92,4 +92,4 @@ def _sample(folder: Path) -> int | None:
 
 
 def _scores(values: dict[str, dict[str, Any]]) -> dict[str, Score]:
-    return {name: Score(**score) for name, score in values.items()}
+    return {name: score_of(score) for name, score in values.items()}
