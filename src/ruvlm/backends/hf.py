@@ -24,6 +24,18 @@ from ruvlm.errors import ModelError
 from ruvlm.schema import Response
 
 T = TypeVar("T")
+# what a model's own code raises where its files do not fit together
+FAULTS = (
+    ValueError,
+    TypeError,
+    RuntimeError,
+    IndexError,
+    KeyError,
+    AttributeError,
+    AssertionError,
+    ImportError,
+    ArithmeticError,
+)
 log = logging.getLogger("ruvlm")
 ROWS = {"cpu": 96, "mps": 48, "cuda": 256}
 # an interrupt loses the batch under way: the first is small, and none is to take much longer than so many seconds
@@ -101,7 +113,15 @@ class HfBackend(Backend):
 
     @torch.inference_mode()
     def _run(self, batch: list[Sheet]) -> list[Response]:
-        return self._score(batch) if batch[0].prompts[0].candidates else self._write(batch)
+        try:
+            return self._score(batch) if batch[0].prompts[0].candidates else self._write(batch)
+        except torch.OutOfMemoryError:
+            raise
+        except FAULTS as error:
+            raise ModelError(
+                f"Модель {self.name} не может ответить ({_first_line(error)}): её файлы не подходят друг к другу или такой вид моделей "
+                "здесь не читается."
+            ) from error
 
     def _write(self, batch: list[Sheet]) -> list[Response]:
         limit = batch[0].prompts[0].generation.max_new_tokens
@@ -140,8 +160,10 @@ class HfBackend(Backend):
             return None
         try:
             found = ask(self._shared)
-        except PrefixUnsupportedError as error:
-            self._leave_shared(str(error))
+        except (torch.OutOfMemoryError, ModelError):
+            raise
+        except (PrefixUnsupportedError, *FAULTS) as error:  # the fast way only ever makes things faster
+            self._leave_shared(_first_line(error))
             return None
         if kind in self._unchecked and not same(found):
             self._leave_shared("ответы разошлись с generate")
@@ -150,9 +172,15 @@ class HfBackend(Backend):
         return found
 
     def _leave_shared(self, why: str) -> None:
+        if self._shared is not None:
+            self._shared.undo()
         self._shared = None
         self._notes.append(f"общая часть вопросов считалась для каждого заново ({why})")
         log.warning("быстрый путь выключен: %s", why)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def open_hf(spec: str, access: Access) -> HfBackend:

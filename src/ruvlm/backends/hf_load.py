@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ def load_hf(spec: str, access: Access) -> Loaded:
     if access.dtype != "4bit":
         model = model.to(device)
     shown = base.resolve().name if base.is_dir() else name
-    processor = load_processor(name, model.config.model_type, access.trust_remote_code)
+    processor = load_processor(name, model.config, access.trust_remote_code)
     return Loaded(
         model.eval(), processor, f"hf:{shown}" + (f"+{Path(adapter).name}" if adapter else ""), f"hf {mark} {_format(model, access)}"
     )  # fmt: skip
@@ -184,8 +185,8 @@ def _adapted(model: Any, adapter: str) -> Any:
         return wrapped
 
 
-def load_processor(name: str, model_type: str, trust_remote_code: bool = False) -> Any:
-    """The model's processor; without torchvision, one that knows pictures but no video. Raises ModelError."""
+def load_processor(name: str, config: Any, trust_remote_code: bool = False) -> Any:
+    """The processor of a model with `config`; without torchvision, one that knows pictures but no video. Raises ModelError."""
     from transformers import AutoProcessor
 
     try:
@@ -194,7 +195,7 @@ def load_processor(name: str, model_type: str, trust_remote_code: bool = False) 
         except (ImportError, ValueError) as error:
             if "torchvision" not in str(error).lower() and "video processor" not in str(error).lower():
                 raise
-            processor = _without_video(model_type).from_pretrained(name)
+            processor = _without_video(config.model_type).from_pretrained(name)
     except FAILURES as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ModelError(
@@ -202,10 +203,41 @@ def load_processor(name: str, model_type: str, trust_remote_code: bool = False) 
         ) from error
     if getattr(processor, "image_processor", None) is None:
         raise ModelError(f"У модели {name} нет процессора картинок (preprocessor_config.json): скачайте её целиком.")
+    _fill_in(processor, name, config)
     processor.tokenizer.padding_side = "left"
     if processor.tokenizer.pad_token is None:
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
     return processor
+
+
+def _fill_in(processor: Any, name: str, config: Any) -> None:
+    """What a LLaVA's processor must know to count a picture's tokens, from config.json where its own files do not say it.
+
+    Folders saved before 2025 lack it (transformers 41206 and 30962: the values are to be taken from the model's config).
+    """
+    vision = getattr(config, "vision_config", None)
+    if not (hasattr(processor, "num_additional_image_tokens") and hasattr(processor, "patch_size")) or vision is None:
+        return
+    said = _processor_file(name)
+    if processor.patch_size is None:
+        processor.patch_size = getattr(vision, "patch_size", None)
+    if processor.vision_feature_select_strategy is None:
+        processor.vision_feature_select_strategy = getattr(config, "vision_feature_select_strategy", "default")
+    if "num_additional_image_tokens" not in said:
+        # CLIP's tower has a class token, SigLIP's has none
+        processor.num_additional_image_tokens = int("clip" in str(getattr(vision, "model_type", "")))
+
+
+def _processor_file(name: str) -> dict[str, Any]:
+    """processor_config.json of a folder or a repository; empty where there is none."""
+    from transformers.utils import cached_file
+
+    try:
+        path = cached_file(name, "processor_config.json", _raise_exceptions_for_missing_entries=False)
+        found = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _without_video(model_type: str) -> Any:

@@ -21,7 +21,7 @@ class SharedDecoder(Decoder):
 
     def __init__(self, model: Any, reader: PromptReader) -> None:
         super().__init__(model, reader)
-        share_prefixes(model)
+        self.undo = share_prefixes(model)
 
     def write(self, batch: list[Sheet], limit: int) -> list[Written]:
         endings = self.endings(batch[0].prompts[0])

@@ -23,7 +23,7 @@ def merge_adapter(spec: str, out: Path, dtype: str) -> None:
         raise OutputError(f"Папка {out} уже занята: укажите другую --out.")
     access = Access(device="cpu", dtype=dtype)
     model = plain_weights(name, access, pick_device("cpu"))
-    processor = load_processor(name, model.config.model_type)
+    processor = load_processor(name, model.config)
     sample = processor.tokenizer(SAMPLE, return_tensors="pt")
     whole = merged(adapted(model, adapter), {"input_ids": sample["input_ids"]})
 

@@ -9,6 +9,7 @@ in Hydragen (Juravsky et al. 2024), so a prefix is neither copied per row nor re
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -243,20 +244,32 @@ class SharedRows:
         return logits
 
 
-def share_prefixes(model: Any) -> None:
-    """Let a model's text attention read shared prefixes. Raises PrefixUnsupportedError where it has no such switch."""
+def share_prefixes(model: Any) -> Callable[[], None]:
+    """Let a model's text attention read shared prefixes; gives back what undoes it.
+
+    Raises PrefixUnsupportedError where it has no such switch; the model is then as it was.
+    """
     AttentionInterface.register(ATTENTION, attend)
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
     text = model.config.get_text_config()
     if model.config.is_encoder_decoder or text is model.config:
         raise PrefixUnsupportedError("текстовая часть – не отдельный декодер")
     key = next((name for name in model.config.sub_configs if getattr(model.config, name, None) is text), "text_config")
+    before = text._attn_implementation
+
+    def undo() -> None:
+        if text._attn_implementation != before:
+            model.set_attn_implementation({key: before or "eager"})
+
     try:
         model.set_attn_implementation({key: ATTENTION})
     except (ValueError, ImportError, KeyError) as error:
+        undo()
         raise PrefixUnsupportedError(str(error)) from error
     if text._attn_implementation != ATTENTION:
+        undo()
         raise PrefixUnsupportedError("внимание своего вида")
+    return undo
 
 
 def position_axes(model: Any) -> int:

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ruvlm.data.jsonl import Row, sound
 from ruvlm.data.answer_tables import NoValue, Table, name_counts
+from ruvlm.data.jsonl import Row, sound
 from ruvlm.data.tool_logs import read_any
 from ruvlm.errors import DataError
 from ruvlm.schema import LETTERS

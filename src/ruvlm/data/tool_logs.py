@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ruvlm.data.jsonl import Row
 from ruvlm.data.answer_tables import Table, read_table
+from ruvlm.data.jsonl import Row
 from ruvlm.errors import DataError
 
 _OPTIONS = ("A", "B", "C", "D", "E", "category", "imageId", "question", "options")
