@@ -59,8 +59,8 @@ def export(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"Папка {out} уже занята: укажите другую --out или удалите её сами.")
     left = skipped or Skipped()
-    with whole_folder(out) as partial:
-        made = _written(scenes, entries, partial, name, split, questions, choices, seed, left, progress)
+    with whole_folder(out) as partial, SplitWriter(partial, split) as writer:
+        made = _written(scenes, entries, writer, name, split, questions, choices, seed, left, progress)
         if not made.questions:
             raise DataError(
                 f"Ни об одной картинке не вышло вопроса ({'; '.join(left.lines()) or 'нет ясных предметов'})."
@@ -74,14 +74,13 @@ def export(
 
 
 def _written(
-    scenes: Iterable[PhotoScene], entries: Sequence[FormEntry], folder: Path, name: str, split: str, questions: int,
+    scenes: Iterable[PhotoScene], entries: Sequence[FormEntry], writer: SplitWriter, name: str, split: str, questions: int,
     choices: int, seed: int, left: Skipped, progress: Callable[[int], None] | None,
 ) -> Made:  # fmt: skip
     rng = random.Random(f"ruvlm photos {VERSION} {seed} {split}")
     balancer = Balancer(entries, rng, distinct=True)
     tally: Counter[int] = Counter()
     made = Made()
-    writer = SplitWriter(folder, split)
     rows: tuple[list[Row], ...] = ([], [], [], [], [])
     for number, scene in enumerate(scenes):
         if progress is not None:

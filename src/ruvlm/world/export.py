@@ -272,15 +272,19 @@ def _write_all(
     todo = [chunk for plan in splits for chunk in chunks_of(level, seed, plan)]
     total, done = sum(chunk.count for chunk in todo), 0
     writers = {plan.name: SplitWriter(folder, plan.name) for plan in splits}
-    for chunk, tables in zip(todo, _made(todo, workers), strict=True):
-        writers[chunk.plan.name].add(
-            tables.images, tables.instructions, tables.scenes, tables.choices, tables.groundings
-        )
-        done += chunk.count
-        if progress is not None:
-            progress(done, total)
-    for writer in writers.values():
-        writer.close()
+    try:
+        for chunk, tables in zip(todo, _made(todo, workers), strict=True):
+            writers[chunk.plan.name].add(
+                tables.images, tables.instructions, tables.scenes, tables.choices, tables.groundings
+            )
+            done += chunk.count
+            if progress is not None:
+                progress(done, total)
+        for writer in writers.values():
+            writer.close()
+    finally:
+        for writer in writers.values():
+            writer.abandon()
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*.parquet"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -90,6 +91,12 @@ class SplitWriter:
         )
         self._writers: dict[Path, pq.ParquetWriter] = {}
 
+    def __enter__(self) -> SplitWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.abandon()
+
     def add(self, *tables: list[Row]) -> None:
         """Append one chunk's rows: images, instructions, scenes, choices, groundings."""
         for (path, schema), rows in zip(self._targets, tables, strict=True):
@@ -101,5 +108,16 @@ class SplitWriter:
             self._writers[path].write_table(pa.Table.from_pylist(rows, schema=schema))
 
     def close(self) -> None:
+        """Finish the files. Raises OSError where the disk is full."""
+        try:
+            for writer in self._writers.values():
+                writer.close()
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of files that will not be finished: a writer that is left open finishes itself when it is forgotten."""
         for writer in self._writers.values():
-            writer.close()
+            with suppress(OSError, pa.ArrowException):
+                writer.close()
+            writer.is_open = False
