@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from benchmarks.importers import IMPORTERS, differing
 from openpyxl import Workbook
 
 from ruvlm.data.predictions import read_answers
@@ -18,70 +19,12 @@ from ruvlm.evaluation.table import answered, score_file
 from tests.conftest import Ran
 
 Run = Callable[..., Ran]
-WORDS = ("да", "нет", "кот", "на столе", "2", "1,5", " пёс ", "а; б", "a,b", "«стол»", 'он сказал "да"', "x\ty", "ё", "|", "'", "0,5", "")  # fmt: skip
 CASES = 1000
 
 
-# --- the references: ten lines each, of the standard library alone
-
-
-def reference_csv(path: Path, delimiter: str, encoding: str) -> list[tuple[str, str, str]]:
-    with path.open(encoding=encoding, newline="") as handle:
-        rows = list(csv.reader(handle, delimiter=delimiter))
-    where = {name: n for n, name in enumerate(rows[0])}
-    return [(row[where["id"]], row[where["prediction"]], row[where["gold"]]) for row in rows[1:]]
-
-
-def reference_json(path: Path) -> list[tuple[str, str, str]]:
-    text = path.read_text(encoding="utf-8")
-    try:
-        rows = json.loads(text)
-        rows = [rows] if isinstance(rows, dict) else rows
-    except ValueError:
-        rows = [json.loads(line) for line in text.split("\n") if line.strip()]
-    return [(str(row["id"]), str(row["prediction"]), str(row["gold"])) for row in rows]
-
-
-def drawn(rng: random.Random, number: int) -> list[dict[str, str]]:
-    golds = [word for word in WORDS if word]
-    rows = [
-        {"id": str(n), "prediction": rng.choice(WORDS), "gold": rng.choice(golds), "extra": rng.choice(WORDS)}
-        for n in range(number)
-    ]
-    keys = list(rows[0])
-    rng.shuffle(keys)
-    return [{key: row[key] for key in keys} for row in rows]
-
-
-def found(path: Path) -> list[tuple[str, str, str]]:
-    return [(line.identity or "", line.prediction or "", line.gold or "") for line in read_answers(path).lines]
-
-
-def test_csv_of_every_build_equals_the_reference(tmp_path: Path) -> None:
-    rng = random.Random(0)
-    for case in range(CASES):
-        delimiter, encoding = rng.choice(",;\t"), rng.choice(("utf-8", "utf-8-sig", "utf-16", "cp1251"))
-        path = tmp_path / f"{case % 7}.{'tsv' if delimiter == chr(9) else 'csv'}"
-        rows = drawn(rng, rng.randint(1, 6))
-        with path.open("w", encoding=encoding, newline="") as handle:
-            writer = csv.DictWriter(handle, list(rows[0]), delimiter=delimiter, quoting=rng.choice((csv.QUOTE_MINIMAL, csv.QUOTE_ALL)), lineterminator=rng.choice(("\n", "\r\n")))  # fmt: skip
-            writer.writeheader()
-            writer.writerows(rows)
-        assert found(path) == reference_csv(path, delimiter, encoding), (case, path.read_bytes())
-
-
-def test_json_of_every_build_equals_the_reference(tmp_path: Path) -> None:
-    rng = random.Random(1)
-    for case in range(CASES):
-        rows = drawn(rng, rng.randint(1, 6))
-        path = tmp_path / f"{case % 7}.{rng.choice(('json', 'jsonl'))}"
-        kind = rng.randrange(4)
-        text = (
-            "\n".join(json.dumps(row, ensure_ascii=rng.random() < 0.5) for row in rows) if kind == 0
-            else json.dumps(rows, ensure_ascii=False, indent=rng.choice((None, 1, 4)))
-        )  # fmt: skip
-        path.write_text(text + rng.choice(("", "\n", "\n\n")), encoding="utf-8")
-        assert found(path) == reference_json(path), (case, text)
+@pytest.mark.parametrize("importer", sorted(IMPORTERS))
+def test_every_importer_equals_its_reference(importer: str) -> None:
+    assert differing(importer, 150 if importer in ("xlsx", "conversations") else 1000) == []
 
 
 def test_a_broken_csv_is_whole_or_refused(tmp_path: Path) -> None:
@@ -109,19 +52,6 @@ def test_a_broken_csv_is_whole_or_refused(tmp_path: Path) -> None:
             continue
         assert count == len(rows), (case, path.read_text())
     assert refused > CASES // 4
-
-
-def test_xlsx_equals_its_cells(tmp_path: Path) -> None:
-    rng = random.Random(3)
-    for case in range(120):
-        rows = drawn(rng, rng.randint(1, 9))
-        book = Workbook()
-        book.active.append(list(rows[0]))
-        for row in rows:
-            book.active.append([int(row["id"]) if key == "id" else row[key] for key in row])
-        path = tmp_path / f"{case % 3}.xlsx"
-        book.save(path)
-        assert found(path) == [(row["id"], row["prediction"], row["gold"]) for row in rows]
 
 
 # --- what once went wrong in silence
