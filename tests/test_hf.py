@@ -247,3 +247,77 @@ def test_the_whole_command(models: dict[str, Path], little: Path, tmp_path: Path
     assert json.loads(again.out) == rows
     summaries = [json.loads(path.read_text(encoding="utf-8")) for path in tmp_path.glob("*/summary.json")]
     assert all(s["parameters"] == 164736 for s in summaries if s["model"].endswith("hf:qwen"))
+
+
+# --- a foreign oracle: the model's own template, tokenised by transformers, and generate
+
+
+def with_own_beginning(folder: Path, out: Path) -> Path:
+    """The same model with a template that writes the beginning-of-text itself, as Gemma 3's and Llama's do."""
+    shutil.copytree(folder, out)
+    for path in (out / "chat_template.jinja", out / "tokenizer_config.json"):
+        if path.name.endswith("jinja") and path.is_file():
+            path.write_text("{{ bos_token }}" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    return out
+
+
+def by_transformers(folder: Path, item: Asked, limit: int = 12) -> tuple[list[int], str]:
+    """Ids of a question as `apply_chat_template(tokenize=True)` gives them, and the greedy answer: a loop of this test's own."""
+    loaded = load_hf(str(folder), Access())
+    content = [{"type": "image", "image": load_image(item.prompt.image)}, {"type": "text", "text": item.prompt.text}]
+    inputs = loaded.processor.apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+    )
+    ids = inputs["input_ids"][0].tolist()
+    with torch.inference_mode():
+        written = loaded.model.generate(**inputs, max_new_tokens=limit, do_sample=False)[0, len(ids) :]
+    return ids, loaded.processor.tokenizer.decode(written, skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["template without bos", "template with bos"])
+@pytest.mark.parametrize("kind", ["llava", "idefics3"])
+def test_ids_and_answers_are_those_of_the_models_own_template(
+    kind: str, own: bool, models: dict[str, Path], pictures: list[ImageRef], tmp_path: Path
+) -> None:
+    folder = with_own_beginning(models[kind], tmp_path / "m") if own else models[kind]
+    loaded = load_hf(str(folder), Access())
+    items = asked(pictures)[:6]
+    expected = [by_transformers(folder, item) for item in items]
+    backend = HfBackend(loaded)
+    for item, (ids, _) in zip(items, expected, strict=True):
+        image = load_image(item.prompt.image)
+        assert backend.reader.encode(image, [item.prompt.text]).ids[0] == ids
+        assert backend.reader.batch([image], [item.prompt.text])["input_ids"][0].tolist() == ids
+    answers = [response.text for response in backend.answer(items)]
+    assert answers == [until(text, ("\n\n",)) for _, text in expected]
+    assert backend.reader.begins_itself == own
+
+
+def test_whatever_the_fast_way_raises_the_plain_way_answers(
+    models: dict[str, Path], pictures: list[ImageRef], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_hf(str(models["llava"]), Access())
+    before = loaded.model.config.get_text_config()._attn_implementation
+    plain = [r.text for r in HfBackend(loaded, shared=False).answer(asked(pictures))]
+
+    def broken(*arguments: object) -> None:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr(SharedRows, "step", broken)
+    backend = HfBackend(loaded)
+    assert loaded.model.config.get_text_config()._attn_implementation != before
+    assert [r.text for r in backend.answer(asked(pictures))] == plain
+    assert any("list index out of range" in note for note in backend.notes)
+    assert loaded.model.config.get_text_config()._attn_implementation == before, "the model is as it was"
+
+
+def test_a_template_is_told_whether_to_think(models: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(models["llava"], tmp_path / "m")
+    path = folder / "chat_template.jinja"
+    tail = "{% if add_generation_prompt %}{% if enable_thinking %}<think>\n{% else %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+    path.write_text(path.read_text(encoding="utf-8") + tail, encoding="utf-8")
+    loaded = load_hf(str(folder), Access())
+    on, off = HfBackend(loaded, thinking=True), HfBackend(loaded)
+    assert on.reader.worded("Кто?").endswith("<think>\n")
+    assert off.reader.worded("Кто?").endswith("</think>\n\n")
+    assert on.fingerprint != off.fingerprint

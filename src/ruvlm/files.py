@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -46,9 +47,22 @@ def whole_folder(out: Path) -> Iterator[Path]:
     finally:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
-        lock.release()
         with suppress(OSError):
-            Path(lock.lock_file).unlink()
+            Path(lock.lock_file).unlink()  # while it is held: who waits for it finds another file, not this one let go
+        lock.release()
+
+
+# what the place that is written to is to blame for, and not what is read
+_OF_THE_PLACE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EFBIG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTEMPTY,
+    errno.EIO,
+)
 
 
 def _quoted(name: str) -> str:

@@ -17,7 +17,7 @@ _MARK = re.compile(
     r"|<\|channel>thought|(?P<close5><channel\|>)|<unused9(?:4|(?P<close6>5))>",
     re.IGNORECASE,
 )
-_HARMONY = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>")
+_HARMONY = re.compile(r"<\|channel\|>\s*(\w{1,40})\b[^<]{0,200}<\|message\|>")
 _HARMONY_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
 # the same with its special tokens dropped in decoding
 _HARMONY_BARE = re.compile(r"\A\s*analysis\S.*?(?:assistant)?final(?=[^\W\d_a-z]|\d|[\s*\"«(])", re.DOTALL)

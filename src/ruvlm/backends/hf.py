@@ -53,11 +53,15 @@ class HfBackend(Backend):
     def __init__(self, loaded: Loaded, rows: int = 0, shared: bool = True, thinking: bool = False) -> None:
         self.model, self.name, self.fingerprint = loaded.model, loaded.name, loaded.fingerprint
         self.reader = PromptReader(loaded.processor, loaded.model.config.model_type, thinking)
+        if self.reader.begins_itself:
+            self.fingerprint += " own-bos"  # earlier versions added a second one: their answers are another question's
         if self.reader.thinks:
             self.fingerprint += f" thinking {'on' if thinking else 'off'}"
         self._rows = rows or ROWS[self.model.device.type]
         self._portion = min(FIRST_ROWS, self._rows)
-        self._notes: list[str] = []
+        self._notes: list[str] = (
+            [] if self.reader.templated else ["у модели нет шаблона беседы: вопрос задан простым текстом"]
+        )
         self._plain = PlainDecoder(self.model, self.reader)
         self._shared: SharedDecoder | None = None
         self._unchecked = {"write", "score"}
@@ -74,7 +78,7 @@ class HfBackend(Backend):
     @property
     def notes(self) -> tuple[str, ...]:
         fast = ["картинка и общее начало вопросов считались один раз на картинку"]
-        notes = fast if self._shared is not None else list(self._notes)
+        notes = [*self._notes, *(fast if self._shared is not None else ())]
         if self.model.dtype in (torch.bfloat16, torch.float16):
             name = str(self.model.dtype).removeprefix("torch.")
             notes.append(

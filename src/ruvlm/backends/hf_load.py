@@ -181,7 +181,7 @@ def _adapted(model: Any, adapter: str) -> Any:
         return wrapped.base_model.model if hasattr(wrapped.base_model, "model") else wrapped
     try:
         return wrapped.merge_and_unload()
-    except FAILURES:  # a kind that cannot be merged answers as it is
+    except (NotImplementedError, ValueError, AttributeError):  # a kind that cannot be merged answers as it is
         return wrapped
 
 

@@ -40,7 +40,7 @@ class PromptReader:
 
     def __init__(self, processor: Any, model_type: str, thinking: bool = False) -> None:
         self.processor, self._type, self._thinking = processor, model_type, thinking
-        self.image_token: str = getattr(processor, "image_token", None) or "<image>"
+        self.image_token = str(getattr(processor, "image_token", None) or "<image>")
         self._image_id: int = processor.tokenizer.convert_tokens_to_ids(self.image_token)
         template = processor.chat_template or processor.tokenizer.chat_template
         self.templated = bool(template)
@@ -81,10 +81,21 @@ class PromptReader:
 
     def batch(self, images: Sequence[Image.Image], texts: Sequence[str]) -> dict[str, Tensor]:
         """The processor's own way: a picture a question, padded on the left."""
+        worded = [self.worded(text) for text in texts]
         found: dict[str, Tensor] = self.processor(
-            images=[[image] for image in images], text=[self.worded(text) for text in texts], padding=True, return_tensors="pt"
+            images=[[image] for image in images], text=worded, padding=True, return_tensors="pt", **self._special(worded)
         )  # fmt: skip
         return dict(found)
+
+    def _special(self, worded: Sequence[str]) -> dict[str, bool]:
+        """As transformers' apply_chat_template(tokenize=True): a template that writes the beginning-of-text itself gets no other."""
+        begins = self.processor.tokenizer.bos_token
+        return {"add_special_tokens": False} if begins and worded[0].startswith(begins) else {}
+
+    @property
+    def begins_itself(self) -> bool:
+        """Does the model's template write its own beginning-of-text?"""
+        return self.templated and bool(self._special([self.worded("?")]))
 
     def encode(self, image: Image.Image, texts: Sequence[str]) -> Encoded:
         """All questions about a picture, its pixels prepared once.
@@ -93,11 +104,12 @@ class PromptReader:
         where that expansion cannot be told from the words around it.
         """
         worded = [self.worded(text) for text in texts]
-        first = dict(self.processor(images=[[image]], text=worded[:1], return_tensors="pt"))
+        special = self._special(worded)
+        first = dict(self.processor(images=[[image]], text=worded[:1], return_tensors="pt", **special))
         ids = first.pop("input_ids")[0].tolist()
         types = first.pop("mm_token_type_ids", None)
         first.pop("attention_mask", None)
-        plain: list[list[int]] = self.processor.tokenizer(worded)["input_ids"]
+        plain: list[list[int]] = self.processor.tokenizer(worded, **special)["input_ids"]
         place = plain[0].index(self._image_id)
         tail = len(plain[0]) - place - 1
         seen = len(ids) - tail

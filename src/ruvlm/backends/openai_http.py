@@ -8,6 +8,7 @@ import errno
 import io
 import itertools
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -30,6 +31,7 @@ ORIENTATION = 0x0112
 PATH = "/chat/completions"
 # a chat's reply is some kilobytes
 LARGEST_REPLY = 64 << 20
+UNKNOWN_SETTINGS = "сервер не принял настроек сверх temperature: штрафы и рассуждение – какие у него по умолчанию"
 # what keeps an engine from the defaults of a model's generation_config; not every server knows each of them
 GREEDY = {"top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}
 
@@ -49,7 +51,7 @@ class OpenAIBackend(Backend, TextModel):
         self._requests, self._timeout, self._retries = access.requests, access.timeout_s, access.retries
         self._thinking = access.thinking
         self._limit_name = "max_tokens"
-        self._extras = True  # what only some servers know is sent
+        self._extras: bool | None = None  # does the server take what only some know? None: not yet known
         self._failed = 0
         self._notes: dict[str, None] = {}
         self.prices = access.prices
@@ -179,30 +181,30 @@ class OpenAIBackend(Backend, TextModel):
         """The reply's body. What a server does not know is left out and said, once for all requests."""
         import openai
 
+        sent = self._extras is not False
         for _ in range(4):
-            limit_name, extras, base = self._limit_name, self._extras, client.base_url
+            limit_name, extras, base = self._limit_name, sent, client.base_url
             try:
                 raw = await client.chat.completions.with_raw_response.create(
                     model=self._model, messages=[{"role": "user", "content": content}], temperature=0,
                     **{limit_name: generation.max_new_tokens}, **(self._settings() if extras else {}),
                 )  # fmt: skip
+                if self._extras is None or not extras:
+                    self._extras = extras
+                if not extras:
+                    self._notes[UNKNOWN_SETTINGS] = None
                 return bytes(raw.content)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if "max_completion_tokens" in str(error) and limit_name == "max_tokens":
                     self._limit_name = "max_completion_tokens"
-                elif extras:
-                    self._extras = False
-                    self._notes[
-                        "сервер не принял настроек сверх temperature: штрафы и рассуждение – какие у него по умолчанию"
-                    ] = None
+                elif extras and not self._extras:  # refused for its settings, or for itself: without them it will show
+                    sent = False
                 else:
                     raise
             except openai.NotFoundError:
-                if str(base).rstrip("/") != self._url or urlsplit(self._url).path.strip("/"):
-                    if str(base).rstrip("/") == str(client.base_url).rstrip("/"):
-                        raise
-                else:  # an address without a path: OpenAI's own is /v1
-                    client.base_url = f"{self._url}/v1"
+                if urlsplit(self._url).path.strip("/") or str(base).rstrip("/").endswith("/v1"):
+                    raise
+                client.base_url = f"{self._url}/v1"  # an address without a path: OpenAI's own is /v1
         raise ModelError(f"Сервер {self._url} не принимает ни одной из форм запроса: проверьте его журнал.")
 
     def _settings(self) -> dict[str, Any]:
@@ -225,8 +227,8 @@ class OpenAIBackend(Backend, TextModel):
 
 def _same_model(said: str, asked: str) -> bool:
     """Is the one name the other, or its last part, or the other with a date or a tag behind it?"""
-    a, b = (name.rstrip("/").lower().rsplit("/", 1)[-1] for name in (said, asked))
-    return a.startswith(b) or b.startswith(a)
+    a, b = sorted((name.rstrip("/").lower().rsplit("/", 1)[-1] for name in (said, asked)), key=len)
+    return b == a or (b.startswith(a) and re.match(r"[:@]|-?\d{4}", b[len(a) :]) is not None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -304,13 +306,14 @@ def open_openai(spec: str, access: Access) -> OpenAIBackend:
     """«MODEL@URL», or «MODEL» with OPENAI_BASE_URL set → backend. Raises ConfigError."""
     model, mark, rest = spec.partition("@http")
     url = (mark[1:] + rest if mark else os.environ.get("OPENAI_BASE_URL", "")).rstrip("/").removesuffix(PATH)
+    if "@" in url.partition("//")[2].partition("/")[0] or "?" in url:
+        raise ConfigError(f"В адресе модели {model} ключ или пароль: уберите его и задайте {KEYS[0]} в окружении.")
     try:
         parts = urlsplit(url)
         port = parts.port  # a port beyond 65535 is an error only when asked for
     except ValueError as error:
         raise ConfigError(f"Адрес «{url}» не понять ({error}): нужно openai:МОДЕЛЬ@http://адрес:порт/v1.") from error
     if not model or parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise ConfigError(f"«openai:{spec}» не понять: нужно openai:МОДЕЛЬ@http://адрес:порт/v1.")
-    if parts.username or parts.password or parts.query:
-        raise ConfigError(f"В адресе модели {model} ключ или пароль: уберите его и задайте {KEYS[0]} в окружении.")
+        shown = re.sub(r"//[^/]*@", "//…@", spec)
+        raise ConfigError(f"«openai:{shown}» не понять: нужно openai:МОДЕЛЬ@http://адрес:порт/v1.")
     return OpenAIBackend(model, url.rstrip("/"), access)

@@ -28,6 +28,7 @@ class ReplayBackend(Backend):
                 f"{path}: нет поля id, index или question_id, по которому сопоставить ответы: добавьте его."
             )
         # a file that has grown is the same file; one of the same name elsewhere is another
+        path = read.path
         place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
         self.name, self.fingerprint = f"file:{path.stem}", f"file {place} {fingerprint([path])}"
         self._path = path

@@ -88,7 +88,7 @@ def evaluate(
                 limit,
                 say,
             )
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         say("Что отвечено, сохранено: та же команда продолжит.")
         raise
     leave()
@@ -131,7 +131,9 @@ def _show(done: list[Evaluation], json_: bool) -> None:
         show_json(
             [
                 {"model": e.model, "protocol": e.protocol, "source": e.dataset.source, "split": e.dataset.split,
-                 "n": e.result.n, "scores": {rule: score_dict(s) for rule, s in e.result.scores.items()}}
+                 "n": e.result.n, "scores": {rule: score_dict(s) for rule, s in e.result.scores.items()},
+                 "unparsed": e.result.unparsed, "errors": e.result.errors, "absent": e.result.absent,
+                 "warnings": list(e.result.warnings), "notes": list(e.result.notes)}
                 for e in done
             ]
         )  # fmt: skip

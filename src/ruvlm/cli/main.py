@@ -46,12 +46,12 @@ app.command("push")(push.push)
 INTERRUPTED, TERMINATED = 130, 143
 
 
-class Terminated(BaseException):
+class Terminated(SystemExit):
     """SIGTERM, which schedulers send: like Ctrl-C, everything on the way out cleans up after itself."""
 
 
-# typer carries its own copy of click, whose names are private: the public BadParameter leads to their base
 KEYS = ("RUVLM_API_KEY", "OPENAI_API_KEY", "HF_TOKEN")
+# typer carries its own copy of click, whose names are private: the public BadParameter leads to their base
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 

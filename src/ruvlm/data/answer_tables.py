@@ -223,7 +223,11 @@ def _records_of(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, li
 
 
 def _refuse_swallowed(path: Path, body: Sequence[tuple[int, list[str]]], delimiter: str) -> None:
-    """Raise DataError where a stray quote has swallowed whole rows: a line inside a cell is itself a row of the file."""
+    """Raise DataError where a stray quote has swallowed whole rows: lines inside a cell go on with the file's numbering.
+
+    A cell of several lines is ordinary, also one with a list in it; what no answer holds by chance are the ids that are
+    missing from the file, or, without numbers, cells that the file's own columns hold.
+    """
     width = len(body[0][1]) if body else 0
     if width < 2 or not any("\n" in cell for _, cells in body for cell in cells):
         return
@@ -231,11 +235,8 @@ def _refuse_swallowed(path: Path, body: Sequence[tuple[int, list[str]]], delimit
     numeric = [bool(values) and all(value.strip().isdigit() for value in values) for values in known]
     for line, cells in body:
         for cell in cells:
-            inner = cell.split("\n")
-            for offset, piece in enumerate(inner[1:], 1):
+            for piece in cell.split("\n")[1:]:
                 parts = piece.rstrip("\r").split(delimiter)
-                if offset == len(inner) - 1 and len(parts) < width:  # the closing line holds the row's beginning only
-                    parts += [""] * (width - len(parts)) if parts[0].strip() in known[0] or numeric[0] else []
                 if len(parts) == width and _looks_like_row(parts, numeric, known):
                     raise DataError(
                         f"{path}, строка {line}: в ячейке целая строка таблицы («{piece[:40]}»): кавычка закрыта не там; "
@@ -244,11 +245,13 @@ def _refuse_swallowed(path: Path, body: Sequence[tuple[int, list[str]]], delimit
 
 
 def _looks_like_row(parts: Sequence[str], numeric: Sequence[bool], known: Sequence[set[str]]) -> bool:
-    if any(numeric):
-        return all(
-            part.strip().isdigit() for part, number in zip(parts, numeric, strict=True) if number and part
-        ) and any(part.strip().isdigit() for part, number in zip(parts, numeric, strict=True) if number)
-    return any(part and part in values for part, values in zip(parts, known, strict=True))
+    """Are its numbers where the file's are, and new; or, in a file without numbers, is a cell one that its column holds?"""
+    if not any(numeric):
+        return any(part and part in values for part, values in zip(parts, known, strict=True))
+    numbers = [(part.strip(), values) for part, number, values in zip(parts, numeric, known, strict=True) if number]
+    if not all(part.isdigit() for part, _ in numbers):
+        return False
+    return any(part not in values for part, values in numbers)
 
 
 def name_counts(rows: Iterable[Row]) -> dict[str, int]:

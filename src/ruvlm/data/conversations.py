@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ruvlm.data.jsonl import sound
 from ruvlm.data.picture_folder import COCO_PLACES, PictureFolder
 from ruvlm.errors import DataError
 from ruvlm.schema import Dataset, Example, ImageRef
@@ -49,7 +50,7 @@ class Conversation:
 
 
 class Left:
-    """What was left out, by reason, with the first record of each."""
+    """What was left out, by reason."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -92,7 +93,7 @@ def read_conversations(path: Path, images: Path, left: Left | None = None) -> It
                 first_missing = first_missing or f"{where}: картинки «{name[:200]}» нет"
                 left.add(f"бесед, чьей картинки нет в {images}")
                 continue
-        identity = str(row.get("id", number))
+        identity = sound(str(row.get("id", number)))
         ids[identity] += 1
         yield Conversation(identity if ids[identity] == 1 else f"{identity}#{ids[identity]}", ref, turns)
     missing = sum(ref is None for ref in known.values())
@@ -180,7 +181,7 @@ def _text(line: dict[str, Any]) -> str | None:
             if isinstance(part, dict)
         ]
         return "\n".join(part for part in parts if isinstance(part, str) and part)
-    return value if isinstance(value, str) else None
+    return sound(value) if isinstance(value, str) else None
 
 
 def _turns(said: list[Any], where: str, left: Left) -> tuple[Turn, ...]:

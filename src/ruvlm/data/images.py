@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import stat
+import struct
 import warnings
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -130,7 +131,7 @@ def decode(data: bytes, where: str) -> Image.Image:
     """Bytes → right-side-up RGB picture. Raises DataError for what is no picture, is cut short or is a bomb."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # of bombs, which are measured here, and of damaged EXIF
             image = Image.open(io.BytesIO(data))
             width, height = image.size
             if width * height > MAX_PIXELS:
@@ -148,7 +149,9 @@ def decode(data: bytes, where: str) -> Image.Image:
         ) from error
     except UnidentifiedImageError as error:
         raise DataError(f"Файл {where} не похож на картинку: нужен JPEG, PNG или WebP.") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (
+        OSError, SyntaxError, ValueError, EOFError, struct.error, TypeError, AttributeError, NotImplementedError, LookupError, ArithmeticError
+    ) as error:  # fmt: skip
         raise DataError(
             f"Картинка {where} повреждена или обрезана ({str(error)[:80]}): возьмите целый файл."
         ) from error

@@ -51,7 +51,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         return Manifest(**{**found, "files": {name: FileRecord(**record) for name, record in found["files"].items()}})
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(
             f"Файл {path} повреждён ({error}): удалите его и сделайте набор заново (ruvlm data fetch или from-coco)."
         ) from error

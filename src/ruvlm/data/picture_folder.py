@@ -33,7 +33,7 @@ class PictureFolder:
             places = [place.format(base=name) for place in self._places] if "/" not in name.replace("\\", "/") else []
             for place in (name, *places):
                 path = inside(self.folder, place)
-                if path is not None and path.is_file():
+                if path is not None and _is_file(path):
                     return path
         bases = [_base(name) for name in names]
         for base in dict.fromkeys(bases):
@@ -47,7 +47,7 @@ class PictureFolder:
     def _by_base(self, base: str) -> Path | None:
         for place in self._places:
             path = inside(self.folder, place.format(base=base))
-            if path is not None and path.is_file():
+            if path is not None and _is_file(path):
                 return path
         found = self._files.get(base, [])
         return found[0] if len(found) == 1 else None
@@ -59,10 +59,18 @@ class PictureFolder:
         for root, _, names in os.walk(self.folder):
             for name in names:
                 path = Path(root) / name
-                if path.is_file() and path.resolve().is_relative_to(self.folder.resolve()):
+                if _is_file(path) and path.resolve().is_relative_to(self.folder.resolve()):
                     found.setdefault(name, []).append(path)
         return found
 
 
 def _base(name: str) -> str:
     return PurePosixPath(name.replace("\\", "/").split("?")[0]).name
+
+
+def _is_file(path: Path) -> bool:
+    """Is it a regular file? A name that no disk can hold is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

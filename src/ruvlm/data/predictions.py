@@ -17,7 +17,7 @@ from typing import Any
 
 from ruvlm.data.answer_tables import NoValue, Table, name_counts
 from ruvlm.data.jsonl import Row, sound
-from ruvlm.data.tool_logs import read_any
+from ruvlm.data.tool_logs import read_any, table_in
 from ruvlm.errors import DataError
 from ruvlm.schema import LETTERS
 
@@ -98,9 +98,9 @@ def read_answers(path: Path, predicted: bool = True, columns: Columns = Columns(
     `joined`: the gold answers come from another file, so that a lone `answer` is the model's. Raises DataError naming
     file, line and field; two columns that might both be meant are a question, not a guess.
     """
-    table = read_any(path)
     if path.is_dir():
-        path = path  # the folder is what the user named
+        path = table_in(path)
+    table = read_any(path)
     rows, renamed = _folded(path, table)
     found = _found(path, rows, predicted, columns, joined, renamed)
     tally = _Tally()
@@ -155,7 +155,7 @@ def _found(
         )
     for name, what in ((identity, "id"), (gold, "верного ответа")):
         _refuse_partial(path, rows, name, what)
-    question = _column(path, rows, QUESTION, "вопроса")
+    question = next((name for name in QUESTION if name in names), None)
     cluster = next(
         (name for name in CLUSTER if all(_is_plain(row.get(name)) and len(str(row[name])) < 200 for row in rows)), None
     )

@@ -30,9 +30,7 @@ TABLES = (".jsonl", ".json", ".csv", ".tsv", ".xlsx")
 
 
 def read_any(path: Path) -> Table:
-    """Rows of a file, or of the one table of answers in a tool's output folder. Raises DataError saying what to name."""
-    if path.is_dir():
-        return read_any(table_in(path))
+    """Rows of a file, whatever tool wrote it. Raises DataError."""
     table = read_table(path)
     first = table.rows[0]
     if _is_lmms_sample(first):

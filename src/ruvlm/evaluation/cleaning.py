@@ -109,13 +109,12 @@ def _keep(replies: list[str], role: str, said: str) -> None:
 
 
 def _without_tokens(text: str) -> str:
-    """Up to the first end token that something precedes, special tokens blanked."""
-    for end in _ENDS.finditer(text):
-        said = _SPECIAL.sub(" ", _ENDS.sub(" ", text[: end.start()]))
-        if said.strip():
-            return _boxed_out(text[: end.start()]) or said.strip()
-        break
-    return _boxed_out(text) or _SPECIAL.sub(" ", _ENDS.sub(" ", text)).strip()
+    """The first stretch between end tokens that says anything, special tokens blanked."""
+    for stretch in _ENDS.split(text):
+        said = _boxed_out(stretch) or _SPECIAL.sub(" ", stretch).strip()
+        if said:
+            return said
+    return ""
 
 
 def _boxed_out(text: str) -> str:

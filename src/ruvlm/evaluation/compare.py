@@ -109,9 +109,10 @@ def read_stored(folder: Path) -> Stored:
         summary = json_object(folder / "summary.json")
         protocol, model, scores = identity["protocol"], str(summary["model"]), summary["scores"]
         verdicts = list(verdicts_by_id(folder).values())
-        for name in ("data", "split", "model"):
-            _ = identity[name]
-        if not identity.get("sample", "1").isdigit():
+        missing = [name for name in ("data", "split", "model") if name not in identity]
+        if missing:
+            raise ValueError(f"в identity.json нет {', '.join(missing)}")
+        if not identity.get("sample", "1").isdecimal():
             raise ValueError(f"sample = {identity['sample'][:40]}")
         if not isinstance(scores, dict) or any(v.correct.keys() != verdicts[0].correct.keys() for v in verdicts):
             raise ValueError("в вердиктах разные правила")

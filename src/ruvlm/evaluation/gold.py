@@ -111,7 +111,11 @@ def _numbered(path: Path, rows: Sequence[Marked], numbers: Sequence[int], as_tex
     if all(as_text):
         readings["сами варианты"] = list(as_text)
     if not readings:
-        wrong = next(row for row, number in zip(rows, numbers, strict=True) if number > len(row.options))
+        fits = [
+            0 < number <= len(row.options) or (number == 0 and 0 not in numbers)
+            for row, number in zip(rows, numbers, strict=True)
+        ]
+        wrong = rows[max(range(len(rows)), key=lambda n: (not fits[n], numbers[n]))]
         raise DataError(
             f"{path}, строка {wrong.number}: верный ответ «{wrong.gold}» – не номер варианта и не вариант ({len(wrong.options)} вариантов): "
             "исправьте строку."

@@ -177,9 +177,10 @@ _QUOTED = str.maketrans(dict.fromkeys("«»„“”‟\"'‘’", " "))
 
 def _replies(words: Sequence[str], other: str, place: int) -> bool:
     """Does a clause say `other` by itself: «но нет», «или нет», «да нет»; not «на столе нет ничего»?"""
-    while words and words[0] in _OPENING:
-        words = words[1:]
-    return bool(words) and words[0] == other and (len(words) == 1 or words[1] in _OPENING or place == 0)
+    first = next((n for n, word in enumerate(words) if word not in _OPENING), len(words))
+    if first == len(words) or words[first] != other:
+        return False
+    return first + 1 == len(words) or words[first + 1] in _OPENING or place == 0
 
 
 def _is_thing(words: Sequence[str]) -> bool:
@@ -244,11 +245,11 @@ def match_lemma(prediction: str, gold: str) -> bool:
 
 def _content(text: str) -> tuple[str, list[str]]:
     """The last of the prepositions that open a phrase, and the phrase without them. «рядом с» and the like are one."""
-    words, leading = text.split(), ""
-    while len(words) > 1 and words[0] in _PREPOSITIONS:
-        leading = leading if leading == "у" and words[0] in ("с", "со", "от") else _PREPOSITIONS[words[0]]
-        words = words[1:]
-    return leading, words
+    words, leading, first = text.split(), "", 0
+    while first < len(words) - 1 and words[first] in _PREPOSITIONS:
+        leading = leading if leading == "у" and words[first] in ("с", "со", "от") else _PREPOSITIONS[words[first]]
+        first += 1
+    return leading, words[first:]
 
 
 Matcher = Callable[[str, str], bool]

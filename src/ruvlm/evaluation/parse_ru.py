@@ -150,11 +150,23 @@ def read_russian(prediction: str, options: Sequence[str | None], cyrillic: bool 
 
 
 def writes_cyrillic(predictions: Iterable[str]) -> bool:
-    """Do letters Б, Г or Д stand for options anywhere in these answers? Then their В is the third option, not a look-alike."""
-    return any(
-        any(letter in prediction for letter in "БГДбгд") and _alphabet_shown(_words(_tidied(cleaned(prediction).text)))
-        for prediction in predictions
-    )
+    """Do letters Б, Г or Д stand for options in these answers? Then their В is the third option, not a look-alike.
+
+    One answer among many is a slip; what counts is a twentieth of those that are a letter in either alphabet.
+    """
+    shown = lettered = 0
+    for prediction in predictions:
+        words = _words(_tidied(cleaned(prediction).text)) if len(prediction) < 4096 else []
+        if not words or not (len(words) == 1 or words[0].after in (")", "]", ".", ":") or _says_letter(words)):
+            continue
+        cyrillic = _alphabet_shown(words)
+        shown += cyrillic
+        lettered += cyrillic or any(len(word.text) == 1 and word.text.upper() in "ABCDEАВСЕ" for word in words[:8])
+    return shown > 0 and shown * 20 >= lettered
+
+
+def _says_letter(words: Sequence[_Word]) -> bool:
+    return any(word.text.lower() in _CUES for word in words[:8])
 
 
 def _alphabet_shown(words: Sequence[_Word]) -> bool:
@@ -162,10 +174,10 @@ def _alphabet_shown(words: Sequence[_Word]) -> bool:
     for place, word in enumerate(words):
         if len(word.text) != 1 or word.text not in "БГДбгд":
             continue
-        listed = word.after in (")", "]") or (word.after in (".", ":") and word.text.isupper())
-        if (len(words) == 1 or listed or _cue_before(words, place)) and (
-            place == 0 or not words[place - 1].text.isdigit()
-        ):
+        listed = word.after in (")", "]", ":") and (
+            place == 0 or word.before in ("\n", "(")
+        )  # «Д. Медведев» is no option
+        if len(words) == 1 or listed or _cue_before(words, place):
             return True
     return False
 
@@ -287,7 +299,8 @@ def _unlisted(letters: list[_Letter], words: Sequence[_Word], named: dict[int, s
     ]  # fmt: skip
     if len({letter.letter for letter in listing}) < 2:
         return letters
-    rest = [letter for letter in letters if letter not in listing]
+    places = {letter.place for letter in listing}
+    rest = [letter for letter in letters if letter.place not in places]
     return rest or letters
 
 
@@ -366,9 +379,9 @@ def _last_declared(letters: Sequence[_Letter]) -> list[_Letter]:
     """The letters of the last declaration: those that stand right after one another («ответ: A или B»)."""
     last = [letters[-1]]
     for letter in reversed(letters[:-1]):
-        if last[0].place - letter.place > 2:
+        if last[-1].place - letter.place > 2:
             break
-        last.insert(0, letter)
+        last.append(letter)
     return last
 
 

@@ -15,7 +15,7 @@ from ruvlm.evaluation.judge import judge_all, score
 from ruvlm.evaluation.llm_judge import judge_unread
 from ruvlm.evaluation.prompts import DEFAULT_PROTOCOLS, Protocol, limited, prompt_for, protocol_named, wording_mark
 from ruvlm.evaluation.ranks import Ranks
-from ruvlm.evaluation.store import ResponseStore, image_mark, merge_shards, response_key
+from ruvlm.evaluation.store import RESPONSES, ResponseStore, image_mark, merge_shards, response_key
 from ruvlm.evaluation.summary import Usage, write_summary
 from ruvlm.schema import Absent, Dataset, Example, ImageRef, Response, Result, Verdict
 
@@ -211,7 +211,7 @@ def _ask_missing(
     if not store.damaged:
         return len(missing), ()
     return len(missing), (
-        f"в {store.path.name} повреждено строк: {len(store.damaged)} (первая – {store.damaged[0]}), эти вопросы спрошены заново",
+        f"в {RESPONSES} повреждено строк: {len(store.damaged)} (первая – {store.damaged[0]}), эти вопросы спрошены заново",
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,10 @@ RESPONSES = "responses.jsonl"
 
 
 class ResponseStore:
-    """The responses of one evaluation folder. Opening drops a torn last line and says so in `repaired`.
+    """The responses of one evaluation folder. Opening drops a torn last line, which a kill leaves.
 
-    `damaged` are the numbers of other lines that cannot be read: their questions are asked again.
+    `damaged` are the numbers of other lines that cannot be read: they are moved to a file beside, and their questions are
+    asked again.
 
     With `shard`, what is added goes to a file of this process's own, which `merge_shards` puts to the others.
     """
@@ -53,9 +54,12 @@ class ResponseStore:
         self._flushed = time.monotonic()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.repaired = shard is None and repair(path)
+            if shard is None:
+                repair(path)
             self.damaged: list[int] = []
             stored = _read(path, self.damaged) if path.is_file() else {}
+            if self.damaged and shard is None:
+                _set_aside(path, self.damaged)
             self._known = {key: one.response for key, one in stored.items()}
             self._handle = self.path.open("a", encoding="utf-8")
         except OSError as error:
@@ -96,6 +100,15 @@ class ResponseStore:
             self.flush()
         finally:
             self._handle.close()
+
+
+def _set_aside(path: Path, damaged: Sequence[int]) -> None:
+    """Move lines that cannot be read out of the way, into responses.damaged."""
+    lines = path.read_bytes().split(b"\n")
+    bad = set(damaged)
+    with path.with_suffix(".damaged").open("ab") as aside:
+        aside.writelines(line + b"\n" for number, line in enumerate(lines, 1) if number in bad)
+    write_bytes(path, b"\n".join(line for number, line in enumerate(lines, 1) if number not in bad))
 
 
 def repair(path: Path) -> bool:
@@ -142,7 +155,12 @@ def _read(path: Path, damaged: list[int] | None = None) -> dict[str, StoredLine]
                     identity_of(row.get("key")), identity_of(row.get("id")), response_of(row.get("response")),
                     json.dumps(row, ensure_ascii=False),
                 )  # fmt: skip
-                rows[stored.key] = stored
+                if (
+                    stored.response.error is None
+                    or stored.key not in rows
+                    or rows[stored.key].response.error is not None
+                ):
+                    rows[stored.key] = stored  # an error takes no answer's place
             except ValueError:
                 if damaged is not None:
                     damaged.append(number)
@@ -165,6 +183,7 @@ def merge_shards(folder: Path) -> None:
             for key, stored in _read(shard).items():
                 if key not in answered:
                     whole.write(stored.line + "\n")
+                    answered |= {key} if stored.response.error is None else set()
         whole.flush()
         os.fsync(whole.fileno())
     for shard in shards:

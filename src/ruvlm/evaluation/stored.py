@@ -61,20 +61,23 @@ def score_of(fields: Any) -> Score:
     row = _object(fields, "балл")
     bounds = {name: None if row.get(name) is None else number_of(row[name]) for name in ("low", "high", "error")}
     return Score(
-        n=int(number_of(row["n"])), correct=int(number_of(row["correct"])), value=number_of(row["value"]), **bounds
+        n=int(number_of(row.get("n"))),
+        correct=int(number_of(row.get("correct"))),
+        value=number_of(row.get("value")),
+        **bounds,
     )
 
 
 def letter_use_of(fields: Any) -> LetterUse:
     """How a letter was used, as stored. Raises ValueError."""
     row = _object(fields, "буква")
-    counts = {name: int(number_of(row[name])) for name in ("chosen", "gold", "right")}
+    counts = {name: int(number_of(row.get(name))) for name in ("chosen", "gold", "right")}
     return LetterUse(letter=str(_checked("letter", row.get("letter"), (str,))), **counts)
 
 
 def number_of(value: Any) -> float:
     """A finite number. Raises ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1 << 53:
         raise ValueError(f"не число: {str(value)[:40]}")
     return value
 

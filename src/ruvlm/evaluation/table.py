@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,11 +116,12 @@ def disputes(path: Path, gold: Path | None = None, columns: Columns = Columns())
 
 def answered(path: Path, gold: Path | None, columns: Columns = Columns()) -> Sheet:  # noqa: B008
     """Predictions beside gold answers, and what was left out. Raises DataError if a gold answer has no prediction."""
-    answers = read_answers(path, columns=columns, joined=gold is not None)
+    own = columns if gold is None else replace(columns, gold=None)
+    answers = read_answers(path, columns=own, joined=gold is not None)
     if gold is None:
         rows = [_own(path, line) for line in answers.lines]
         return _sheet(path, rows, answers.notes, answers.cyrillic)
-    wanted = read_answers(gold, predicted=False, columns=Columns(gold=columns.gold, identity=columns.identity) if columns.gold else Columns())  # fmt: skip
+    wanted = read_answers(gold, predicted=False, columns=replace(columns, prediction=None))
     rows, notes = _join(answers, wanted)
     return _sheet(path, rows, (*answers.notes, *notes, *wanted.notes), answers.cyrillic or wanted.cyrillic)
 
@@ -231,14 +232,23 @@ def _score_choices(sheet: Sheet, lettering: Lettering, reference_random: bool) -
 def _rotated(sheet: Sheet) -> bool:
     """Are the ids MMBench's indices, of which some name a rotation? Raises DataError for two spellings of one index."""
     ids = [row.identity for row in sheet.rows]
-    if not all(name is not None and name.isascii() and name.isdigit() for name in ids):
+    if not all(name is not None and name.isascii() and name.isdigit() and len(name) < 19 for name in ids):
         return False
     numbers = Counter(int(name) for name in ids if name is not None)
     number, count = numbers.most_common(1)[0]
     if count > 1:
         same = [name for name in ids if name is not None and int(name) == number]
         raise DataError(f"{sheet.path}: index «{same[0]}» и «{same[1]}» – одно и то же число: оставьте по строке.")
-    return max(numbers) >= ROTATION
+    if max(numbers) < ROTATION:
+        return False
+    # large ids of one's own are no rotations: those of one question have the same options, in another order
+    groups: dict[int, set[frozenset[str]]] = defaultdict(set)
+    for row in sheet.rows:
+        groups[int(row.identity or 0) % ROTATION].add(
+            frozenset(" ".join((o or "").lower().split()) for o in row.options)
+        )
+    several = [len(kinds) for base, kinds in groups.items() if sum(number % ROTATION == base for number in numbers) > 1]
+    return sum(count == 1 for count in several) * 2 >= len(several)
 
 
 def _example(path: Path, row: Answered, letter: str, rotated: bool) -> Example:

@@ -82,7 +82,8 @@ def weights_fingerprint(folder: Path) -> str:
                 _absorb(digest, path, path.name)
         # code of the model and parts of its processor may lie deeper; weights that are loaded do not
         for path in sorted(folder.rglob("*")):
-            if path.parent != folder and path.is_file() and path.suffix in DEEPER and not path.name.startswith("."):
+            parts = path.relative_to(folder).parts
+            if len(parts) > 1 and path.suffix in DEEPER and not any(map(_apart, parts)) and path.is_file():
                 _absorb(digest, path, str(path.relative_to(folder)))
     except OSError as error:
         raise ModelError(f"Папка {folder} не читается ({because(error)}): проверьте права на её файлы.") from error
@@ -108,6 +109,11 @@ DEEPER = (".py", ".json", ".txt", ".jinja", ".model")
 def _bystander(path: Path) -> bool:
     name = path.name
     return name.startswith((".", "rng_state", "events.out")) or name in TRAINER or path.suffix.lower() in BYSTANDERS
+
+
+def _apart(part: str) -> bool:
+    """A hidden folder, evaluations, points of a training run: beside the model, not of it."""
+    return part.startswith((".", "checkpoint-")) or part in ("eval", "runs", "__pycache__")
 
 
 def _absorb(digest: Any, path: Path, name: str) -> None:
@@ -137,16 +143,16 @@ def load_strictly(model_class: Any, folder: Path) -> Any:
                 ("missing_keys", "unexpected_keys", "mismatched_keys") if info.get(what)]  # fmt: skip
     if problems:
         raise ModelError(f"Веса в {folder} не от этой модели ({'; '.join(problems)}).")
-    _refuse_integers(folder)
+    _refuse_integers(folder, {path for path in folder.glob("model*.safetensors")})
     refuse_not_finite(model, str(folder))
     return model
 
 
-def _refuse_integers(folder: Path) -> None:
+def _refuse_integers(folder: Path, files: set[Path]) -> None:
     """Raise ModelError for quantised weights without their scales: as numbers they are another model's."""
     from safetensors import safe_open
 
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted(files):
         with safe_open(path, "pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 - no mapping
                 kind = tensors.get_slice(name).get_dtype()

@@ -137,7 +137,7 @@ def _files(
         if len(ids) > 1:
             skipped.add("картинок, названных дважды (их рамки сложены)", name)
         rows = _once([row for key in ids for row in boxes[key]])
-        inexact = [_id(path, c, "images") for image in same for c in image.get(FEDERATED[1]) or ()]
+        inexact = [_id(path, c, "images") for image in same for c in _listed(path, image, FEDERATED[1])]
         files.append(_File(same[0], rows, federated, frozenset(names.get(key, "") for key in inexact)))
     if federated:
         skipped.add_count("картинок с неисчерпывающей разметкой (о них нет ни «нет», ни счёта)", len(files))
@@ -149,6 +149,22 @@ def _files(
             lost,
         )
     return files, lost
+
+
+def _listed(path: Path, image: Row, name: str) -> list[Any]:
+    """A list that an image may have. Raises DataError for something else in its place."""
+    values = image.get(name) or []
+    if not isinstance(values, list):
+        raise DataError(f"{path}: у картинки {str(image['id'])[:60]} поле «{name}» – не список: исправьте запись.")
+    return values
+
+
+def _area(row: Row) -> float:
+    """The area that an annotation says; 0 for none, or for what is no area."""
+    area = row.get("area")
+    if isinstance(area, bool) or not isinstance(area, int | float) or not 0 < area < 1e12:
+        return 0.0
+    return float(area)
 
 
 def _once(rows: list[Row]) -> list[Row]:
@@ -187,7 +203,8 @@ def _by_area_or_outline(row: Row, box: tuple[float, float, float, float]) -> str
     """Does the outline, or else the area, of an annotation say that its box is two corners, or a corner and sizes?"""
     x, y, w, h = box
     outline = row.get("segmentation")
-    points = [v for part in outline if isinstance(part, list) for v in part if isinstance(v, int | float)] if isinstance(outline, list) else []  # fmt: skip
+    parts = [part for part in outline if isinstance(part, list)] if isinstance(outline, list) else []
+    points = [float(v) for part in parts for v in part if isinstance(v, int | float) and abs(v) < 1e9]
     if len(points) >= 6:
         right, low = max(points[::2]), max(points[1::2])
         near = 2 + 0.02 * max(right, low)
@@ -198,8 +215,8 @@ def _by_area_or_outline(row: Row, box: tuple[float, float, float, float]) -> str
         ):
             return "corners"
         return "sizes" if abs(x + w - right) < near and abs(y + h - low) < near else ""
-    area = row.get("area")
-    if not isinstance(area, int | float) or isinstance(area, bool) or not area > 0 or w <= x or h <= y:
+    area = _area(row)
+    if not area or w <= x or h <= y:
         return ""
     by_corners, by_sizes = (w - x) * (h - y), w * h
     if abs(area - by_corners) < 0.01 * area and abs(area - by_sizes) > 0.05 * area:
@@ -239,8 +256,7 @@ def _scene(
             whole = False
             box = (0.0, 0.0, 0.0, 0.0)
         part = (box[2] - box[0]) * (box[3] - box[1])
-        area = row.get("area")
-        shape = float(area) / (width * height) if isinstance(area, int | float) and area > 0 else part
+        shape = _area(row) / (width * height) or part
         # where more of the class may be unmarked, no one of it can be named or counted
         crowd = _unsure(row) or name in file.open_classes
         things.append(PhotoThing(len(things), COCO[name], box, min(shape, part), crowd))

@@ -30,9 +30,11 @@ def read_graphs(graphs: Path, images: Path, skipped: Skipped) -> Iterator[PhotoS
         raise DataError(f"{graphs}: это не JSON ({error}): нужен файл sceneGraphs.json набора GQA.") from error
     if not isinstance(document, dict) or not document:
         raise DataError(f"{graphs}: нужен объект «номер картинки → граф», как в sceneGraphs.json набора GQA.")
-    folder = PictureFolder(images, ())
+    folder = PictureFolder(images, [f"{image_id}{suffix}" for image_id in document for suffix in SUFFIXES])
     for image_id, graph in document.items():
         yield _scene(graphs, str(image_id), graph, folder, skipped)
+    if folder.by_base:
+        skipped.add_count("картинок найдено по имени без папки (оно одно такое)", folder.by_base)
 
 
 def _scene(file: Path, image_id: str, graph: Any, folder: PictureFolder, skipped: Skipped) -> PhotoScene:
@@ -45,6 +47,8 @@ def _scene(file: Path, image_id: str, graph: Any, folder: PictureFolder, skipped
     things: dict[str, PhotoThing] = {}
     strangers = []
     for name, row in objects.items():
+        if not isinstance(row, dict):
+            raise DataError(f"{file}: картинка {image_id}, предмет {name} – не объект с полями: исправьте граф.")
         try:
             said_name, box = row["name"], box_of([row["x"], row["y"], row["w"], row["h"]], width, height)
         except (TypeError, KeyError) as error:

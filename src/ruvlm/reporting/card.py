@@ -166,7 +166,7 @@ def _figures(run: RunFacts, measured: list[Measured]) -> str:
                 if rule in c.scores
             )
             rows.append(f"| {m.source} | {m.rows} | {rule} | {score.n} | {_interval(score)} | {others or 'нет'} |")
-    notes = [f"- {note}" for note in dict.fromkeys(note for m in own for note in m.notes)]
+    notes = [f"- {note}" for note in dict.fromkeys(note for m in own for note in (*m.warnings, *m.notes))]
     return "\n".join(rows) + ("\n\n" + "\n".join(notes) if notes else "")
 
 

@@ -255,8 +255,11 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     path = folder / "world.json"
     if not path.is_file():
         return None
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"Файл {path} повреждён ({error}): нарисуйте мир заново, в другую папку.") from error
+    return found if isinstance(found, dict) else {}
 
 
 def _write_all(
@@ -295,6 +298,7 @@ def _made(todo: list[Chunk], workers: int) -> Iterator[Tables]:
     if workers <= 1 or len(todo) == 1:
         yield from map(make, todo)
         return
+    others = set(active_children())
     with ProcessPoolExecutor(
         workers, mp_context=get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)
     ) as pool:
@@ -305,7 +309,7 @@ def _made(todo: list[Chunk], workers: int) -> Iterator[Tables]:
                 "Один из процессов, рисующих мир, погиб (обычно ему не хватило памяти): повторите с меньшим --workers."
             ) from error
         except BaseException:
-            for worker in active_children():  # what they draw is not wanted any more
+            for worker in set(active_children()) - others:  # what they draw is not wanted any more
                 worker.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
