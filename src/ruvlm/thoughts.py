@@ -10,14 +10,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_NAMES = r"(?:seed:|longcat_|antml:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratchpad)"
+_NAMES = r"(?:seed:|longcat_|antml:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratchpad|rationale|cot|plan|размышление|рассуждение)"
 _MARK = re.compile(
     rf"<(?P<close1>/)?{_NAMES}>|\[(?P<close2>/)?{_NAMES}\]|◁(?P<close3>/)?{_NAMES}▷"
     r"|<\|(?:(?P<close4>end(?:_of)?)|start|begin(?:_of)?)_(?:thinking|thought)\|>"
-    r"|<\|channel>thought|(?P<close5><channel\|>)|<unused9(?:4|(?P<close6>5))>",
+    r"|<\|(?P<close7>/)?(?:think|thinking)\|>|<\|channel>thought|(?P<close5><channel\|>)|<unused9(?:4|(?P<close6>5))>",
     re.IGNORECASE,
 )
 _HARMONY = re.compile(r"<\|channel\|>\s*(\w{1,40})\b[^<]{0,200}<\|message\|>")
+_ANSWER = re.compile(r"<(?:final_)?answer>", re.IGNORECASE)
 _HARMONY_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
 # the same with its special tokens dropped in decoding
 _HARMONY_BARE = re.compile(r"\A\s*analysis\S.*?(?:assistant)?final(?=[^\W\d_a-z]|\d|[\s*\"«(])", re.DOTALL)
@@ -58,12 +59,15 @@ def apart(text: str, opened: bool = False) -> Thinking:
         inside, closed = not closes, closed or closes
     if not thought:
         return Thinking(text, 0, thought=False, unfinished=False)
+    answer = _ANSWER.search(text, start) if inside else None
+    if answer is not None:  # the answer's own mark ends a thought that nothing else has closed
+        return Thinking(text[answer.start() :], answer.start(), thought=True, unfinished=False)
     if not inside and text[start:].strip():
         return Thinking(text[start:], start, thought=True, unfinished=False)
     return Thinking(text[slice(*before)], before[0], thought=True, unfinished=inside and not before[1])
 
 
-_CLOSES = ("close1", "close2", "close3", "close4", "close5", "close6")
+_CLOSES = ("close1", "close2", "close3", "close4", "close5", "close6", "close7")
 
 
 def _by_channel(text: str, channels: Sequence[re.Match[str]]) -> Thinking:

@@ -52,18 +52,20 @@ _DASHES = re.compile("[–—‒―−‐‑]")
 _MARKDOWN = re.compile(r"[*_`~]+|(?<!\w)#+")
 _SPACES = re.compile(r"\s+")
 _SYMBOLS = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2190-\u21ff\u2b00-\u2bff\ufffd]")
-_LISTED = re.compile(r"^\(?(?:\d{1,2}|[a-eа-д])[).:]\s+(?=\S)", re.IGNORECASE)
+_LISTED = re.compile(r"^(?:\(?(?:\d{1,2}|[a-eа-д])[).:]\s+|[•·◦‣▪]\s*)(?=\S)", re.IGNORECASE)
 _PREFIX = re.compile(
-    r"^\s*(?:(?:итак|следовательно|значит|таким образом|поэтому)[, ]+)?(?:(?:правильный|верный|краткий|окончательный|мой)\s+)*"
-    r"ответ(?:\s+на\s+вопрос)?(?:\s*[:=-]+\s*|\s+(?:это\s+)?)(?=\S)",
+    r"^\s*(?:(?:(?:итак|следовательно|значит|таким образом|поэтому)[, ]+)?(?:(?:правильный|верный|краткий|окончательный|мой)\s+)*"
+    r"ответ(?:\s+на\s+вопрос)?(?:\s*[:=]+\s*|\s*-+\s+|\s+(?:это\s+)?)|это\s+)(?=\S)",
     re.IGNORECASE,
 )
 # «-5», «1.5», «10:30», «2/3», «C++», «C#»: these signs are part of what is said
-_MEANT = re.compile(r"(?:(?<=\s)|^)-(?=\d)|(?<=\d)[.:/-](?=\d)|(?<=[a-zа-я])(?:\+{1,2}|#)(?!\w)|(?<=\w)\+(?=\s|$)")
+_MEANT = re.compile(
+    r"(?<![\w+-])-(?=\d)|[<>](?=\s?-?\d)|(?<=\d)[.:/-](?=\d)|(?<=[a-zа-я])(?:\+{1,2}|#)(?!\w)|(?<=\w)\+(?=\s|$)"
+)
 _KEPT = str.maketrans(dict.fromkeys("-.:/+#", None))
 _FRACTION = re.compile(r"(?<![\d.])(\d+)[.,](\d{1,2}|\d{4,})(?![\d.,])")
 _COMMA = re.compile(r"(?<=\d),(?=\d)")
-_GROUPED = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
+_GROUPED = re.compile(r"-?\d{1,3}(?: \d{3})+(?:[.,]\d+)?")
 _NUMERALS = MappingProxyType(
     {
         word: str(number)
@@ -105,7 +107,7 @@ def _folded(word: str) -> str:
 
 def _number(text: str) -> str:
     """Decimal commas as points, «1 000» as 1000, «5.0» as 5."""
-    text = _GROUPED.sub("", text)
+    text = text.replace(" ", "") if _GROUPED.fullmatch(text) else text
     text = _FRACTION.sub(lambda n: f"{n[1]}.{n[2]}".rstrip("0").rstrip("."), text)
     return _COMMA.sub(".", text)
 
@@ -148,13 +150,16 @@ def _forms(said: str) -> frozenset[str]:
 
 
 _CLAUSES = re.compile(r"[^\w\s]+|\n+")
+_NOT_KNOWN = re.compile(
+    r"\bне (?:знаю|могу|уверен\w*|понятно|видно|ясно)\b|\bнедостаточно\b|\bданных\b|\bинформаци\w+|\bне загружен\w*|\bкак сказать\b|\bоткуда мне\b"
+)
 _OPENING = frozenset({"или", "либо", "но", "а", "и", "хотя", "точнее", "вернее", "скорее", "может", "быть", "ой"})
 
 
 def _reply(said: str) -> str:
     """«да» or «нет» of an answer that opens with it; an empty text where it says neither, or both."""
     text = _MARKDOWN.sub("", _DASHES.sub("-", plain(said))).translate(_QUOTED)
-    text = _LISTED.sub("", text.strip(), count=1)
+    text = _PREFIX.sub("", _LISTED.sub("", text.strip(), count=1))
     clauses = [words for clause in _CLAUSES.split(text) if (words := [_russian(word) for word in clause.split()])]
     first = clauses[0][0] if clauses else ""
     if first not in ("да", "нет"):
@@ -162,6 +167,8 @@ def _reply(said: str) -> str:
     other = "нет" if first == "да" else "да"
     rest = [clauses[0][1:], *clauses[1:]]
     if any(_replies(words, other, place) for place, words in enumerate(rest)):
+        return ""
+    if any(_NOT_KNOWN.search(" ".join(words)) for words in rest[:3]):
         return ""
     return "" if first == "нет" and rest[0] and _is_thing(rest[0]) else first
 
@@ -178,9 +185,19 @@ _QUOTED = str.maketrans(dict.fromkeys("«»„“”‟\"'‘’", " "))
 def _replies(words: Sequence[str], other: str, place: int) -> bool:
     """Does a clause say `other` by itself: «но нет», «или нет», «да нет»; not «на столе нет ничего»?"""
     first = next((n for n, word in enumerate(words) if word not in _OPENING), len(words))
-    if first == len(words) or words[first] != other:
+    if first < len(words) and words[first] == other:
+        return first + 1 == len(words) or words[first + 1] in _OPENING or place == 0
+    # «то есть нет», «на самом деле да»: the other word ends a clause that speaks of no thing
+    return len(words) <= 6 and words[-1:] == [other] and not any(_names_thing(word) for word in words[:-1])
+
+
+def _names_thing(word: str) -> bool:
+    """Is a word a noun, other than those of «на самом деле», «ответ»?"""
+    from ruvlm.morphology import analyser
+
+    if word in ("деле", "ответ", "факт", "самом") or not _RUSSIAN.fullmatch(word):
         return False
-    return first + 1 == len(words) or words[first + 1] in _OPENING or place == 0
+    return str(analyser().parse(word)[0].tag.POS) in ("NOUN", "NPRO")
 
 
 def _is_thing(words: Sequence[str]) -> bool:
@@ -236,11 +253,16 @@ def match_lemma(prediction: str, gold: str) -> bool:
         return False
     for form in _forms(short_answer(cleaned(prediction).text)):
         given_as, given = _content(form)
-        if not given or len(given) != len(wanted) or (given_as and wanted_as and given_as != wanted_as):
+        if not given or len(given) != len(wanted) or _contradict(given_as, wanted_as):
             continue
         if all(lemmas(a) & lemmas(b) for a, b in zip(given, wanted, strict=True)):
             return True
     return False
+
+
+def _contradict(a: str, b: str) -> bool:
+    """Two prepositions that say different things: «на» and «под»; «без» contradicts even none."""
+    return a != b and (bool(a and b) or "без" in (a, b))
 
 
 def _content(text: str) -> tuple[str, list[str]]:
