@@ -17,8 +17,10 @@ from ruvlm.backends.base import Access, Asked
 from ruvlm.backends.hf import HfBackend, open_hf
 from ruvlm.backends.hf_load import load_hf
 from ruvlm.backends.shared_prefix import SharedRows
+from ruvlm.data.images import load_image
 from ruvlm.errors import DataError, ModelError
 from ruvlm.schema import Example, Generation, ImageRef, Prompt
+from ruvlm.thoughts import until
 from tests.conftest import Ran
 
 Run = Callable[..., Ran]
@@ -266,7 +268,11 @@ def by_transformers(folder: Path, item: Asked, limit: int = 12) -> tuple[list[in
     loaded = load_hf(str(folder), Access())
     content = [{"type": "image", "image": load_image(item.prompt.image)}, {"type": "text", "text": item.prompt.text}]
     inputs = loaded.processor.apply_chat_template(
-        [{"role": "user", "content": content}], tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+        [{"role": "user", "content": content}],
+        tokenize=True,
+        add_generation_prompt=True,
+        return_dict=True,
+        return_tensors="pt",
     )
     ids = inputs["input_ids"][0].tolist()
     with torch.inference_mode():

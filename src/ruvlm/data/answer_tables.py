@@ -142,8 +142,13 @@ def _records(value: Any) -> list[Any]:
     if len(held) == 1:
         return list(value[held[0]])
     if value and all(isinstance(one, dict) for one in value.values()):
+        keys = [tuple(one) for one in value.values()]
+        if (
+            len(set(keys)) == 1 and len(value) > 1 and all(key.isdigit() for key in keys[0])
+        ):  # pandas' to_json, by columns
+            return [{name: column[key] for name, column in value.items()} for key in keys[0]]
         return [{"id": key, **one} for key, one in value.items()]
-    if len(value) > 1 and all(isinstance(one, str | int | float | list) and key.strip("n-").isdigit() for key, one in value.items()):  # fmt: skip
+    if value and all(isinstance(one, str | int | float | list) and key.strip("n-").isdigit() for key, one in value.items()):  # fmt: skip
         return [{"id": key, "prediction": one} for key, one in value.items()]
     return [value]
 
@@ -153,7 +158,7 @@ def _records(value: Any) -> list[Any]:
 
 def _delimited(path: Path, suffix: str) -> Table:
     text, encoding = decoded(path, cyrillic=True)
-    notes = ["кодировка cp1251"] if encoding == "cp1251" else []
+    notes = [f"кодировка {encoding}"] if not encoding.startswith("utf") else []
     if "\n" not in text:
         text = text.replace("\r", "\n")
     skipped = 0
@@ -181,6 +186,8 @@ def _delimited(path: Path, suffix: str) -> Table:
     _refuse_swallowed(path, body, delimiter)
     notes += [f"повторённых строк заголовка пропущено: {repeated}"] if repeated else []
     notes += [f"пустых строк таблицы пропущено: {blank}"] if blank else []
+    several = [line for line, cells in body if any("\n" in cell.strip() for cell in cells)]
+    notes += [f"строк таблицы с ячейками в несколько строк: {len(several)} (первая – {several[0]})"] if several else []
     rows = [named(path, names, cells) for _, cells in body]
     return Table(rows, [line for line, _ in body], tuple(notes))
 
@@ -245,9 +252,12 @@ def _refuse_swallowed(path: Path, body: Sequence[tuple[int, list[str]]], delimit
 
 
 def _looks_like_row(parts: Sequence[str], numeric: Sequence[bool], known: Sequence[set[str]]) -> bool:
-    """Are its numbers where the file's are, and new; or, in a file without numbers, is a cell one that its column holds?"""
+    """Are its numbers where the file's are, and new; or, in a file without numbers, is it parted as no sentence is, without blanks?"""
     if not any(numeric):
-        return any(part and part in values for part, values in zip(parts, known, strict=True))
+        bare = all(part.strip() and not part[:1].isspace() for part in parts)
+        return (bare and len(parts) > 1) or any(
+            part and part in values for part, values in zip(parts, known, strict=True)
+        )
     numbers = [(part.strip(), values) for part, number, values in zip(parts, numeric, known, strict=True) if number]
     if not all(part.isdigit() for part, _ in numbers):
         return False

@@ -24,9 +24,11 @@ from ruvlm.thoughts import apart
 HUMAN, MODEL, SYSTEM = ("human", "user", "человек"), ("gpt", "assistant", "bot", "model", "chatgpt"), ("system",)
 # a picture's mark, as LLaVA and as others write it
 _MARKS = re.compile(
-    r"<image>|<ImageHere>|<image_placeholder>|<img>[^<]{0,300}</img>|<\|vision_start\|><\|image_pad\|><\|vision_end\|>|<\|image_\d\|>|\[IMG\]"
+    r"<image>|<ImageHere>|<image_placeholder>|<img>[^<]{0,300}</img>|<\|vision_start\|><\|image_pad\|><\|vision_end\|>|<\|image(?:_\d|_pad)?\|>|\[IMG\]"
+    r"|<image_\d>|\[IMAGE\]|<IMAGE>|<start_of_image>|<img>(?:<IMG_CONTEXT>)*</img>|<img>"
 )
-_VIDEO = re.compile(r"<video>|<\|video_pad\|>|<audio>|<VideoHere>")
+_VIDEO = re.compile(r"<video>|<\|video\|>|\[VIDEO\]|<\|video_pad\|>|<audio>|<VideoHere>")
+_ENDS = re.compile(r"</s>|<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|<end_of_turn>|<eos>")
 PIECE = 1 << 20
 # of all pictures that are named, how many may be missing before that is an error
 MISSING = 0.5
@@ -79,7 +81,7 @@ def read_conversations(path: Path, images: Path, left: Left | None = None) -> It
         where = f"{path}, запись {number}"
         turns = _turns(_said(row, where), where, left)
         pictures = _pictures(row)
-        if len(pictures) > 1 or (row.get("video") and not pictures):
+        if len(pictures) > 1 or row.get("video") or row.get("videos") or row.get("audio"):
             left.add("бесед о нескольких картинках или о видео")
             continue
         ref = None
@@ -147,13 +149,26 @@ def _examples(conversation: Conversation) -> Iterator[Example]:
 
 def _pictures(row: dict[str, Any]) -> list[str]:
     """The names of a record's pictures, under whatever key: a name, {path}, or a list of either."""
-    for key in ("image", "images", "image_path", "img"):
-        value = row.get(key)
-        if value:
-            several = value if isinstance(value, list) else [value]
-            names = [one.get("path") or one.get("url") if isinstance(one, dict) else one for one in several]
-            return [str(name) for name in names if name]
-    return []
+    names: dict[str, None] = {}
+    for value in (*(row.get(key) for key in ("image", "images", "image_path", "img")), *_parts(row)):
+        for one in value if isinstance(value, list) else [value]:
+            name = one.get("path") or one.get("url") if isinstance(one, dict) else one
+            if name:
+                names[str(name)] = None
+    return list(names)
+
+
+def _parts(row: dict[str, Any]) -> list[Any]:
+    """Pictures named inside the messages' parts."""
+    turns = row.get("messages") or row.get("conversations") or []
+    contents = [turn.get("content") for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
+    parts = [part for content in contents if isinstance(content, list) for part in content if isinstance(part, dict)]
+    found = [
+        part.get("image") or part.get("image_url") or part.get("path")
+        for part in parts
+        if part.get("type") in ("image", "image_url")
+    ]
+    return [one for one in found if one]
 
 
 def _said(row: Any, where: str) -> list[Any]:
@@ -195,6 +210,11 @@ def _turns(said: list[Any], where: str, left: Left) -> tuple[Turn, ...]:
         if speaker in HUMAN:
             left.add("вопросов без ответа", question is not None)
             question = text
+        elif speaker in MODEL and (
+            line.get("weight") == 0 or line.get("loss") is False or line.get("loss_weight") == 0
+        ):
+            left.add("реплик, помеченных «не учить»")
+            question = None
         elif speaker in MODEL:
             turn = _turn(question, text, left)
             turns += [turn] if turn else []
@@ -217,7 +237,7 @@ def _turn(question: str | None, answer: str, left: Left) -> Turn | None:
         return None
     if apart(answer).thought:
         left.add("ответов с рассуждением (учится то, что после него)")
-    asked, said = _MARKS.sub("", question).strip(), apart(answer).said.strip()
+    asked, said = _MARKS.sub("", question).strip(), _MARKS.sub("", _ENDS.sub("", apart(answer).said)).strip()
     if not asked or not said:
         left.add("вопросов из одной картинки или пустых ответов")
         return None
@@ -254,6 +274,8 @@ def _listed(read: Any) -> Iterator[Any]:
         while buffer:
             buffer = buffer.lstrip(", \t\r\n")
             if buffer.startswith("]"):
+                if (buffer[1:] + read(PIECE)).strip():
+                    raise ValueError("после списка есть ещё что-то: в файле два списка?")
                 return
             try:
                 value, end = decoder.raw_decode(buffer)

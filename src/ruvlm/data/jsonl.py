@@ -13,13 +13,43 @@ Row = dict[str, Any]
 _BYTE_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
 
 
+# what Russian tables were saved in before UTF-8, the usual one first
+_CYRILLIC = ("cp1251", "koi8-r", "cp866")
+
+
+def _old_russian(data: bytes) -> tuple[str, str]:
+    """Text and encoding. A short table says little: the usual encoding, unless another one makes much better Russian."""
+    usual = data.decode(_CYRILLIC[0]) if _decodes(data, _CYRILLIC[0]) else ""
+    if usual and sum(byte > 127 for byte in data[:4096]) < 16:
+        return usual, _CYRILLIC[0]
+    others = [(data.decode(name), name) for name in _CYRILLIC[1:] if _decodes(data, name)]
+    likeliest = max(others, key=lambda pair: _russian(pair[0]), default=("", ""))
+    if _russian(likeliest[0]) > _russian(usual) + 0.4:
+        return likeliest
+    return data.decode(_CYRILLIC[0]), _CYRILLIC[0]
+
+
+def _decodes(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _russian(text: str) -> float:
+    """How Russian a text looks: the share of its letters that are the commonest ones, in lower case."""
+    letters = [sign for sign in text[:20_000] if not sign.isascii()]
+    return sum(sign in "оеаинтсрвлкмдпуяыьг" for sign in letters) / max(1, len(letters))
+
+
 def read_text(path: Path) -> str:
     """A file of text in UTF-8 or, with its mark, UTF-16. Raises DataError."""
     return decoded(path)[0]
 
 
 def decoded(path: Path, cyrillic: bool = False) -> tuple[str, str]:
-    """A file's text and its encoding; with `cyrillic`, cp1251 where it is no UTF-8. Raises DataError."""
+    """A file's text and its encoding; with `cyrillic`, an old Russian one where it is no UTF-8. Raises DataError."""
     try:
         data = path.read_bytes()
         encoding = next((name for mark, name in _BYTE_MARKS if data.startswith(mark)), "utf-8")
@@ -28,7 +58,7 @@ def decoded(path: Path, cyrillic: bool = False) -> tuple[str, str]:
         except UnicodeDecodeError:
             if not cyrillic or encoding != "utf-8":
                 raise
-            return data.decode("cp1251"), "cp1251"
+            return _old_russian(data)
     except FileNotFoundError as error:
         raise DataError(f"Файла {path} нет: проверьте путь.") from error
     except UnicodeError as error:

@@ -24,7 +24,8 @@ class PictureFolder:
     def __init__(self, folder: Path, names: Iterable[str], places: Sequence[str] = ()) -> None:
         self.folder, self._places = folder, places
         self._bases = Counter(_base(name) for name in dict.fromkeys(names))
-        self.by_base = self.outside = 0
+        self._by_base_names: set[str] = set()
+        self._outside_names: set[str] = set()
 
     def find(self, *names: str) -> Path | None:
         """The file that the first of the names that has one means; None if there is none."""
@@ -39,10 +40,18 @@ class PictureFolder:
         for base in dict.fromkeys(bases):
             path = self._by_base(base) if base and self._bases[base] <= 1 else None
             if path is not None:
-                self.by_base += 1
+                self._by_base_names.add(base)
                 return path
-        self.outside += any(inside(self.folder, name) is None for name in names)
+        self._outside_names.update(name for name in names if inside(self.folder, name) is None)
         return None
+
+    @property
+    def by_base(self) -> int:
+        return len(self._by_base_names)
+
+    @property
+    def outside(self) -> int:
+        return len(self._outside_names)
 
     def _by_base(self, base: str) -> Path | None:
         for place in self._places:

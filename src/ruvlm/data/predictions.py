@@ -287,37 +287,57 @@ def _refuse_repeated(path: Path, lines: Sequence[Line]) -> None:
 
 # --- options
 
-_PREFIXES = ("", "option_", "option ", "opt_", "choice_", "вариант ", "вариант_")
+_OPTION_NAMES = (
+    "options", "choices", "варианты", "варианты ответа", "candidates", "answer_choices", "multiple_choices", "choices_text", "variants",
+    "multi-choice options", "endings",
+)  # fmt: skip
+# «A», «option_a», «choice 1», «Вариант Б», «(A)», «A_text»
+_OPTION_COLUMN = re.compile(
+    r"^(option|opt|choice|вариант|mc|answer_option)?[ _-]?\(?([a-eа-е]|[0-5])\)?[.)]?(?:_text)?$"
+)
+_OPTION_LINE = re.compile(r"^\s*\(?([A-EА-Д]|[0-5])\s*[).:]\s*(.+?)\s*$")
+_INLINE = re.compile(r"(?:^|\s)\(?([A-E]|[А-Д])[).:]\s+")
 
 
 def _option_columns(rows: Sequence[Row]) -> tuple[str, ...] | None:
-    """The names of the columns that hold options, in letter order: A, B…; option_a…; А, Б…; None where there are none."""
-    names = name_counts(rows)
-    for prefix in _PREFIXES:
-        for alphabet in (LETTERS.lower(), _CYRILLIC.lower()):
-            if all(prefix + letter in names for letter in alphabet[:2]):
-                return tuple(prefix + letter for letter in alphabet)
+    """The names of the columns that hold options, in letter order; None where there are none."""
+    found: dict[str, dict[str, str]] = {}
+    for name in name_counts(rows):
+        match = _OPTION_COLUMN.match(name)
+        if match is not None and (match[1] or not match[2].isdigit()):
+            found.setdefault(match[1] or "", {}).setdefault(match[2], name)
+    for columns in found.values():
+        for alphabet in ("abcde", "абвгд", "авсдe", "012345", "12345"):
+            marks = "".join(mark for mark in columns if mark in alphabet)
+            if len(marks) > 1 and all(mark in columns for mark in alphabet[: max(2, len(marks))]):
+                return tuple(columns[mark] for mark in alphabet if mark in columns)
+        folded = {mark.translate(_ALIKE): name for mark, name in columns.items()}  # А, В, С, D: look-alikes
+        if {"a", "b"} <= set(folded):
+            return tuple(folded[mark] for mark in "abcde" if mark in folded)
     return None
 
 
+_ALIKE = str.maketrans("авсе", "abce")
 _BY_LETTER = MappingProxyType({**{letter: n for n, letter in enumerate(LETTERS)}, **{letter: n for n, letter in enumerate(_CYRILLIC)}})  # fmt: skip
-_OPTION_LINE = re.compile(r"^\s*([A-EА-Д])\s*[).:]\s*(.+?)\s*$")
 
 
 def _options(path: Path, number: int, row: Row, letters: tuple[str, ...] | None) -> tuple[str | None, ...]:
-    """Options as a list, an object by letters, either of them as text, or columns; () where there are none."""
-    given = next((row[name] for name in ("options", "choices", "варианты", "варианты ответа") if not _is_missing(row.get(name))), None)  # fmt: skip
-    if isinstance(given, str):
-        given = _parsed_options(given)
-    if isinstance(given, list):
-        values = list(given)
-    elif isinstance(given, dict):
-        folded = {_BY_LETTER.get(str(key).strip().upper(), key): value for key, value in given.items()}
-        values = [folded.get(n) for n in range(len(LETTERS))]
+    """Options as a list, an object by letters or numbers, either of them as text, or columns; () where there are none.
+
+    Raises DataError for a field of options that cannot be read, and for more of them than there are letters.
+    """
+    name = next((name for name in _OPTION_NAMES if not _is_missing(row.get(name)) and row[name] != []), None)
+    if name is not None:
+        values = _option_values(row[name])
+        if values is None:
+            raise DataError(
+                f"{path}, строка {number}: варианты в поле «{name}» = {str(row[name])[:60]} не понять: нужен список, объект по буквам или "
+                "столбцы A, B, C, D."
+            )
     elif letters is not None:
-        values = [row.get(name) for name in letters]
-        sixth = letters[0][:-1] + ("f" if letters[0][-1] == "a" else "е")
-        if not _is_missing(row.get(sixth)):
+        values = [row.get(column) for column in letters]
+        sixth = letters[0][:-1] + ("f" if letters[0][-1:] == "a" else "е")
+        if not _is_missing(row.get(sixth)) and sixth not in letters:
             values.append(row[sixth])
     else:
         return ()
@@ -332,10 +352,31 @@ def _options(path: Path, number: int, row: Row, letters: tuple[str, ...] | None)
     return tuple(options)
 
 
+def _option_values(given: Any) -> list[Any] | None:
+    """A field of options as a list in letter order; None for what cannot be read."""
+    if isinstance(given, str):
+        given = _parsed_options(given)
+    if isinstance(given, dict) and isinstance(given.get("text"), list):  # ARC's and ScienceQA's {label, text}
+        given = given["text"]
+    if isinstance(given, list):
+        return list(given)
+    if not isinstance(given, dict):
+        return None
+    marks = [str(key).strip().strip("().: ").upper() for key in given]
+    if all(mark.isdigit() for mark in marks):
+        first = min(map(int, marks))
+        places = {int(mark) - first: value for mark, value in zip(marks, given.values(), strict=True)}
+    elif all(mark in _BY_LETTER for mark in marks):
+        places = {_BY_LETTER[mark]: value for mark, value in zip(marks, given.values(), strict=True)}
+    else:
+        return None
+    return [places.get(n) for n in range(max(places) + 1)] if places else None
+
+
 def _parsed_options(text: str) -> Any:
-    """Options in a cell: JSON (also with single quotes), or a line each, «A. кот»."""
+    """Options in a cell: JSON (also with single quotes), or a line each, «A. кот», or all in one line."""
     stripped = text.strip()
-    if stripped[:1] in "[{":
+    if stripped[:1] in "[{(":
         import ast
 
         for read in (json.loads, ast.literal_eval):
@@ -343,13 +384,19 @@ def _parsed_options(text: str) -> Any:
                 value = read(stripped)
             except (ValueError, SyntaxError, RecursionError, MemoryError):
                 continue
-            if isinstance(value, list | dict):
-                return value
-    lines = [_OPTION_LINE.match(line) for line in stripped.split("\n") if line.strip()]
+            if isinstance(value, list | dict | tuple):
+                return list(value) if isinstance(value, tuple) else value
+    rows = [line for line in stripped.split("\n") if line.strip()]
+    lines = [_OPTION_LINE.match(line) for line in rows]
     if len(lines) > 1 and all(lines):
         return {line[1]: line[2] for line in lines if line}
-    parts = [part.strip() for part in re.split(r"[;|]", stripped)]
-    return parts if len(parts) > 1 else None
+    inline = [part.strip() for part in _INLINE.split(stripped)]
+    if len(inline) > 4 and not inline[0] and inline[1::2] == list("ABCDE"[: len(inline) // 2]):
+        return inline[2::2]
+    for parts in (rows, re.split(r"[;|]", stripped)):
+        if len(parts) > 1:
+            return [part.strip() for part in parts]
+    return None
 
 
 # --- joining two files
@@ -364,10 +411,18 @@ class Pair:
     own_question: str | None
     gold: str | None
     own_gold: str | None
+    options: tuple[str | None, ...] = ()
+    own_options: tuple[str | None, ...] = ()
 
 
 def refuse_foreign(path: Path, other: str, pairs: Sequence[Pair]) -> None:
     """Raise DataError if under the same ids stand other questions, or other gold answers: these are answers to something else."""
+    for pair in pairs:
+        if pair.options and pair.own_options and pair.options != pair.own_options:
+            raise DataError(
+                f"{path}: под теми же id другие варианты, чем в {other}: id {pair.identity}, там {_cut(str(pair.options))}, здесь "
+                f"{_cut(str(pair.own_options))}: буквы значили бы другое."
+            )
     for what, said, own in (("вопрос", "question", "own_question"), ("верный ответ", "gold", "own_gold")):
         differ = [pair for pair in pairs if not _agree(getattr(pair, said), getattr(pair, own))]
         if differ:

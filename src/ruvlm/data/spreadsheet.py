@@ -67,17 +67,32 @@ def read_spreadsheet(path: Path) -> Table:
 def _sheets(path: Path) -> list[tuple[str, list[list[Any]], list[list[str]]]]:
     """(name, values, formulas) of every sheet with cells; merged cells hold their value in each of their places."""
     found = []
-    for values, formulas in zip(_book(path, True).worksheets, _book(path, False).worksheets, strict=True):
-        grid = [[cell.value for cell in line] for line in values.iter_rows()]
+    pairs = list(zip(_book(path, True).worksheets, _book(path, False).worksheets, strict=True))
+    shown = [pair for pair in pairs if pair[0].sheet_state == "visible"] or pairs
+    for values, formulas in shown:
+        grid = [[_shown(cell) for cell in line] for line in values.iter_rows()]
         texts = [[str(cell.value) if cell.data_type == "f" else "" for cell in line] for line in formulas.iter_rows()]
         width = max(map(len, grid), default=0)
         for merged in values.merged_cells.ranges:
             low_column, low_row, high_column, high_row = merged.bounds
             for row in range(low_row - 1, min(high_row, len(grid))):
-                for column in range(low_column - 1, min(high_column, width)):
-                    grid[row][column] = grid[low_row - 1][low_column - 1]
+                if low_column == high_column <= width:  # across columns it would be another field's value
+                    grid[row][low_column - 1] = grid[low_row - 1][low_column - 1]
         found.append((values.title, grid, texts))
     return found
+
+
+def _shown(cell: Any) -> Any:
+    """A cell's value as its format shows it, where that is another text: per cent, leading zeros."""
+    value, style = cell.value, str(cell.number_format)
+    if cell.data_type == "e":
+        return None if value is None else str(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if style.endswith("%"):
+            return f"{round(100 * value, 6):g}%"
+        if len(style) > 1 and set(style) == {"0"} and float(value).is_integer():
+            return str(int(value)).zfill(len(style))
+    return value
 
 
 def _book(path: Path, computed: bool) -> Any:
@@ -126,6 +141,8 @@ def _cell(value: Any) -> tuple[str, str]:
     if isinstance(value, datetime.datetime | datetime.date):
         whole = not isinstance(value, datetime.datetime) or value.time() == datetime.time()
         return str(value)[: 10 if whole else None], "дат прочитано как ГГГГ-ММ-ДД"
+    if isinstance(value, datetime.time):
+        return value.strftime("%H:%M:%S" if value.second else "%H:%M").lstrip("0") or "0", ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value)), ""
     from openpyxl.utils.escape import unescape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +13,10 @@ from ruvlm.data.answer_tables import Table, read_table
 from ruvlm.data.jsonl import Row
 from ruvlm.errors import DataError
 
-_OPTIONS = ("A", "B", "C", "D", "E", "category", "imageId", "question", "options")
+_OPTIONS = ("category", "imageId", "question")
+_OPTION_LIKE = re.compile(
+    r"^(?:options?|choices|candidates|(?:option|choice|opt)?[ _-]?[a-eа-д]|(?:option|choice|opt)[ _-]?[0-5])$"
+)
 # what tools write beside a table of answers
 _BESIDE = (
     "_acc",
@@ -85,7 +89,7 @@ def _lmms_row(path: Path, number: int, row: Row) -> tuple[Row, int]:
     # a task's own record of the sample: MMBench keeps the options there
     record = next((value for value in row.values() if isinstance(value, dict) and "prediction" in value), {})
     known: dict[str, Any] = {**document, **record}
-    plain: Row = {key: known[key] for key in _OPTIONS if key in known}
+    plain: Row = {key: value for key, value in known.items() if _OPTION_LIKE.match(str(key).lower()) or key in _OPTIONS}
     plain["l2-category"] = known.get("l2-category", known.get("L2-category"))
     identity = next((key for key in ("id", "index", "question_id") if key in known), None)
     if identity is not None:
@@ -110,7 +114,7 @@ def _lmms_gold(path: Path, number: int, row: Row, known: Row) -> Any:
 
 
 def _batch(path: Path, table: Table) -> Table:
-    rows, failed = [], 0
+    rows, failed, several = [], 0, 0
     for row in table.rows:
         body = row["response"].get("body") if isinstance(row.get("response"), dict) else None
         choices = body.get("choices") if isinstance(body, dict) else None
@@ -119,11 +123,23 @@ def _batch(path: Path, table: Table) -> Table:
             if isinstance(choices, list) and choices and isinstance(choices[0], dict)
             else None
         )
-        text = message.get("content") if isinstance(message, dict) else None
+        text = message.get("content") if isinstance(message, dict) else _responses_text(body)
+        if isinstance(text, list):
+            text = "".join(str(part.get("text", "")) for part in text if isinstance(part, dict))
         failed += text is None
+        several += isinstance(choices, list) and len(choices) > 1
         rows.append({"id": row.get("custom_id"), "prediction": text})
-    notes = (f"запросов пакета без ответа: {failed}",) if failed else ()
+    notes = [f"запросов пакета без ответа: {failed}"] if failed else []
+    notes += [f"вопросов с несколькими ответами: {several}, взят первый"] if several else []
     return replace(table, rows=rows, notes=(*table.notes, *notes))
+
+
+def _responses_text(body: Any) -> str | None:
+    """The text of a body of the Responses API; None if it has none."""
+    output = body.get("output") if isinstance(body, dict) else None
+    contents = [one.get("content") for one in output if isinstance(one, dict)] if isinstance(output, list) else []
+    texts = [part["text"] for content in contents if isinstance(content, list) for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)]  # fmt: skip
+    return "".join(texts) if texts else None
 
 
 # --- folders

@@ -131,7 +131,7 @@ def match_russian(prediction: str, gold: str) -> bool:
         return prediction.strip() == gold.strip()
     said = short_answer(cleaned(prediction).text)
     if wanted in ("да", "нет"):
-        return _reply(said) == wanted
+        return reply(said) == wanted
     return any(form == wanted or _same_count(form, wanted) for form in _forms(said))
 
 
@@ -156,7 +156,7 @@ _NOT_KNOWN = re.compile(
 _OPENING = frozenset({"или", "либо", "но", "а", "и", "хотя", "точнее", "вернее", "скорее", "может", "быть", "ой"})
 
 
-def _reply(said: str) -> str:
+def reply(said: str) -> str:
     """«да» or «нет» of an answer that opens with it; an empty text where it says neither, or both."""
     text = _MARKDOWN.sub("", _DASHES.sub("-", plain(said))).translate(_QUOTED)
     text = _PREFIX.sub("", _LISTED.sub("", text.strip(), count=1))

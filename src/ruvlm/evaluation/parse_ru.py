@@ -7,104 +7,45 @@ article. Without a letter, an option's text counts by whole words or lemmas. Wha
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
-from ruvlm.evaluation.cleaning import cleaned, plain
-from ruvlm.evaluation.match import lemmas
+from ruvlm.evaluation.cleaning import cleaned
+from ruvlm.evaluation.cue_words import (
+    BETWEEN,
+    CORRECT,
+    CORRECTIONS,
+    CUES,
+    DANGLING,
+    DECLARING,
+    EITHER,
+    JOINTS,
+    LINKS,
+    MUSING,
+    NEGATIONS,
+    QUALIFIERS,
+    SKIPPED,
+    WRONG,
+)
+from ruvlm.evaluation.match import normalised, reply
+from ruvlm.evaluation.option_texts import (
+    Word,
+    folded,
+    inside_options,
+    named_options,
+    option_words,
+    read_by_text,
+    tidied,
+    words_of,
+)
 from ruvlm.evaluation.parse import Reading
 from ruvlm.schema import LETTERS, Absent
 
 _LOOKALIKES = {"А": "A", "В": "B", "С": "C", "Е": "E"}
 _ALPHABET = {"А": "A", "Б": "B", "В": "C", "Г": "D", "Д": "E"}
-_TAGS = re.compile(r"</?[a-z_|]{1,20}\|?>|<\|[^<>|]{1,30}\|>|\[/?INST\]", re.IGNORECASE)
-_ANGLED = re.compile(r"<([A-EА-Е])>")
-_CLOSED = re.compile(r"</([A-EА-Е])>")
-_IDEOGRAPHS = re.compile("([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)")
-_DECORATION = re.compile("[*_`#~«»„“”‟\"'‘’\u200b\u200c\u200d\u2060\ufeff\u00ad]")
-_DASHES = re.compile("[–—‒―−]")
 _LATIN = re.compile(r"[a-z]")
-_WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
-_CUES = frozenset(
-    {
-        "ответ",
-        "ответы",
-        "ответа",
-        "ответом",
-        "вариант",
-        "варианта",
-        "вариантом",
-        "вариантов",
-        "буква",
-        "букву",
-        "буквой",
-    }
-    | {"пункт", "выбор", "выбираю", "выберу", "option", "answer", "choice", "letter"}
-)
-# words that may stand between a cue and its letter: «правильный ответ на вопрос – B», «answer is B»
-_LINKS = frozenset(
-    {
-        "это",
-        "этот",
-        "под",
-        "буквой",
-        "буква",
-        "номер",
-        "правильный",
-        "верный",
-        "вариант",
-        "на",
-        "вопрос",
-        "будет",
-        "является",
-    }
-    | {"is", "the", "option", "letter", "correct", "за", "именно", "мой"}
-)
-_SKIPPED = _CUES | _LINKS
-_EITHER = frozenset({"или", "либо", "or"})
-_JOINTS = _EITHER | {"и", "and"}
-_NEGATIONS = frozenset({"не", "ни", "not", "кроме"})
-_CORRECT = frozenset(
-    {
-        "верно",
-        "верный",
-        "верен",
-        "верна",
-        "правильно",
-        "правильный",
-        "правилен",
-        "correct",
-        "right",
-        "подходит",
-        "подходят",
-    }
-)
-_WRONG = frozenset(
-    {"неверно", "неверный", "неверен", "неверна", "неправильно", "неправильный", "неправилен", "ошибочен", "ошибочный"}
-    | {"неверны", "неправильны", "incorrect", "wrong", "false", "исключается", "исключаем", "отпадает"}
-)  # fmt: skip
-# cues that declare an answer; «вариант» and the like only mention a letter, unless it is called the right one
-_DECLARING = frozenset(
-    {"ответ", "ответы", "ответа", "ответом", "выбираю", "выберу", "выбор", "answer", "answers", "choose", "choice"}
-)
-_QUALIFIERS = _CORRECT | {"верного", "правильного", "правильным", "верным", "best", "final", "лучший"}
-# a text that breaks off at such a word was not over
-_DANGLING = frozenset({"но", "и", "или", "хотя", "однако", "but", "and", "or", "though", "however", "because", "hmm"})
 # how much a letter weighs: declared; alone on a line or opening the answer; mentioned by a cue; any other
 DECLARED, ALONE, MENTIONED, OTHER = 3, 2, 1, 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Word:
-    """A word with what stands right before and after it."""
-
-    text: str
-    start: int
-    end: int
-    before: str
-    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,24 +70,44 @@ def read_russian(prediction: str, options: Sequence[str | None], cyrillic: bool 
     whole = cleaned(prediction)
     if whole.unfinished:
         return Reading(None, Absent.THOUGHT)
-    text = _tidied(whole.text)
+    text = tidied(whole.text)
     if "Failed to obtain answer via API" in text:
         return Reading(None, "сервер не ответил")
-    words = _words(text)
+    words = words_of(text)
     if not words:
         return Reading(None, "пустой ответ")
     cyrillic = cyrillic or _alphabet_shown(words)
     if len(words) == 1 and (lone := _letter_of(words[0].text, cyrillic, bare=True)):
         return _among(lone, there)
     spoken = [word.text.lower() for word in words]
-    exact = [letter for letter, option in there.items() if _plain(option) == [_folded(word) for word in spoken]]
+    exact = [letter for letter, option in there.items() if option_words(option) == [folded(word) for word in spoken]]
+    if len(exact) != 1 and len(text) < 200:  # signs that words have not: «-5», «1 000»
+        said = normalised(text)
+        exact = [letter for letter, option in there.items() if said and normalised(option) == said]
     if len(exact) == 1:
         return Reading(exact[0])
-    spans = _named(spoken, there)
+    if spoken[0] in ("да", "нет") and sorted(map(normalised, there.values())) == ["да", "нет"]:
+        answer = reply(text)
+        taken_back = (
+            len(words) > 1 and spoken[1] in ("да", "нет") and words[1].before == ","
+        )  # «Нет, да»: the first stands
+        if answer:
+            return Reading(next(letter for letter, option in there.items() if normalised(option) == answer))
+        if not taken_back:
+            return Reading(None, "ни да, ни нет")
+    spans = named_options(spoken, there)
     letters = _letters(words, text, cyrillic, spans)
     if letters is None:
         return Reading(None, "буква и текст варианта спорят")
-    return _by_letter(letters, there, spoken[-1] in _DANGLING) or _by_text(spans, spoken)
+    dangling = spoken[-1] in DANGLING or MUSING.match(text) is not None
+    reading = _by_letter(letters, there, dangling)
+    if reading is None:
+        return read_by_text(spans, words)
+    if reading.letter is not None and len(words) <= 6:
+        named = {letter for letter, _, _ in spans}
+        if len(named) == 1 and reading.letter not in named:
+            return Reading(None, "буква и текст варианта спорят")
+    return reading
 
 
 def writes_cyrillic(predictions: Iterable[str]) -> bool:
@@ -156,7 +117,7 @@ def writes_cyrillic(predictions: Iterable[str]) -> bool:
     """
     shown = lettered = 0
     for prediction in predictions:
-        words = _words(_tidied(cleaned(prediction).text)) if len(prediction) < 4096 else []
+        words = words_of(tidied(cleaned(prediction).text)) if len(prediction) < 4096 else []
         if not words or not (len(words) == 1 or words[0].after in (")", "]", ".", ":") or _says_letter(words)):
             continue
         cyrillic = _alphabet_shown(words)
@@ -165,11 +126,11 @@ def writes_cyrillic(predictions: Iterable[str]) -> bool:
     return shown > 0 and shown * 20 >= lettered
 
 
-def _says_letter(words: Sequence[_Word]) -> bool:
-    return any(word.text.lower() in _CUES for word in words[:8])
+def _says_letter(words: Sequence[Word]) -> bool:
+    return any(word.text.lower() in CUES for word in words[:8])
 
 
-def _alphabet_shown(words: Sequence[_Word]) -> bool:
+def _alphabet_shown(words: Sequence[Word]) -> bool:
     """Does one of Б, Г, Д stand where an option's letter does?"""
     for place, word in enumerate(words):
         if len(word.text) != 1 or word.text not in "БГДбгд":
@@ -177,27 +138,10 @@ def _alphabet_shown(words: Sequence[_Word]) -> bool:
         listed = word.after in (")", "]", ":") and (
             place == 0 or word.before in ("\n", "(")
         )  # «Д. Медведев» is no option
-        if len(words) == 1 or listed or _cue_before(words, place):
+        denied = place > 0 and words[place - 1].text.lower() in NEGATIONS
+        if len(words) == 1 or listed or denied or _cue_before(words, place):
             return True
     return False
-
-
-def _tidied(text: str) -> str:
-    tags = set(_CLOSED.findall(text))  # «<B>» is a letter, unless it opens a tag that is closed
-    text = _ANGLED.sub(lambda angled: angled[0] if angled[1] in tags else f" {angled[1]}) ", text)
-    text = _DASHES.sub("-", _DECORATION.sub("", _TAGS.sub(" ", text)))
-    return _IDEOGRAPHS.sub(r" \1 ", text).strip().rstrip(".!…;, \t\n")
-
-
-def _words(text: str) -> list[_Word]:
-    found = []
-    for match in _WORD.finditer(text):
-        before = match.start() - 1
-        while before >= 0 and text[before] in " \t":
-            before -= 1
-        sign = text[before] if before >= 0 else ""
-        found.append(_Word(match[0], match.start(), match.end(), sign, text[match.end() : match.end() + 1]))
-    return found
 
 
 def _letter_of(word: str, cyrillic: bool, bare: bool) -> str | None:
@@ -207,7 +151,7 @@ def _letter_of(word: str, cyrillic: bool, bare: bool) -> str | None:
     upper = word.upper()
     if upper in LETTERS:
         return upper if bare or word == upper else None
-    if not bare:
+    if not bare and not cyrillic:
         return None
     if cyrillic:
         return _ALPHABET.get(upper)
@@ -215,10 +159,10 @@ def _letter_of(word: str, cyrillic: bool, bare: bool) -> str | None:
 
 
 def _letters(
-    words: Sequence[_Word], text: str, cyrillic: bool, spans: Sequence[tuple[str, int, int]]
+    words: Sequence[Word], text: str, cyrillic: bool, spans: Sequence[tuple[str, int, int]]
 ) -> list[_Letter] | None:
     """Every word that is meant as a letter; None where a letter stands beside the text of another option."""
-    taken = _inside(spans)
+    taken = inside_options(spans)
     named: dict[int, set[str]] = {}
     for letter, start, _ in spans:
         named.setdefault(start, set()).add(letter)
@@ -244,19 +188,45 @@ def _letters(
             if word.text.upper() in LETTERS:
                 return None
             continue  # «В) конь» where конь is the third, and В can't be: no letter, the text says it
+        if agreed is None and _is_preposition(words, place):
+            continue
         letter = agreed or readings[0]
         if cue or (joined and found):
             last_cued = place
+        if letter is None:
+            continue
         weight = cue or _weight(words, place, text, bracketed)
-        if found and found[-1].place == place - 2 and words[place - 1].text.lower() in _EITHER:
+        if found and not cue and found[-1].weight == DECLARED and _corrected(words, found[-1].place, place):
+            weight = DECLARED  # «Ответ: A. Хотя нет, B.»: the first is taken back
+            found.pop()
+        if found and found[-1].place == place - 2 and words[place - 1].text.lower() in EITHER:
             weight = max(weight, found[-1].weight)  # «A. или B»: neither outweighs the other
             found[-1] = replace(found[-1], weight=weight)
         found.append(_Letter(letter, place, weight, _denied(words, place)))
     return _unlisted(found, words, named)
 
 
+def _corrected(words: Sequence[Word], before: int, place: int) -> bool:
+    """Is something taken back between two letters?"""
+    return place - before <= 8 and any(word.text.lower() in CORRECTIONS for word in words[before + 1 : place])
+
+
+def _is_preposition(words: Sequence[Word], place: int) -> bool:
+    """«Ответ: в поле», «Ответ: В поле»: a Cyrillic В, А or С that a word follows without a sign is no letter."""
+    word = words[place]
+    following = words[place + 1].text if place + 1 < len(words) and word.after == " " else ""
+    return (
+        word.text in "ВАСвас"
+        and len(following) > 1
+        and words[place + 1].before == word.text
+        and following.lower() not in CORRECT | WRONG | NEGATIONS
+    )
+
+
 def _readings(word: str, cyrillic: bool, bare: bool, alphabet: bool) -> list[str]:
     """The option letters that one written letter may be, the likeliest first."""
+    if not bare and not word.isupper():
+        return []
     first = _letter_of(word, cyrillic, bare)
     upper = word.upper()
     second = _LOOKALIKES.get(upper) if cyrillic else _ALPHABET.get(upper) if bare else None
@@ -265,7 +235,7 @@ def _readings(word: str, cyrillic: bool, bare: bool, alphabet: bool) -> list[str
     return list(dict.fromkeys(reading for reading in (first, second) if reading))
 
 
-def _after_links(words: Sequence[_Word], place: int) -> int:
+def _after_links(words: Sequence[Word], place: int) -> int:
     """The word that an explanation of the letter begins with: «B) кот», «B – это кот»."""
     place += 1
     while place < len(words) and words[place].text.lower() == "это":
@@ -273,7 +243,7 @@ def _after_links(words: Sequence[_Word], place: int) -> int:
     return place
 
 
-def _weight(words: Sequence[_Word], place: int, text: str, bracketed: bool) -> int:
+def _weight(words: Sequence[Word], place: int, text: str, bracketed: bool) -> int:
     """An uncued letter: alone on its line, opening the answer or an item of a list, or none of these."""
     word = words[place]
     line_before = word.before in ("", "\n")
@@ -289,7 +259,7 @@ def _weight(words: Sequence[_Word], place: int, text: str, bracketed: bool) -> i
     return OTHER
 
 
-def _unlisted(letters: list[_Letter], words: Sequence[_Word], named: dict[int, set[str]]) -> list[_Letter]:
+def _unlisted(letters: list[_Letter], words: Sequence[Word], named: dict[int, set[str]]) -> list[_Letter]:
     """Without the options themselves, when the answer lists them again («A. кот B. пёс C. дом») before it decides."""
     listing = [
         letter
@@ -300,40 +270,39 @@ def _unlisted(letters: list[_Letter], words: Sequence[_Word], named: dict[int, s
     if len({letter.letter for letter in listing}) < 2:
         return letters
     places = {letter.place for letter in listing}
-    rest = [letter for letter in letters if letter.place not in places]
-    return rest or letters
+    return [letter for letter in letters if letter.place not in places]
 
 
-def _listed(words: Sequence[_Word], place: int) -> bool:
+def _listed(words: Sequence[Word], place: int) -> bool:
     """Does it open the answer, or a line or sentence of it, as «B. стол» does?"""
     return place == 0 or words[place].before in (".", ":", ";", ",", "\n", "-", "(", "")
 
 
-def _cue_before(words: Sequence[_Word], place: int) -> int:
+def _cue_before(words: Sequence[Word], place: int) -> int:
     """How strongly «ответ», «вариант» or the like before it, with nothing but link words between, point at a letter; 0 if none."""
     for back in range(place - 1, max(-1, place - 6), -1):
         word = words[back].text.lower()
-        if word in _DECLARING:
+        if word in DECLARING:
             return DECLARED
-        if word in _CUES:
+        if word in CUES:
             near = {words[n].text.lower() for n in range(max(0, back - 2), place)}
-            return DECLARED if near & (_QUALIFIERS | _DECLARING) and not near & _NEGATIONS else MENTIONED
-        if word not in _LINKS and word not in _NEGATIONS:
+            return DECLARED if near & (QUALIFIERS | DECLARING) and not near & NEGATIONS else MENTIONED
+        if word not in LINKS and word not in NEGATIONS:
             return OTHER
     return OTHER
 
 
-def _joined(words: Sequence[_Word], place: int, last_cued: int) -> bool:
+def _joined(words: Sequence[Word], place: int, last_cued: int) -> bool:
     """«Ответ: A или B»: what is said of the first letter is said of the second."""
     back = place - 1
-    if back >= 0 and words[back].text.lower() in _JOINTS:
+    if back >= 0 and words[back].text.lower() in JOINTS:
         back -= 1
     elif words[place].text not in LETTERS:  # «не A, а C»: that «а» is no letter
         return False
     return back >= 0 and back == last_cued
 
 
-def _is_article(words: Sequence[_Word], place: int) -> bool:
+def _is_article(words: Sequence[Word], place: int) -> bool:
     """«A man is standing»: a Latin A before a Latin word is no answer. Nor is «A симпатичная», after another letter."""
     following = words[place + 1].text if place + 1 < len(words) and words[place].after == " " else ""
     if words[place].text in ("A", "a") and bool(_LATIN.match(following)):
@@ -341,19 +310,21 @@ def _is_article(words: Sequence[_Word], place: int) -> bool:
     return place == 1 and len(words[0].text) == 1 and len(following) > 1
 
 
-def _denied(words: Sequence[_Word], place: int) -> bool:
+def _denied(words: Sequence[Word], place: int) -> bool:
     """«не A», «ни A», «не вариант A»; «A неверно», «A не подходит»; «A?»."""
     if words[place].after == "?":
         return True
     back = place - 1
-    while back >= 0 and words[back].text.lower() in _SKIPPED:
+    while back >= 0 and words[back].text.lower() in SKIPPED | BETWEEN:
         back -= 1
-    if back >= 0 and words[back].text.lower() in _NEGATIONS:
+    if back >= 0 and words[back].text.lower() in NEGATIONS:
         return True
     after = [word.text.lower() for word in words[place + 1 : place + 4]]
-    if after[:1] in (["is"], ["это"], ["тоже"], ["был"]):
+    if after[:1] in (["is"], ["это"], ["тоже"], ["был"], ["точно"]):
         after = after[1:]
-    return bool(after) and (after[0] in _WRONG or (len(after) > 1 and after[0] in _NEGATIONS and after[1] in _CORRECT))
+    if after[:1] == ["нет"] and words[place + 1].before not in (".", "!", ",", ";"):
+        return True  # «A – нет»; but not «A. Нет, …»
+    return bool(after) and (after[0] in WRONG or (len(after) > 1 and after[0] in NEGATIONS and after[1] in CORRECT))
 
 
 def _by_letter(letters: Sequence[_Letter], there: dict[str, str], dangling: bool) -> Reading | None:
@@ -389,68 +360,3 @@ def _among(letter: str | None, there: dict[str, str]) -> Reading:
     if letter in there:
         return Reading(letter)
     return Reading(None, "такой буквы нет среди вариантов")
-
-
-def _folded(word: str) -> str:
-    return word.lower().replace("ё", "е")
-
-
-@lru_cache(maxsize=1 << 15)  # an option comes back in every rotation of its question
-def _plain(option: str) -> list[str]:
-    return [_folded(word.text) for word in _words(_tidied(plain(option)))]
-
-
-def _named(spoken: Sequence[str], there: dict[str, str]) -> list[tuple[str, int, int]]:
-    """Where each option's words stand in the answer, whole and in order: (letter, first, past the last)."""
-    said = [_folded(word) for word in spoken]
-    starts: dict[str, list[int]] = {}
-    lengths: dict[str, int] = {}
-    for letter, option in there.items():
-        wanted = _plain(option)
-        lengths[letter] = len(wanted)
-        starts[letter] = [
-            start
-            for start in (range(len(said) - len(wanted) + 1) if wanted else ())
-            if all(_same(said[start + n], word) for n, word in enumerate(wanted))
-        ]
-    found = []
-    for letter, places in starts.items():
-        longer = [other for other in starts if lengths[other] > lengths[letter]]
-        for start in places:
-            # «красный мяч» names that option, not «мяч»
-            if not any(_holds(starts[other], lengths[other], start, lengths[letter]) for other in longer):
-                found.append((letter, start, start + lengths[letter]))
-    return found
-
-
-def _holds(places: Sequence[int], length: int, start: int, inner: int) -> bool:
-    """Does a span of `length` words at one of `places` (ascending) hold the `inner` words at `start`?"""
-    first = bisect_left(places, start + inner - length)
-    return first < len(places) and places[first] <= start
-
-
-def _same(said: str, wanted: str) -> bool:
-    if said == wanted:
-        return True
-    if len(said) < 3 or len(wanted) < 3 or said.isdigit():
-        return False
-    return bool((lemmas(said) - {said}) & (lemmas(wanted) | {wanted}) or lemmas(said) & (lemmas(wanted) - {wanted}))
-
-
-def _inside(spans: Sequence[tuple[str, int, int]]) -> frozenset[int]:
-    """Words inside an option's text of two words or more: the C of «витамин C» is no answer."""
-    return frozenset(place for _, a, b in spans if b - a > 1 for place in range(a, b))
-
-
-def _by_text(spans: Sequence[tuple[str, int, int]], spoken: Sequence[str]) -> Reading:
-    if not spans:
-        return Reading(None, "нет ни буквы, ни текста варианта")
-    meant = {letter for letter, start, _ in spans if not (start and spoken[start - 1] in _NEGATIONS)}
-    if len(meant) == 1:
-        return Reading(meant.pop())
-    if not meant:
-        return Reading(None, "только отрицание")
-    opening = {letter for letter, start, _ in spans if start == 0 and spoken[0] in ("да", "нет")}
-    if len(opening) == 1:  # «Нет, не верно»
-        return Reading(opening.pop())
-    return Reading(None, "несколько вариантов сразу")

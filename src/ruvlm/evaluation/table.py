@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -131,6 +132,17 @@ def _sheet(path: Path, rows: list[Answered], notes: tuple[str, ...], cyrillic: b
         if not any(gold.strip() for gold in row.golds):
             raise DataError(f"{path}, строка {row.number}: верный ответ пуст: впишите его или удалите строку.")
     lettering = gold_letters(path, [Marked(row.number, row.gold, row.options) for row in rows], cyrillic)
+    several = next((row for row in rows if lettering is not None and len(row.golds) > 1), None)
+    if several is not None:
+        raise DataError(
+            f"{path}, строка {several.number}: у вопроса с вариантами несколько верных ответов: оставьте один."
+        )
+    if (
+        lettering is None
+        and rows
+        and all(len(row.gold.strip()) == 1 and row.gold.strip().upper() in "ABCDEАБВГД" for row in rows)
+    ):
+        notes = (*notes, "все верные ответы – одни буквы, а вариантов в файле нет: посчитано как короткие ответы")
     if lettering is not None and lettering.note is not None:
         notes = (*notes, lettering.note)
     return Sheet(path, rows, notes, lettering)
@@ -154,7 +166,10 @@ def _join(answers: AnswerFile, wanted: AnswerFile) -> tuple[list[Answered], tupl
     refuse_foreign(
         answers.path, str(wanted.path),
         [
-            Pair(identity=own.identity or "", question=said.question, own_question=own.question, gold=said.gold, own_gold=own.gold)
+            Pair(
+                identity=own.identity or "", question=said.question, own_question=own.question, gold=said.gold, own_gold=own.gold,
+                options=said.options, own_options=own.options,
+            )
             for said, own in together
         ],
     )  # fmt: skip
@@ -206,12 +221,15 @@ def _judged(sheet: Sheet, lettering: Lettering) -> tuple[list[Example], list[Ver
     return examples, verdicts
 
 
+_NUMBERED = re.compile(r"^\s*(?:(?:ответ|вариант)\s*[:№]?\s*)?(\d)(?:\.0)?(?:[.)]\s|[.)]?\s*$)", re.IGNORECASE)
+
+
 def _as_letter(prediction: str, lettering: Lettering) -> str:
     """A bare number where the gold answers were numbers of options, as its letter; all else as it is."""
-    text = prediction.strip().rstrip(".")
-    if lettering.first is None or not (text.isascii() and text.isdigit() and len(text) == 1):
+    text = _NUMBERED.match(prediction)
+    if lettering.first is None or text is None:
         return prediction
-    place = int(text) - lettering.first
+    place = int(text[1]) - lettering.first
     return LETTERS[place] if 0 <= place < len(LETTERS) else prediction
 
 
@@ -241,14 +259,17 @@ def _rotated(sheet: Sheet) -> bool:
         raise DataError(f"{sheet.path}: index «{same[0]}» и «{same[1]}» – одно и то же число: оставьте по строке.")
     if max(numbers) < ROTATION:
         return False
-    # large ids of one's own are no rotations: those of one question have the same options, in another order
-    groups: dict[int, set[frozenset[str]]] = defaultdict(set)
+    # large ids of one's own are no rotations: those of one question have the same options
+    groups: dict[int, list[tuple[str, ...]]] = defaultdict(list)
     for row in sheet.rows:
-        groups[int(row.identity or 0) % ROTATION].add(
-            frozenset(" ".join((o or "").lower().split()) for o in row.options)
+        groups[int(row.identity or 0) % ROTATION].append(
+            tuple(" ".join((o or "").lower().split()) for o in row.options)
         )
-    several = [len(kinds) for base, kinds in groups.items() if sum(number % ROTATION == base for number in numbers) > 1]
-    return sum(count == 1 for count in several) * 2 >= len(several)
+    # a copy may be translated anew: one option in common is enough
+    several = [bool(set.intersection(*map(set, kinds))) for kinds in groups.values() if len(kinds) > 1]
+    if not several or max(numbers) // ROTATION >= len(LETTERS):
+        return False
+    return sum(several) * 2 >= len(several)
 
 
 def _example(path: Path, row: Answered, letter: str, rotated: bool) -> Example:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
+import posixpath
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruvlm.data.jsonl import read_text
+from ruvlm.data.jsonl import TwiceError, once, read_text
 from ruvlm.data.picture_folder import PictureFolder
 from ruvlm.errors import DataError
 from ruvlm.photos.names import COCO
@@ -25,8 +26,21 @@ Row = dict[str, Any]
 _RUSSIAN = {kind.word.lower().replace("ё", "е"): key for key, kind in COCO.items()}
 _PARTS = (("images", ("id", "file_name", "width", "height")), ("categories", ("id", "name")), ("annotations", ("image_id", "category_id", "bbox")))  # fmt: skip
 # what an annotation says of itself that takes its certainty away, in COCO, Open Images, VOC, CrowdHuman
-_UNSURE = ("iscrowd", "isgroupof", "is_group_of", "ignore", "difficult", "isdepiction", "is_depiction", "uncertain")
-FEDERATED = ("neg_category_ids", "not_exhaustive_category_ids")
+_UNSURE = (
+    "iscrowd",
+    "is_crowd",
+    "crowd",
+    "group",
+    "unsure",
+    "isgroupof",
+    "is_group_of",
+    "ignore",
+    "difficult",
+    "isdepiction",
+    "is_depiction",
+    "uncertain",
+)
+FEDERATED = ("neg_category_ids", "not_exhaustive_category_ids", "non_exhaustive_category_ids", "pos_category_ids")
 # of all boxes, how many may leave their picture before the boxes are taken for something else
 LEAVING = 0.1
 
@@ -51,15 +65,28 @@ def read_coco(instances: Path, images: Path, skipped: Skipped) -> Iterator[Photo
     files, lost = _files(instances, document, names, skipped)
     _refuse_other_boxes(instances, files)
     folder = PictureFolder(images, [str(file.image["file_name"]) for file in files])
+    bases = Counter(_base(file) for file in files)
+    # the same file, it may be, under a name that leads nowhere: its boxes are missing from the other
+    lost_bases = {_base(file) for file in files if bases[_base(file)] > 1 and _place(folder, file) is None}
     for file in files:
         if not file.rows and not file.partial and len(files) > 1:
             skipped.add("картинок без единой рамки (может быть, их ещё не разметили)", str(file.image["file_name"]))
             continue
-        yield _scene(instances, file, names, folder, skipped, closed=not lost)
+        doubtful = _base(file) in lost_bases
+        yield _scene(instances, file, names, folder, skipped, closed=not lost and not doubtful)
     if folder.by_base:
         skipped.add_count("картинок найдено по имени без папки (оно одно такое)", folder.by_base)
     if folder.outside:
         skipped.add_count("имён, которые ведут из папки с картинками", folder.outside)
+
+
+def _base(file: _File) -> str:
+    return posixpath.basename(_file_name(str(file.image["file_name"])))
+
+
+def _place(folder: PictureFolder, file: _File) -> Path | None:
+    """Where a picture file is; None if it is not found."""
+    return folder.find(*(str(file.image[field]) for field in ("path", "file_name") if file.image.get(field)))
 
 
 def _classes(path: Path, rows: Sequence[Row], skipped: Skipped) -> dict[str, str]:
@@ -87,7 +114,9 @@ def class_key(name: str) -> str:
 
 def _document(path: Path) -> dict[str, list[Row]]:
     try:
-        found = json.loads(read_text(path))
+        found = json.loads(read_text(path), object_pairs_hook=once)
+    except TwiceError as error:
+        raise DataError(f"{path}: поле «{error}» в одной записи названо дважды: оставьте одно.") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: это не JSON ({error}): нужен файл instances_*.json в формате COCO.") from error
     for part, fields in _PARTS:
@@ -122,10 +151,19 @@ def _files(
     for image in document["images"]:
         if not isinstance(image["file_name"], str) or not image["file_name"].strip():
             raise DataError(f"{path}: имя картинки {str(image['file_name'])[:60]} – не текст: исправьте запись.")
-        records[image["file_name"]].append(image)
-        owners[_id(path, image["id"], "images")].add(image["file_name"])
-    federated = any(name in image for image in document["images"] for name in FEDERATED)
-    files = []
+        name = _file_name(image["file_name"])
+        records[name].append(image)
+        owners[_id(path, image["id"], "images")].add(name)
+    federated = any(name in image for image in document["images"] for name in FEDERATED) or any(
+        image.get("exhaustive") is False for image in document["images"]
+    )
+    guessed = sum(isinstance(row.get("score"), float) and row["score"] < 1 for row in document["annotations"])
+    if guessed:
+        skipped.add_count(
+            "рамок с полем score (их нашла модель, а не человек; из-за них нет ни «нет», ни счёта)", guessed
+        )
+        federated = True
+    files: list[_File] = []
     for name, same in records.items():
         ids = list(dict.fromkeys(_id(path, image["id"], "images") for image in same))
         if any(len(owners[key]) > 1 for key in ids):
@@ -137,7 +175,9 @@ def _files(
         if len(ids) > 1:
             skipped.add("картинок, названных дважды (их рамки сложены)", name)
         rows = _once([row for key in ids for row in boxes[key]])
-        inexact = [_id(path, c, "images") for image in same for c in _listed(path, image, FEDERATED[1])]
+        inexact = [
+            _id(path, c, "images") for image in same for field in FEDERATED[1:3] for c in _listed(path, image, field)
+        ]
         files.append(_File(same[0], rows, federated, frozenset(names.get(key, "") for key in inexact)))
     if federated:
         skipped.add_count("картинок с неисчерпывающей разметкой (о них нет ни «нет», ни счёта)", len(files))
@@ -167,6 +207,11 @@ def _area(row: Row) -> float:
     return float(area)
 
 
+def _file_name(name: str) -> str:
+    """One spelling for one file: «./a.jpg» and «sub/../a.jpg» are «a.jpg»."""
+    return posixpath.normpath(name.replace("\\", "/"))
+
+
 def _once(rows: list[Row]) -> list[Row]:
     """Boxes without exact repeats, which merged exports have."""
     return list({json.dumps([row["category_id"], row["bbox"]], default=str): row for row in rows}.values())
@@ -174,7 +219,7 @@ def _once(rows: list[Row]) -> list[Row]:
 
 def _refuse_other_boxes(path: Path, files: Sequence[_File]) -> None:
     """Raise DataError where the boxes are not [x, y, width, height] in pixels: corners, centres, fractions."""
-    total = leaving = corners = sizes = small = 0
+    total = leaving = corners = sizes = neither = small = 0
     for file in files:
         width, height = _size(path, file.image)
         for row in file.rows:
@@ -188,14 +233,15 @@ def _refuse_other_boxes(path: Path, files: Sequence[_File]) -> None:
             kind = _by_area_or_outline(row, numbers)
             corners += kind == "corners"
             sizes += kind == "sizes"
+            neither += kind == "neither"
     if total and small > 0.9 * total:
         raise DataError(
             f"{path}: рамки заданы долями картинки ({small} из {total}), а нужны точки: умножьте на размеры."
         )
-    if total and (leaving > LEAVING * total or corners > sizes):
+    if total and (leaving > LEAVING * total or corners + neither > sizes):
         raise DataError(
             f"{path}: рамки похожи не на [x, y, ширина, высота] в точках, а на углы [x1, y1, x2, y2] или на центры (за край картинки "
-            f"выходит {leaving} из {total}, площади и контуры подходят к углам у {corners}): пересчитайте bbox."
+            f"выходит {leaving} из {total}, площади и контуры спорят с рамками у {corners + neither}): пересчитайте bbox."
         )
 
 
@@ -214,7 +260,11 @@ def _by_area_or_outline(row: Row, box: tuple[float, float, float, float]) -> str
             and not (abs(x + w - right) < near and abs(y + h - low) < near)
         ):
             return "corners"
-        return "sizes" if abs(x + w - right) < near and abs(y + h - low) < near else ""
+        left, top = min(points[::2]), min(points[1::2])
+        if abs(x + w - right) < near and abs(y + h - low) < near:
+            return "sizes"
+        # a centre: the outline lies around the box's corner
+        return "neither" if left + near < x < right - near and top + near < y < low - near else ""
     area = _area(row)
     if not area or w <= x or h <= y:
         return ""
@@ -260,9 +310,8 @@ def _scene(
         # where more of the class may be unmarked, no one of it can be named or counted
         crowd = _unsure(row) or name in file.open_classes
         things.append(PhotoThing(len(things), COCO[name], box, min(shape, part), crowd))
-    named = [str(image[field]) for field in ("path", "file_name") if image.get(field)]
     return PhotoScene(
-        _id(path, image["id"], "images"), folder.find(*named), width, height, tuple(things), whole and not strangers, tuple(strangers),
+        _id(path, image["id"], "images"), _place(folder, file), width, height, tuple(things), whole and not strangers, tuple(strangers),
         frozenset(names.values()), name=str(image["file_name"]),
     )  # fmt: skip
 
@@ -270,6 +319,13 @@ def _scene(
 def _unsure(row: Row) -> bool:
     """Does an annotation say that it is of a group, a drawing, or something hard to tell?"""
     attributes = row.get("attributes")
+    if isinstance(attributes, list):  # names of those that hold, or {name, value}
+        attributes = {
+            str(one.get("name")) if isinstance(one, dict) else str(one): one.get("value", True)
+            if isinstance(one, dict)
+            else True
+            for one in attributes
+        }
     said = {**row, **(attributes if isinstance(attributes, dict) else {})}
     return any(_truth(value) for name, value in said.items() if str(name).lower() in _UNSURE)
 
