@@ -12,6 +12,8 @@ from ruvlm.cli.console import cells, counting, plain, results, say, show_json, t
 
 if TYPE_CHECKING:
     from ruvlm.evaluation.run import Evaluation
+    from ruvlm.evaluation.table import Dispute
+    from ruvlm.schema import Result
 
 
 def evaluate(
@@ -197,7 +199,6 @@ def score(
     from ruvlm.data.predictions import Columns
     from ruvlm.errors import ConfigError
     from ruvlm.evaluation.claim import IDENTITY
-    from ruvlm.evaluation.summary import score_dict
     from ruvlm.evaluation.table import disputes, score_file
 
     columns = Columns(prediction_field, gold_field, id_field)
@@ -205,32 +206,44 @@ def score(
     if stored and (explain or gold is not None or reference_random):
         raise ConfigError("--explain, --gold и --reference-random – для файла ответов, а не для папки оценки.")
     if explain:
-        rows = disputes(file, gold, columns)
-        if not rows and not json_:
-            say("Расхождений нет: на каждой строке все правила решили одинаково.")
-        for row in rows:
-            line = f"{row.line}: «{row.predicted}» при верном «{row.gold}» – верно по {', '.join(row.right_by)}"
-            if json_:
-                show_json({"line": row.line, "prediction": row.predicted, "gold": row.gold, "right_by": row.right_by})
-            else:
-                tell(line)
+        _tell_disputes(disputes(file, gold, columns), json_)
         return
-
     if stored:
         from ruvlm.evaluation.rescore import rescore
 
         result = rescore(file, data)
     else:
         result = score_file(file, gold, reference_random, columns)
+    _tell_result(result, json_)
+
+
+def _tell_disputes(rows: list[Dispute], json_: bool) -> None:
+    if not rows and not json_:
+        say("Расхождений нет: на каждой строке все правила решили одинаково.")
+    for row in rows:
+        if json_:
+            show_json({"line": row.line, "prediction": row.predicted, "gold": row.gold, "right_by": row.right_by})
+        else:
+            tell(f"{row.line}: «{row.predicted}» при верном «{row.gold}» – верно по {', '.join(row.right_by)}")
+
+
+def _tell_result(result: Result, json_: bool) -> None:
+    from ruvlm.evaluation.summary import score_dict
+
     if json_:
+        scores = {rule: score_dict(score) for rule, score in result.scores.items()}
         show_json(
             {
                 "n": result.n,
-                "scores": {rule: score_dict(s) for rule, s in result.scores.items()},
+                "scores": scores,
+                "absent": result.absent,
+                "warnings": list(result.warnings),
                 "notes": list(result.notes),
             }
         )
         return
+    for warning in result.warnings:
+        say(f"Внимание: {warning}.")
     for rule, found in result.scores.items():
         interval = f"интервал 95 %: {found.low:.2f}–{found.high:.2f}" if found.low is not None else "интервала нет"
         tell(f"{rule}: {found.correct} из {found.n} ({found.value:.2f} %), {interval}")

@@ -17,7 +17,7 @@ from ruvlm.backends.controls import (
     ShuffledBackend,
 )
 from ruvlm.data.catalog import Source, open_source
-from ruvlm.errors import ConfigError, MissingSplitError
+from ruvlm.errors import ConfigError, MissingSplitError, RuvlmError
 from ruvlm.evaluation.prompts import protocol_named
 from ruvlm.evaluation.ranks import current_ranks, local_device
 from ruvlm.evaluation.run import Evaluation, Progress, evaluate, protocols_for
@@ -91,13 +91,18 @@ def evaluate_model(
             for protocol in _protocols(backend, dataset, protocols):
                 folder = root / _folder_name(dataset, protocol, backend.name, max_new_tokens)
                 found.append(evaluate(backend, dataset, protocol, folder, progress, max_new_tokens, ranks, judge_model))
-    if absent and not found:
-        raise MissingSplitError(
+    if not found:
+        raise _nothing(model, data, split, bool(absent))
+    return found
+
+
+def _nothing(model: str, data: str, split: str, absent: bool) -> RuvlmError:
+    """Why nothing was evaluated: the split is nowhere, or no protocol fits."""
+    if absent:
+        return MissingSplitError(
             f"В {data} нет части «{split}»: проверьте --split (ruvlm data check {data} покажет, что есть)."
         )
-    if not found:
-        raise ConfigError(f"Для {model} на {data} нет ни одного подходящего протокола: проверьте --protocol и --split.")
-    return found
+    return ConfigError(f"Для {model} на {data} нет ни одного подходящего протокола: проверьте --protocol и --split.")
 
 
 def _protocols(backend: Backend, dataset: Dataset, wanted: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ruvlm.data.catalog import open_source
@@ -9,6 +10,7 @@ from ruvlm.errors import DataError
 from ruvlm.evaluation.compare import read_stored
 from ruvlm.evaluation.judge import judge_all, score
 from ruvlm.evaluation.prompts import protocol_named
+from ruvlm.evaluation.run import warned
 from ruvlm.evaluation.store import responses_by_id
 from ruvlm.schema import Response, Result
 
@@ -29,4 +31,5 @@ def rescore(folder: Path, data: str) -> Result:
         )
     known = responses_by_id(folder)
     responses = [known.get(example.id) or Response("", error="нет ответа") for example in dataset.examples]
-    return score(dataset, protocol.name, judge_all(dataset, protocol.name, responses))
+    result = score(dataset, protocol.name, judge_all(dataset, protocol.name, responses))
+    return warned(replace(result, notes=(*result.notes, *dataset.notes)), protocol, responses)

@@ -111,13 +111,17 @@ def evaluate(
             judged = judge_unread(judge_model, dataset.examples, responses, verdicts, folder)
             verdicts, notes = judged.verdicts, (*notes, judged.note)
         result = score(dataset, protocol, verdicts)
-        warnings = (*_cut_short(table, responses), *_absent(result))
-        result = replace(result, notes=(*result.notes, *dataset.notes, *notes), warnings=warnings)
+        result = warned(replace(result, notes=(*result.notes, *dataset.notes, *notes)), table, responses)
         done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, backend.advice)
         if ranks.first:
             usage = Usage.of(responses, backend.prices)
             write_summary(folder, identity, dataset, backend, result, verdicts, usage)
     return done
+
+
+def warned(result: Result, protocol: Protocol, responses: Sequence[Response]) -> Result:
+    """A result with what must be known before its figures: answers cut off, answers that are none."""
+    return replace(result, warnings=(*_cut_short(protocol, responses), *_absent(result)))
 
 
 def _cut_short(protocol: Protocol, responses: Sequence[Response]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from ruvlm.evaluation.judge import disagreements, judge, score_mmbench
 from ruvlm.evaluation.match import MATCHERS, match_all
 from ruvlm.evaluation.parse_ru import writes_cyrillic
 from ruvlm.evaluation.stats import score_columns
-from ruvlm.schema import LETTERS, Example, ImageRef, Response, Result, Score, Verdict
+from ruvlm.schema import LETTERS, Absent, Example, ImageRef, Response, Result, Score, Verdict
 
 ROTATION = 1_000_000
 
@@ -85,7 +85,6 @@ def score_file(
     unfinished = sum(cleaned(row.prediction).unfinished for row in rows)
     notes = [*disagreements(list(MATCHERS), right)]
     notes.append("интервалы – по картинкам" if named else "картинки не названы: интервалы – по строкам")
-    notes += _unfinished(unfinished, len(rows))
     padded = sum(row.gold != row.gold.strip() for row in rows)
     notes += (
         [f"верных ответов с пробелами по краям: {padded}, по правилу gqa-ru/lmms они не совпадут ни с чем"]
@@ -93,12 +92,17 @@ def score_file(
         else []
     )
     return Result(
-        n=len(rows), scores=dict(zip(MATCHERS, scores, strict=True)), unparsed=unfinished, notes=(*notes, *sheet.notes)
+        n=len(rows),
+        scores=dict(zip(MATCHERS, scores, strict=True)),
+        unparsed=unfinished,
+        notes=(*notes, *sheet.notes),
+        absent={Absent.THOUGHT.value: unfinished} if unfinished else {},
+        warnings=_unfinished(unfinished, len(rows)),
     )
 
 
-def _unfinished(count: int, rows: int) -> list[str]:
-    return [f"ответов с незаконченным рассуждением: {count} из {rows}, они не ответы"] if count else []
+def _unfinished(count: int, rows: int) -> tuple[str, ...]:
+    return (f"ответов с незаконченным рассуждением: {count} из {rows}, они не ответы",) if count else ()
 
 
 def disputes(path: Path, gold: Path | None = None, columns: Columns = Columns()) -> list[Dispute]:  # noqa: B008
@@ -237,7 +241,8 @@ def _score_choices(sheet: Sheet, lettering: Lettering, reference_random: bool) -
     examples, verdicts = _judged(sheet, lettering)
     result = score_mmbench("mmbench-ru/lmms", examples, verdicts)
     unfinished = sum(cleaned(row.prediction).unfinished for row in sheet.rows)
-    result = replace(result, notes=(*result.notes, *_unfinished(unfinished, len(sheet.rows))))
+    absent = {Absent.THOUGHT.value: unfinished} if unfinished else {}
+    result = replace(result, absent=absent, warnings=_unfinished(unfinished, len(sheet.rows)))
     if not reference_random:
         return result
     hits = list(reference_figures(examples, [verdict.parsed for verdict in verdicts], draw=True).hits.values())
