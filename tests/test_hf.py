@@ -211,7 +211,7 @@ def test_a_model_without_a_template_is_spoken_to_as_vicuna(models: dict[str, Pat
         ("hf:{llava}+./нет", "Адаптер ./нет не подошёл"),
         ("hf:{empty}", "нет config.json"),
         ("hf:{remote}", "--trust-remote-code"),
-        ("hf:{text}", "не image-text-to-text"),
+        ("hf:{text}", "не из image-text-to-text моделей"),
         ("гф:{llava}", "Схема модели «гф» не известна"),
     ],
 )
@@ -327,3 +327,27 @@ def test_a_template_is_told_whether_to_think(models: dict[str, Path], tmp_path: 
     assert on.reader.worded("Кто?").endswith("<think>\n")
     assert off.reader.worded("Кто?").endswith("</think>\n\n")
     assert on.fingerprint != off.fingerprint
+
+
+def test_a_picture_that_the_processor_refuses_costs_its_own_questions(
+    models: dict[str, Path], pictures: list[ImageRef], tmp_path: Path
+) -> None:
+    """Qwen-VL refuses pictures more than 200 times as long as they are wide."""
+    Image.new("RGB", (2, 600), (9, 99, 9)).save(tmp_path / "strip.png")
+    items = asked([pictures[0], ImageRef(tmp_path / "strip.png"), pictures[2]])
+    backend = open_hf(str(models["qwen"]), Access())
+    answers = list(backend.answer(items))
+    strip = [item.prompt.image.path.name == "strip.png" for item in items]
+    assert [response.error is not None for response in answers] == strip
+    alone = open_hf(str(models["qwen"]), Access())
+    assert [r.text for r in alone.answer([i for i, bad in zip(items, strip, strict=True) if not bad])] == [
+        r.text for r in answers if r.error is None
+    ]
+    with pytest.raises(ModelError, match="не может ответить"):
+        list(open_hf(str(models["qwen"]), Access()).answer([i for i, bad in zip(items, strip, strict=True) if bad]))
+
+
+def test_the_fast_way_can_be_left_out(models: dict[str, Path], pictures: list[ImageRef]) -> None:
+    backend = open_hf(str(models["llava"]), Access(shared=False))
+    list(backend.answer(asked(pictures[:1])))
+    assert not any("один раз" in note for note in backend.notes)

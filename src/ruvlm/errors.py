@@ -49,6 +49,14 @@ class ModelError(RuvlmError):
     """A checkpoint that is missing, damaged, or of another model."""
 
 
+class CannotAnswerError(ModelError):
+    """A model whose own code refuses a question; `why` in its words."""
+
+    def __init__(self, text: str, why: str) -> None:
+        super().__init__(text)
+        self.why = why
+
+
 class OutputError(RuvlmError):
     """A place to write to that is taken, full or read-only."""
 

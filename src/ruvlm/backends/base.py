@@ -21,7 +21,7 @@ class Asked:
 class Access:
     """How a model is reached: what the user set, beside its name.
 
-    `thinking` lets a model that can think aloud before its answer do so. `rows` bounds how many questions are asked at once, 0 leaves it to the backend; `requests`, `timeout_s`, `retries` and
+    `shared` allows the fast way of hf: models; `thinking` lets a model that can think aloud before its answer do so. `rows` bounds how many questions are asked at once, 0 leaves it to the backend; `requests`, `timeout_s`, `retries` and
     `prices` (of a million tokens in and out) are for servers.
     """
 
@@ -34,6 +34,7 @@ class Access:
     retries: int = 6
     prices: tuple[float, float] | None = None
     thinking: bool = False
+    shared: bool = True
 
 
 class Backend(ABC):

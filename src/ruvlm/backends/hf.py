@@ -20,7 +20,7 @@ from ruvlm.backends.hf_prompts import PromptReader
 from ruvlm.backends.hf_shared import SharedDecoder
 from ruvlm.backends.hf_sheets import Sheet, batches, sheets
 from ruvlm.backends.shared_prefix import PrefixUnsupportedError
-from ruvlm.errors import ModelError
+from ruvlm.errors import CannotAnswerError, ModelError
 from ruvlm.schema import Response
 
 T = TypeVar("T")
@@ -43,6 +43,8 @@ FIRST_ROWS, PORTION_SECONDS = 8, 10.0
 CHECKED, CHECKED_TOKENS = 3, 16
 # log-probabilities of an option may differ by so much and be the same: rounding, in full and in half precision
 SAME_SCORE = {torch.float32: 1e-3, torch.bfloat16: 0.5, torch.float16: 0.1}
+# pictures that are refused before any is answered, and batches that the fast way cannot hold, until it is given up
+REFUSED_MOST, MISSED_MOST = 8, 3
 
 
 class HfBackend(Backend):
@@ -65,6 +67,8 @@ class HfBackend(Backend):
         self._plain = PlainDecoder(self.model, self.reader)
         self._shared: SharedDecoder | None = None
         self._unchecked = {"write", "score"}
+        self._missed, self._able = 0, False
+        self._refused: list[CannotAnswerError] = []
         if shared:
             try:
                 self._shared = SharedDecoder(self.model, self.reader)
@@ -89,7 +93,23 @@ class HfBackend(Backend):
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         parts = (part for sheet in sheets(item.prompt for item in asked) for part in sheet.split(self._portion))
         for batch in batches(parts, lambda: self._portion):
-            yield from self._answered(batch)
+            yield from self._apart(batch)
+        if self._refused and not self._able:
+            raise self._refused[-1]
+
+    def _apart(self, batch: list[Sheet]) -> list[Response]:
+        """Answers to a batch; a picture that the model's code refuses costs its own questions, and not the others'."""
+        try:
+            found = self._answered(batch)
+        except CannotAnswerError as error:
+            if len(batch) > 1:
+                return [response for sheet in batch for response in self._apart([sheet])]
+            self._refused.append(error)
+            if len(self._refused) >= REFUSED_MOST and not self._able:
+                raise
+            return [Response("", error=error.why) for _ in batch[0].prompts]
+        self._able = True
+        return found
 
     def _answered(self, batch: list[Sheet]) -> list[Response]:
         """Answers to a batch, in order; a batch too large for the memory is halved, and so are the next."""
@@ -122,9 +142,10 @@ class HfBackend(Backend):
         except torch.OutOfMemoryError:
             raise
         except FAULTS as error:
-            raise ModelError(
-                f"Модель {self.name} не может ответить ({_first_line(error)}): её файлы не подходят друг к другу или такой вид моделей "
-                "здесь не читается."
+            why = _first_line(error)
+            raise CannotAnswerError(
+                f"Модель {self.name} не может ответить ({why}): её файлы не подходят друг к другу или такой вид моделей здесь не читается.",
+                why,
             ) from error
 
     def _write(self, batch: list[Sheet]) -> list[Response]:
@@ -167,7 +188,9 @@ class HfBackend(Backend):
         except (torch.OutOfMemoryError, ModelError):
             raise
         except (PrefixUnsupportedError, *FAULTS) as error:  # the fast way only ever makes things faster
-            self._leave_shared(_first_line(error))
+            self._missed += 1
+            if kind in self._unchecked or self._missed >= MISSED_MOST:  # else it may be this picture's fault alone
+                self._leave_shared(_first_line(error))
             return None
         if kind in self._unchecked and not same(found):
             self._leave_shared("ответы разошлись с generate")
@@ -189,7 +212,7 @@ def _first_line(error: Exception) -> str:
 
 def open_hf(spec: str, access: Access) -> HfBackend:
     """«ID_OR_FOLDER» or «ID_OR_FOLDER+ADAPTER» → backend. Raises ModelError."""
-    backend = HfBackend(load_hf(spec, access), access.rows, thinking=access.thinking)
+    backend = HfBackend(load_hf(spec, access), access.rows, shared=access.shared, thinking=access.thinking)
     if not backend.reader.templated and not backend.model.config.model_type.startswith("llava"):
         log.warning("у модели %s нет шаблона беседы: вопрос задаётся простым текстом", backend.name)
     return backend

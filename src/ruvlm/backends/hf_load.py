@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import pickle
 from dataclasses import dataclass
@@ -113,7 +114,10 @@ def _said(name: str, error: Exception) -> str:
             f"Модель {name} требует исполнить код из её репозитория: если доверяете ему, добавьте --trust-remote-code."
         )
     if "Unrecognized configuration class" in str(error) or "Unrecognized model" in str(error):
-        return f"Модель {name} – не image-text-to-text ({first}): нужна та, что отвечает на вопросы о картинке."
+        return (
+            f"Модель {name} – не из image-text-to-text моделей transformers ({first}): если она отвечает на вопросы о картинке, возьмите "
+            "её издание с «-hf» в имени или поднимите сервер и спросите его (openai:МОДЕЛЬ@URL)."
+        )
     if isinstance(error, OSError) and not Path(name).is_dir():
         return f"Модели {name} нет ни на диске, ни на хабе, или до хаба не достучаться ({first}): проверьте имя и сеть."
     return f"Модель {name} не загрузилась ({first})."
@@ -195,9 +199,12 @@ def load_processor(name: str, config: Any, trust_remote_code: bool = False) -> A
         except (ImportError, ValueError) as error:
             if "torchvision" not in str(error).lower() and "video processor" not in str(error).lower():
                 raise
-            processor = _without_video(config.model_type).from_pretrained(name)
+            processor = _without_video(name, config.model_type).from_pretrained(name)
     except FAILURES as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        package = next((known for known in ("torchvision", "num2words", "timm") if known in str(error).lower()), None)
+        if package is not None:
+            raise ModelError(f"Процессору модели {name} нужен пакет {package}: pip install {package}.") from error
         raise ModelError(
             f"У модели {name} нет пригодного процессора ({first}): нужны его файлы рядом с весами."
         ) from error
@@ -228,34 +235,48 @@ def _fill_in(processor: Any, name: str, config: Any) -> None:
         processor.num_additional_image_tokens = int("clip" in str(getattr(vision, "model_type", "")))
 
 
-def _processor_file(name: str) -> dict[str, Any]:
-    """processor_config.json of a folder or a repository; empty where there is none."""
+def _processor_file(name: str, file: str = "processor_config.json") -> dict[str, Any]:
+    """A settings file of a folder or a repository; empty where there is none."""
     from transformers.utils import cached_file
 
     try:
-        path = cached_file(name, "processor_config.json", _raise_exceptions_for_missing_entries=False)
+        path = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
         found = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _without_video(model_type: str) -> Any:
-    """The processor class of a model type, less its video part, which cannot be built without torchvision."""
+def _without_video(name: str, model_type: str) -> Any:
+    """The repository's processor class, less its video part, which cannot be built without torchvision."""
     import transformers
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
-    known = PROCESSOR_MAPPING_NAMES.get(model_type)
-    if known is None:
+    named = _processor_class(name) or PROCESSOR_MAPPING_NAMES.get(model_type)
+    if named is None or not hasattr(transformers, named):
         raise ValueError(f"процессор вида {model_type} неизвестен")
-    parent = getattr(transformers, known)
+    parent = getattr(transformers, named)
+    # which parts a processor has, and which of its settings are read from its files, is told by this signature
+    kept = [
+        parameter
+        for parameter in inspect.signature(parent.__init__).parameters.values()
+        if parameter.name != "video_processor"
+    ]
 
-    class PicturesOnly(parent):  # type: ignore[misc, valid-type]
-        """Which parts a processor has is read from this signature."""
+    def build(self: Any, *parts: Any, **settings: Any) -> None:
+        bound = dict(zip((parameter.name for parameter in kept[1:]), parts, strict=False))
+        if "video_processor" in inspect.signature(parent.__init__).parameters:
+            settings.setdefault("video_processor", None)
+        parent.__init__(self, **bound, **settings)
 
-        def __init__(
-            self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None, **kwargs: Any
-        ) -> None:
-            super().__init__(image_processor, tokenizer, chat_template=chat_template, **kwargs)
+    build.__signature__ = inspect.Signature(kept)  # type: ignore[attr-defined]
+    return type("PicturesOnly", (parent,), {"__init__": build, "__doc__": "A processor of pictures and text."})
 
-    return PicturesOnly
+
+def _processor_class(name: str) -> str | None:
+    """What the repository calls its processor; None if it does not say."""
+    for file in ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"):
+        said = _processor_file(name, file).get("processor_class")
+        if isinstance(said, str):
+            return said
+    return None

@@ -42,14 +42,24 @@ class PlainDecoder(Decoder):
     def _scored(self, sheet: Sheet, prompt: Prompt) -> Response:
         options = [self.reader.option(text, prompt.text) for text in prompt.candidates]
         longest = max(map(len, options))
-        inputs = self.reader.batch([sheet.image], [prompt.text])
-        rows = {key: torch.cat([value] * len(options)) for key, value in inputs.items()}
+        # a row an option, as the processor makes them: not every family's inputs are one row a picture
+        rows = self.reader.batch([sheet.image] * len(options), [prompt.text] * len(options))
+        rows.pop("labels", None)
         # on the right: nothing before a pad sees it
         pads = torch.tensor([option + [0] * (longest - len(option)) for option in options])
+        length = rows["input_ids"].shape[1]
+        for key, value in rows.items():
+            if key != "input_ids" and value.ndim > 1 and value.shape[:2] == (len(options), length):
+                rows[key] = torch.cat([value, _continued(key, value, longest)], 1)
         rows["input_ids"] = torch.cat([rows["input_ids"], pads], 1)
-        for key, value in (("attention_mask", 1), ("mm_token_type_ids", 0)):
-            if key in rows:
-                rows[key] = torch.cat([rows[key], torch.full_like(pads, value)], 1)
         logits = self.model(**self.moved(rows), logits_to_keep=longest + 1).logits
         aligned = torch.stack([row.roll(longest - len(o), 0) for row, o in zip(logits, options, strict=True)])
         return scored(prompt, list(zip(option_sums(aligned, options), map(len, options), strict=True)))
+
+
+def _continued(key: str, value: Tensor, count: int) -> Tensor:
+    """What an input that goes along with the text says of `count` more tokens: seen, seeing what the last one sees, no picture."""
+    last = value[:, -1:].expand(-1, count, *value.shape[2:])
+    if key == "attention_mask":
+        return torch.ones_like(last)
+    return last.clone() if key == "cross_attention_mask" else torch.zeros_like(last)

@@ -41,6 +41,9 @@ def evaluate(
         bool, typer.Option("--trust-remote-code", help="hf: разрешить исполнять код из репозитория модели")
     ] = False,
     batch_size: Annotated[int, typer.Option(help="hf: вопросов сразу; 0 – сколько поместится", min=0)] = 0,
+    shared: Annotated[
+        bool, typer.Option("--shared/--no-shared", help="hf: общее начало вопросов о картинке считать один раз")
+    ] = True,
     max_new_tokens: Annotated[
         int | None, typer.Option(help="предел длины ответа вместо заданного протоколом", min=1)
     ] = None,
@@ -72,7 +75,7 @@ def evaluate(
 
     access = Access(
         device=device, dtype=dtype, trust_remote_code=trust_remote_code, rows=batch_size, requests=requests, timeout_s=timeout,
-        retries=retries, prices=_prices(prices), thinking=_switched(thinking),
+        retries=retries, prices=_prices(prices), thinking=_switched(thinking), shared=shared,
     )  # fmt: skip
     try:
         with counting("спрашиваю") as progress:
