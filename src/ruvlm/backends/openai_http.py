@@ -155,6 +155,8 @@ class OpenAIBackend(Backend, TextModel):
             return Response("", seconds=seconds(), error=self._plain(error))
         self._answered = True
         reply = read_reply(self._masked(body), generation.stop, seconds())
+        if self._extras is None and reply.response.error is None:  # garbage shows nothing of what the server knows
+            self._extras = True
         if reply.model and not _same_model(reply.model, self._model):
             self._notes[f"сервер называет модель «{reply.model[:80]}», а спрошена {self._model}"] = None
         return reply.response
@@ -189,9 +191,8 @@ class OpenAIBackend(Backend, TextModel):
                     model=self._model, messages=[{"role": "user", "content": content}], temperature=0,
                     **{limit_name: generation.max_new_tokens}, **(self._settings() if extras else {}),
                 )  # fmt: skip
-                if self._extras is None or not extras:
-                    self._extras = extras
                 if not extras:
+                    self._extras = False
                     self._notes[UNKNOWN_SETTINGS] = None
                 return bytes(raw.content)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
