@@ -82,6 +82,18 @@ def test_half_a_character_is_stored(tmp_path: Path) -> None:
     assert responses_by_id(tmp_path)["i0"].text == "смайл �"
 
 
+def test_half_a_character_in_a_sets_name_is_written(little: Path, tmp_path: Path, ruvlm: Run) -> None:
+    changed = tmp_path / "w"
+    shutil.copytree(little, changed)
+    about = json.loads((changed / "world.json").read_text(encoding="utf-8"))
+    (changed / "world.json").write_text(json.dumps({**about, "level": "\ud83d"}), encoding="utf-8")
+    for words in (("eval", "majority", "--no-controls", "--data"), ("data", "show", "--n", "2")):
+        ran = ruvlm(*words, changed, "--out", tmp_path / words[0])
+        assert ran.code == 0, ran.err
+    summary, *_ = (tmp_path / "eval").rglob("summary.json")
+    assert "world-\ufffd" in summary.read_text(encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def evaluated(little: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two evaluations by models of one name, and one of another, on the same rows."""

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from ruvlm.data import gqa_ru, mmbench_ru
 from ruvlm.data.annotations import objects_by_image
 from ruvlm.data.files import sha256_of, split_files
+from ruvlm.data.jsonl import sound
 from ruvlm.data.manifest import read_manifest, recorded_sums
 from ruvlm.data.sample import sampled
 from ruvlm.errors import DataError
@@ -152,12 +153,12 @@ def label_of(folder: Path, name: str) -> str:
     for place in (folder, folder.parent):
         manifest = read_manifest(place)
         if manifest is not None:
-            return manifest.label
+            return sound(manifest.label)
         world = place / "world.json"
         if world.is_file():
             try:
                 found = json.loads(world.read_text(encoding="utf-8"))
-                return f"world-{found['level']} v{found['version']} seed {found['seed']}"
+                return sound(f"world-{found['level']} v{found['version']} seed {found['seed']}")
             except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 raise DataError(f"Файл {world} повреждён ({error}): нарисуйте мир заново.") from error
     return f"local {name}"

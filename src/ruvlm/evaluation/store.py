@@ -207,7 +207,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """A text file, whole or not at all. Raises OutputError on a full or read-only disk."""
-    write_bytes(path, text.encode())
+    write_bytes(path, sound(text).encode())
 
 
 def verdicts_by_id(folder: Path) -> dict[str, Verdict]:
