@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from peft import PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file
 
 from ruvlm.backends.base import Access
@@ -155,6 +156,17 @@ def test_a_merge_that_changes_answers_is_refused(models: dict[str, Path]) -> Non
 
     model.merge_and_unload = spoilt
     with pytest.raises(ModelError, match="не записаны"):
+        merged(model, {"input_ids": torch.tensor([[1, 5, 6]])})
+
+
+@pytest.mark.parametrize("width", [48, 64])
+def test_an_adapter_of_a_kind_that_does_not_merge_is_refused(models: dict[str, Path], width: int) -> None:
+    """The case `adapters`: virtual tokens are no part of any weight, and those of another width do not even run."""
+    settings = PromptTuningConfig(
+        task_type="CAUSAL_LM", num_virtual_tokens=2, token_dim=width, num_layers=2, num_attention_heads=4
+    )
+    model = get_peft_model(load_hf(str(models["llava"]), Access()).model, settings)
+    with pytest.raises(ModelError, match="не сливается"):
         merged(model, {"input_ids": torch.tensor([[1, 5, 6]])})
 
 
