@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -310,6 +310,29 @@ def test_wrong_arguments_are_one_sentence(ruvlm: Run, tmp_path: Path) -> None:
         ):
             done = ruvlm(*arguments)
             assert (done.code, said in done.err) == (2, True), done.err
+
+
+def test_two_pages_opened_at_once_take_two_ports(asked_runs: Path) -> None:
+    """A port seen free before the models are loaded may be another page's by the time they are."""
+    command = [sys.executable, "-m", "ruvlm", "demo", str(asked_runs / "nano")]
+    with ExitStack() as stack:
+        pages, urls = [], set()
+        for _ in range(2):
+            pages.append(stack.enter_context(subprocess.Popen(command, stderr=subprocess.PIPE, text=True)))
+            stack.callback(pages[-1].kill)
+        for page in pages:
+            assert page.stderr is not None
+            said = ""
+            while not (found := re.search(r"Страница открыта: (\S+)", said)):
+                line = page.stderr.readline()
+                assert line, said
+                said += line
+            urls.add(found[1])
+        for page in pages:
+            page.terminate()
+            page.communicate(timeout=30)
+    assert len(urls) == 2
+    assert [page.returncode for page in pages] == [0, 0]
 
 
 def test_evaluations_that_cannot_be_shown_do_not_close_the_page(asked_runs: Path, tmp_path: Path) -> None:

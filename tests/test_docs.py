@@ -256,8 +256,11 @@ def opened(words: list[str], place: Place) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     assert process.stderr is not None
-    line = process.stderr.readline()
-    assert "Страница открыта" in line, line + process.stderr.read()
+    said = ""
+    while "Страница открыта" not in said:  # the server says so itself where another page took its port meanwhile
+        line = process.stderr.readline()
+        assert line, said
+        said += line
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert (process.returncode, "закрыта" in said) == (0, True), said

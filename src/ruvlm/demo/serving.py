@@ -43,7 +43,7 @@ def serve(
 
     Without `runs` the models' own folders are looked into; that nothing can be shown from them is no error.
     """
-    free_port(place)  # before anything is loaded, and again at the last moment
+    check_port(place)  # before anything is loaded
     with tempfile.TemporaryDirectory(prefix="ruvlm-demo-") as name:
         folder = Path(name)
         _settle(folder)
@@ -66,7 +66,7 @@ def serve(
         try:
             try:
                 _, here, shared = blocks.launch(
-                    server_name=place.host, server_port=free_port(place), share=place.share, quiet=True, prevent_thread_lock=True,
+                    server_name=place.host, server_port=place.port, share=place.share, quiet=True, prevent_thread_lock=True,
                     max_file_size=MOST_BYTES, footer_links=[], ssr_mode=False, pwa=False, mcp_server=False, run_history=False,
                     css=CSS, theme=gr.themes.Default(font=FONTS, font_mono=FONTS),
                 )  # fmt: skip
@@ -109,15 +109,18 @@ def _settle(folder: Path) -> None:
     )
 
 
-def free_port(place: Place) -> int:
-    """The port asked for, or the first free one. Raises ConfigError where there is none."""
+def check_port(place: Place) -> None:
+    """Raises ConfigError where the port asked for, or every one of the first hundred, is taken.
+
+    Without a port the server itself takes the first that it can hold: one seen free here may be another's by then.
+    """
     wanted = (place.port,) if place.port else range(FIRST_PORT, FIRST_PORT + PORTS)
     for port in wanted:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((place.host, port))
-                return port
+                return
             except (OSError, OverflowError) as error:
                 said = error
     if isinstance(said, socket.gaierror):
