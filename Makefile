@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup quickstart test test-fast check format demo bench docs clean
+.PHONY: setup quickstart test test-fast engines check format demo bench docs clean
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := true
 
@@ -32,6 +32,11 @@ test: setup $(VENV)/axe.min.js
 
 test-fast: setup
 	$(PYTEST) -m "not slow"
+
+# the folders that we write, served by a real vLLM: make engines RUVLM_VLLM=/путь/bin/vllm (about 15 minutes)
+engines: setup
+	@test -x "$(RUVLM_VLLM)" || { echo "Нужен vLLM в окружении с ним: make engines RUVLM_VLLM=/путь/bin/vllm"; exit 2; }
+	RUVLM_VLLM="$(RUVLM_VLLM)" $(BIN)/python -m pytest tests/test_engines.py -m engines
 
 check: setup
 	$(BIN)/ruff check .

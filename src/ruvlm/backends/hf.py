@@ -199,8 +199,6 @@ class HfBackend(Backend):
         return found
 
     def _leave_shared(self, why: str) -> None:
-        if self._shared is not None:
-            self._shared.undo()
         self._shared = None
         self._notes.append(f"общая часть вопросов считалась для каждого заново ({why})")
         log.warning("быстрый путь выключен: %s", why)

@@ -199,7 +199,7 @@ def load_processor(name: str, config: Any, trust_remote_code: bool = False) -> A
         except (ImportError, ValueError) as error:
             if "torchvision" not in str(error).lower() and "video processor" not in str(error).lower():
                 raise
-            processor = _without_video(name, config.model_type).from_pretrained(name)
+            processor = _without_video(name, config.model_type)
     except FAILURES as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         package = next((known for known in ("torchvision", "num2words", "timm") if known in str(error).lower()), None)
@@ -248,7 +248,7 @@ def _processor_file(name: str, file: str = "processor_config.json") -> dict[str,
 
 
 def _without_video(name: str, model_type: str) -> Any:
-    """The repository's processor class, less its video part, which cannot be built without torchvision."""
+    """The repository's processor, less its video part, which cannot be built without torchvision."""
     import transformers
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
@@ -256,21 +256,35 @@ def _without_video(name: str, model_type: str) -> Any:
     if named is None or not hasattr(transformers, named):
         raise ValueError(f"процессор вида {model_type} неизвестен")
     parent = getattr(transformers, named)
-    # which parts a processor has, and which of its settings are read from its files, is told by this signature
-    kept = [
-        parameter
-        for parameter in inspect.signature(parent.__init__).parameters.values()
-        if parameter.name != "video_processor"
-    ]
 
-    def build(self: Any, *parts: Any, **settings: Any) -> None:
-        bound = dict(zip((parameter.name for parameter in kept[1:]), parts, strict=False))
-        if "video_processor" in inspect.signature(parent.__init__).parameters:
-            settings.setdefault("video_processor", None)
-        parent.__init__(self, **bound, **settings)
+    def checked(self: Any, argument_name: str, argument: Any) -> Any:
+        return None if argument is None else parent.check_argument_for_proper_class(self, argument_name, argument)
 
-    build.__signature__ = inspect.Signature(kept)  # type: ignore[attr-defined]
-    return type("PicturesOnly", (parent,), {"__init__": build, "__doc__": "A processor of pictures and text."})
+    # its name is what save_pretrained writes: the folder is to be read where torchvision is
+    kind: Any = type(
+        named, (parent,), {"check_argument_for_proper_class": checked, "video_settings": _video_settings(name)}
+    )
+    loaders = {
+        "image_processor": transformers.AutoImageProcessor, "tokenizer": transformers.AutoTokenizer,
+        "feature_extractor": transformers.AutoFeatureExtractor,
+    }  # fmt: skip
+    names = inspect.signature(parent.__init__).parameters
+    said, _ = kind.get_processor_dict(name)
+    parts = {part: loaders[part].from_pretrained(name) for part in kind.get_attributes() if part in loaders}
+    settings = {key: value for key, value in said.items() if key in names and key not in (*parts, "video_processor")}
+    video = {"video_processor": None} if "video_processor" in names else {}
+    try:
+        processor = kind(**parts, **video, **settings)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ImportError(f"без torchvision процессор {named} не строится: {error}") from error
+    kind.get_attributes = classmethod(lambda cls: list(parts))  # from here on: what there is to save
+    return processor
+
+
+def _video_settings(name: str) -> dict[str, Any]:
+    """What a repository says of its video processor: kept to be written again; empty if it says nothing."""
+    nested = _processor_file(name).get("video_processor")
+    return nested if isinstance(nested, dict) else _processor_file(name, "video_preprocessor_config.json")
 
 
 def _processor_class(name: str) -> str | None:

@@ -19,18 +19,21 @@ VICUNA = (
     "and polite answers to the user's questions. USER: {image}\n{text} ASSISTANT:"
 )
 PLAIN = "{image}\n{text}\n"
+# inputs that say of every token what it is
+TYPES = ("mm_token_type_ids", "token_type_ids")
 
 
 @dataclass(frozen=True)
 class Encoded:
     """Several questions about one picture.
 
-    `ids` are the tokens of each, the picture's included; `types` their modality, where the model asks for it; `vision`
-    the picture's inputs; `seen` is where the picture's tokens end in every row.
+    `ids` are the tokens of each, the picture's included; `types` the kind of every token of the first, by the name of the
+    model's input, for models that ask for it: all after `seen` are words; `vision` the picture's inputs; `seen` is where
+    the picture's tokens end in every row.
     """
 
     ids: list[list[int]]
-    types: list[list[int]] | None
+    types: dict[str, list[int]]
     vision: dict[str, Tensor]
     seen: int
 
@@ -42,6 +45,8 @@ class PromptReader:
         self.processor, self._type, self._thinking = processor, model_type, thinking
         self.image_token = str(getattr(processor, "image_token", None) or "<image>")
         self._image_id: int = processor.tokenizer.convert_tokens_to_ids(self.image_token)
+        # what stands for a picture once its mark is expanded: not always the mark itself
+        self._picture_ids = {self._image_id, getattr(processor, "image_token_id", None)}
         template = processor.chat_template or processor.tokenizer.chat_template
         self.templated = bool(template)
         # a template that asks whether the model is to think aloud
@@ -106,19 +111,30 @@ class PromptReader:
         worded = [self.worded(text) for text in texts]
         special = self._special(worded)
         first = dict(self.processor(images=[[image]], text=worded[:1], return_tensors="pt", **special))
-        ids = first.pop("input_ids")[0].tolist()
-        types = first.pop("mm_token_type_ids", None)
+        ids: list[int] = first.pop("input_ids")[0].tolist()
         first.pop("attention_mask", None)
+        types = {name: first.pop(name)[0].tolist() for name in TYPES if name in first}
         plain: list[list[int]] = self.processor.tokenizer(worded, **special)["input_ids"]
-        place = plain[0].index(self._image_id)
-        tail = len(plain[0]) - place - 1
-        seen = len(ids) - tail
-        if ids[:place] != plain[0][:place] or ids[seen:] != plain[0][place + 1 :]:
+        rows = _replaced(plain, self._image_id, ids) or self._retold(worded, ids)
+        marked = 1 + max((n for n, token in enumerate(ids) if token in self._picture_ids), default=-1)
+        return Encoded(rows, types, first, max(marked, len(ids) - _common_end(ids, plain[0])))
+
+    def _retold(self, worded: Sequence[str], ids: list[int]) -> list[list[int]]:
+        """Rows tokenised anew from the text into which the processor turned the first: for marks that words merge with.
+
+        Gemma 3 puts newlines around its picture, which become one token with those of the template.
+        """
+        tokenizer = self.processor.tokenizer
+        whole = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        same = _common_end(worded[0], whole)
+        head, lead = worded[0][: len(worded[0]) - same], whole[: len(whole) - same]
+        if not same or not all(text.startswith(head) for text in worded):
             raise ValueError("процессор модели переставляет слова вокруг картинки")
-        rows = [_expanded(row, self._image_id, ids[place:seen], place) for row in plain]
-        shared = None if types is None else types[0].tolist()[:seen]
-        kinds = None if shared is None else [shared + [0] * (len(row) - seen) for row in rows]
-        return Encoded(rows, kinds, first, seen)
+        texts = [lead + text[len(head) :] for text in worded]
+        rows: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        if rows[0] != ids:
+            raise ValueError("процессор модели переставляет слова вокруг картинки")
+        return rows
 
     def option(self, text: str, prompt: str) -> list[int]:
         """Tokens of an answer that continues a worded prompt."""
@@ -135,10 +151,21 @@ class PromptReader:
         return text
 
 
-def _expanded(row: list[int], mark: int, run: list[int], place: int) -> list[int]:
-    if row.count(mark) != 1 or row[place] != mark:
-        raise ValueError("шаблон модели ставит картинку в разных вопросах на разные места")
-    return row[:place] + run + row[place + 1 :]
+def _replaced(plain: list[list[int]], mark: int, ids: list[int]) -> list[list[int]] | None:
+    """Rows with their one mark replaced by what the first row has there in `ids`; None where it cannot be told."""
+    if any(row.count(mark) != 1 for row in plain) or len({row.index(mark) for row in plain}) > 1:
+        return None
+    place = plain[0].index(mark)
+    end = len(ids) - (len(plain[0]) - place - 1)
+    if ids[:place] != plain[0][:place] or ids[end:] != plain[0][place + 1 :] or end <= place:
+        return None
+    return [row[:place] + ids[place:end] + row[place + 1 :] for row in plain]
+
+
+def _common_end(one: Sequence[object], other: Sequence[object]) -> int:
+    """How many last items two sequences share."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def common_prefix(rows: Sequence[list[int]]) -> int:

@@ -21,18 +21,20 @@ class SharedDecoder(Decoder):
 
     def __init__(self, model: Any, reader: PromptReader) -> None:
         super().__init__(model, reader)
-        self.undo = share_prefixes(model)
+        self._attention = share_prefixes(model)
 
     def write(self, batch: list[Sheet], limit: int) -> list[Written]:
         endings = self.endings(batch[0].prompts[0])
         found: list[Written] = []
-        for _, encoded in self._encoded(batch):
-            started, tails = self._prefixed(encoded, [e.ids for e in encoded])
-            found += decode_greedily(started, started.start(tails)[:, -1], limit, endings)
+        with self._attention.on():
+            for _, encoded in self._encoded(batch):
+                started, tails = self._prefixed(encoded, [e.ids for e in encoded])
+                found += decode_greedily(started, started.start(tails)[:, -1], limit, endings)
         return found
 
     def score(self, batch: list[Sheet]) -> list[Response]:
-        return [response for some, encoded in self._encoded(batch) for response in self._scored(some, encoded)]
+        with self._attention.on():
+            return [response for some, encoded in self._encoded(batch) for response in self._scored(some, encoded)]
 
     def _scored(self, batch: list[Sheet], encoded: list[Encoded]) -> list[Response]:
         """A question asked twice of a picture, with its options in another order, is scored once."""
@@ -70,7 +72,7 @@ class SharedDecoder(Decoder):
         if any(cut < e.seen for cut, e in zip(cuts, encoded, strict=True)):
             raise PrefixUnsupportedError("картинка стоит не перед вопросом")
         vision = {key: torch.cat([e.vision[key] for e in encoded]) for key in encoded[0].vision}
-        kinds = [e.types[0][:cut] for e, cut in zip(encoded, cuts, strict=True) if e.types is not None]
+        kinds = {name: [e.types[name][:cut] for e, cut in zip(encoded, cuts, strict=True)] for name in encoded[0].types}
         prefixes = [own[0][:cut] for own, cut in zip(rows, cuts, strict=True)]
-        started = SharedRows(self.model, prefixes, self.moved(vision), kinds or None)
+        started = SharedRows(self.model, prefixes, self.moved(vision), kinds)
         return started, [[row[cut:] for row in own] for own, cut in zip(rows, cuts, strict=True)]

@@ -8,6 +8,7 @@ from ruvlm.backends.base import Access
 from ruvlm.backends.hf_load import adapted, load_processor, plain_weights
 from ruvlm.errors import ConfigError, OutputError
 from ruvlm.models.checkpoint import save_folder
+from ruvlm.models.hub_folder import write_model
 from ruvlm.models.vlm_parts import merged
 from ruvlm.runtime import pick_device
 
@@ -26,9 +27,4 @@ def merge_adapter(spec: str, out: Path, dtype: str) -> None:
     processor = load_processor(name, model.config)
     sample = processor.tokenizer(SAMPLE, return_tensors="pt")
     whole = merged(adapted(model, adapter), {"input_ids": sample["input_ids"]})
-
-    def write(folder: Path) -> None:
-        whole.save_pretrained(folder)
-        processor.save_pretrained(folder)
-
-    save_folder(out, write)
+    save_folder(out, lambda folder: write_model(folder, whole, processor))

@@ -4,23 +4,36 @@ Shapes: B pictures, P prefix tokens, N rows, T new tokens of a row, S own tokens
 G = H / K, d head size, V vocabulary.
 
 Attention over [prefix, own] is computed in two products, one with all rows of a picture at once, under one softmax: as
-in Hydragen (Juravsky et al. 2024), so a prefix is neither copied per row nor read per row.
+in Hydragen (Juravsky et al. 2024), so a prefix is neither copied per row nor read per row. Layers that keep a state of
+constant size instead of keys and values (gated delta net, short convolutions) have that state copied to every row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache
+from transformers.cache_utils import (
+    Cache,
+    CacheLayerMixin,
+    DummyLayer,
+    DynamicCache,
+    DynamicLayer,
+    LinearAttentionLayer,
+)
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 ATTENTION = "ruvlm_shared_prefix"
+# kinds of layers that keep a state instead of keys and values
+STATEFUL = ("linear_attention", "conv")
 
 
 class PrefixUnsupportedError(Exception):
@@ -72,24 +85,89 @@ class RowsLayer(CacheLayerMixin):
         """Drop all rows but these."""
         self.keys, self.values = self.keys[rows, :, : self.length], self.values[rows, :, : self.length]
 
+    def join(self, pieces: list[RowsLayer], order: Tensor) -> None:
+        """Take over the rows of several layers, right-aligned, in another order."""
+        self.length = max(piece.length for piece in pieces)
+
+        def whole(parts: list[Tensor]) -> Tensor:
+            return torch.cat([pad(x, (0, 0, self.length - x.shape[2], 0)) for x in parts])[order]
+
+        self.keys = whole([piece.keys[:, :, : piece.length] for piece in pieces])
+        self.values = whole([piece.values[:, :, : piece.length] for piece in pieces])
+
+
+class StateLayer(LinearAttentionLayer):
+    """A layer whose memory is a state of constant size, [N, …]: that of its prefix, copied to every row."""
+
+    def __init__(self, prefix: LinearAttentionLayer, owner_N: Tensor) -> None:
+        super().__init__(prefix.number_of_states)
+        for name, value in vars(prefix).items():
+            setattr(self, name, dict(value) if isinstance(value, dict) else value)
+        self.keep(owner_N)
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop all rows but these."""
+        for states in (self.conv_states, self.recurrent_states):
+            for number, state in states.items():
+                if state is not None:
+                    states[number] = state[rows]
+
+    def join(self, pieces: list[StateLayer], order: Tensor) -> None:
+        """Take over the rows of several layers, in another order."""
+        for number in range(self.number_of_states):
+            if self.conv_states[number] is not None:
+                self.conv_states[number] = torch.cat([piece.conv_states[number] for piece in pieces])[order]
+            if self.recurrent_states[number] is not None:
+                self.recurrent_states[number] = torch.cat([piece.recurrent_states[number] for piece in pieces])[order]
+
+
+class NoLayer(DummyLayer):
+    """A layer that reads another one's keys and values, and stores none."""
+
+    def keep(self, rows: Tensor) -> None:
+        """Nothing is there to drop."""
+
+    def join(self, pieces: list[NoLayer], order: Tensor) -> None:
+        """Nothing is there to take over."""
+
 
 class RowsCache(Cache):
     """The layers of N rows, which are sorted by picture: `counts` of them ask about each of B pictures.
 
-    `prefix_bias` [B, 1, P] hides padding before a shorter prefix; None where all are as long.
+    `prefix_bias` [B, 1, P] hides padding before a shorter prefix; None where all are as long. `prefix_places_BP` and
+    `query_places_NT`, `own_places_NS` count tokens from the prefix's end (its last token is -1), for windows.
     """
 
-    def __init__(self, prefix: DynamicCache, counts: list[int], prefix_bias: Tensor | None) -> None:
-        rows = sum(counts)
-        super().__init__(layers=[RowsLayer(layer.keys, layer.values, rows) for layer in prefix.layers])
+    def __init__(
+        self, prefix: DynamicCache, counts: list[int], prefix_bias: Tensor | None, prefix_places_BP: Tensor
+    ) -> None:
+        owner_N = owners(counts).to(prefix_places_BP.device)
+        super().__init__(layers=[_rows_of(layer, owner_N) for layer in prefix.layers])
         self.counts = counts
-        self.prefix_bias = prefix_bias
+        self.prefix_bias, self.prefix_places_BP = prefix_bias, prefix_places_BP
+        self.query_places_NT = self.own_places_NS = owner_N.new_zeros((len(owner_N), 0))
 
     def keep(self, rows: Tensor, counts: list[int]) -> None:
         """Drop all rows but these, indices in ascending order."""
         for layer in self.layers:
             layer.keep(rows)
         self.counts = counts
+
+
+def _rows_of(layer: Any, owner_N: Tensor) -> RowsLayer | StateLayer | NoLayer:
+    """What N rows keep after a layer's prefixes. Raises PrefixUnsupportedError for layers of another kind."""
+    if type(layer) is DynamicLayer and layer.is_initialized:
+        return RowsLayer(layer.keys, layer.values, len(owner_N))
+    if type(layer) is LinearAttentionLayer:
+        return StateLayer(layer, owner_N)
+    if type(layer) is DummyLayer:
+        return NoLayer()
+    raise PrefixUnsupportedError("не все слои хранят ключи и значения")
+
+
+def owners(counts: list[int]) -> Tensor:
+    """Which picture each row asks about. [N]."""
+    return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
 
 
 _active: ContextVar[RowsCache | None] = ContextVar("rows", default=None)
@@ -115,25 +193,55 @@ def attend(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
         return out
-    layer = cache.layers[module.layer_idx]
+    layer = cache.layers[lender(module)]
     if any(kwargs.get(name) is not None for name in ("softcap", "s_aux", "position_bias")):
         raise PrefixUnsupportedError("оценки внимания – не простое произведение")
-    window = kwargs.get("sliding_window")
-    if window is not None and window < layer.get_seq_length():
-        raise PrefixUnsupportedError("внимание видит только окно")
+    if value.shape[1] != layer.prefix_values.shape[1]:
+        raise PrefixUnsupportedError("ключи и значения хранятся сжатыми")
     rows, heads, new, size = query.shape
     groups = heads // key.shape[1]
+    window = kwargs.get("sliding_window")
+    near = None if window is None or window > layer.get_seq_length() else Window(cache, window, groups, new)
     q = (query * (size**-0.5 if scaling is None else scaling)).reshape(rows, key.shape[1], groups * new, size)
     own = torch.matmul(q, key.transpose(-1, -2))
     if attention_mask is not None:
         own = (own.view(rows, -1, groups, new, key.shape[2]) + attention_mask[:, :, None]).reshape(own.shape)
     shared = torch.cat([_prefix_scores(q, layer, cache, b, span) for b, span in _spans(cache.counts)])
+    if near is not None:
+        own.masked_fill_(near.beyond(cache.own_places_NS), torch.finfo(own.dtype).min)
+        shared.masked_fill_(near.beyond(cache.prefix_places_BP[near.owner_N]), torch.finfo(own.dtype).min)
     weights = torch.cat([shared, own], -1).float().softmax(-1).to(query.dtype)
     length = layer.prefix_keys.shape[-2]
     seen = torch.matmul(weights[..., length:], value)
     for b, span in _spans(cache.counts):
         seen[span] += _by_picture(weights[span, ..., :length], layer.prefix_values[b])
     return seen.reshape(rows, heads, new, size).transpose(1, 2).contiguous(), None
+
+
+def lender(module: Any) -> int:
+    """Index of the layer whose keys and values an attention reads: its own, or the last of its kind that stores any."""
+    if not getattr(module, "is_kv_shared_layer", False):
+        return int(module.layer_idx)
+    config = module.config
+    kind = config.layer_types[module.layer_idx]
+    return max(
+        number for number in range(module.layer_idx)
+        if config.layer_types[number] == kind and config.kv_sharing_modes[number] != "reuse"
+    )  # fmt: skip
+
+
+class Window:
+    """What a layer that sees only its last `window` tokens does not see."""
+
+    def __init__(self, cache: RowsCache, window: int, groups: int, new: int) -> None:
+        self.window, self.groups = window, groups
+        self.places_NT = cache.query_places_NT[:, -new:]
+        self.owner_N = owners(cache.counts).to(self.places_NT.device)
+
+    def beyond(self, places_NS: Tensor) -> Tensor:
+        """True for keys out of the reach of a query, for every head of a group. [N, 1, G·T, S]."""
+        far_NTS = places_NS[:, None] <= self.places_NT[:, :, None] - self.window
+        return far_NTS.repeat(1, self.groups, 1)[:, None]
 
 
 def _spans(counts: list[int]) -> list[tuple[int, slice]]:
@@ -166,30 +274,37 @@ class SharedRows:
         model: a decoder-only image-text-to-text model whose text attention is `ATTENTION`.
         prefix_ids: the B prefixes, with their pictures' tokens.
         vision: the model's other inputs for these pictures (pixel_values and the like), in their order.
-        types: the prefixes' modality of each token, for models that ask for it.
+        types: the prefixes' kind of each token, by the name of the input, for models that ask for it.
 
     Raises PrefixUnsupportedError for a model whose attention does not allow it.
     """
 
     def __init__(
-        self, model: Any, prefix_ids: list[list[int]], vision: dict[str, Tensor], types: list[list[int]] | None = None
+        self, model: Any, prefix_ids: list[list[int]], vision: dict[str, Tensor], types: dict[str, list[list[int]]]
     ) -> None:
         self.model = model
         self.device = model.device
+        self.text = model.config.get_text_config()
+        self._pad = model.generation_config.pad_token_id or 0
         longest = max(map(len, prefix_ids))
         padded = longest > min(map(len, prefix_ids))
-        ids_BP = _left_padded(prefix_ids, longest, model.generation_config.pad_token_id or 0).to(self.device)
+        ids_BP = _left_padded(prefix_ids, longest, self._pad).to(self.device)
         lengths = torch.tensor([len(ids) for ids in prefix_ids], device=self.device)
         mask_BP = torch.arange(longest, device=self.device) >= longest - lengths[:, None]
-        extra = {} if types is None else {"mm_token_type_ids": _left_padded(types, longest, 0).to(self.device)}
-        self.cache: Any = DynamicCache()
+        extra = {name: _left_padded(rows, longest, 0).to(self.device) for name, rows in types.items()}
+        self.prefix = whole_cache(self.text)
         model(
-            input_ids=ids_BP, attention_mask=mask_BP.long(), past_key_values=self.cache, use_cache=True, logits_to_keep=1,
+            input_ids=ids_BP, attention_mask=mask_BP.long(), past_key_values=self.prefix, use_cache=True, logits_to_keep=1,
             **_positions_of(model, mask_BP), **vision, **extra,
         )  # fmt: skip
+        self.cache: Any = self.prefix
         self.axes = position_axes(model)
-        self.next_B = lengths if self.axes == 1 else lengths + model.model.rope_deltas.flatten()
+        deltas = getattr(model.model, "rope_deltas", None) if self.axes > 1 else None
+        self.next_B = lengths if deltas is None else lengths + deltas.flatten()
         self.bias = hiding(mask_BP, model.dtype)[:, None] if padded else None
+        places_P = torch.arange(-longest, 0, device=self.device)
+        self.places_BP = places_P.expand(len(prefix_ids), -1)
+        self.longest = longest
         self.mask_NS = mask_BP[:0]
         self.positions_N = self.next_B
 
@@ -197,29 +312,55 @@ class SharedRows:
         """Feed every picture's rows of tokens; logits after each row's last `keep` tokens. [N, keep, V]."""
         flat = [row for own in rows for row in own]
         counts = [len(own) for own in rows]
-        longest = max(map(len, flat))
-        prefix: DynamicCache = self.cache
-        if any(not layer.is_initialized or layer.is_sliding for layer in prefix.layers):
-            raise PrefixUnsupportedError("не все слои хранят ключи и значения")
-        self.cache = RowsCache(prefix, counts, self.bias)
-        ids_NT = _left_padded(flat, longest, self.model.generation_config.pad_token_id or 0).to(self.device)
         lengths = torch.tensor([len(row) for row in flat], device=self.device)
-        owner = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)).to(self.device)
+        owner_N = owners(counts).to(self.device)
+        chunk = getattr(self.text, "attention_chunk_size", None)
+        if chunk is not None and self.longest + int(lengths.max()) > chunk:
+            raise PrefixUnsupportedError("внимание видит только окно")
+        self.positions_N = self.next_B[owner_N] + lengths
+        if not any(type(layer) is LinearAttentionLayer for layer in self.prefix.layers):
+            self.cache, self.mask_NS, logits = self._fed(flat, counts, keep)
+            return logits
+        # a pad between the prefix and a row's own tokens would pass through its state: rows of equal length go together
+        parts = []
+        for length in sorted(set(lengths.tolist())):
+            chosen = (lengths == length).nonzero().flatten()
+            some = torch.bincount(owner_N[chosen], minlength=len(counts)).tolist()
+            parts.append((chosen, *self._fed([flat[n] for n in chosen.tolist()], some, min(keep, length))))
+        order = torch.cat([chosen for chosen, *_ in parts]).argsort()
+        self.cache = RowsCache(self.prefix, counts, self.bias, self.places_BP)
+        for number, layer in enumerate(self.cache.layers):
+            layer.join([cache.layers[number] for _, cache, *_ in parts], order)
+        columns = torch.arange(int(lengths.max()), device=self.device)
+        self.mask_NS = columns >= int(lengths.max()) - lengths[:, None]
+        logits = torch.cat([pad(part, (0, 0, keep - part.shape[1], 0)) for *_, part in parts])
+        return logits[order]
+
+    def _fed(self, flat: list[list[int]], counts: list[int], keep: int) -> tuple[RowsCache, Tensor, Tensor]:
+        """Rows sorted by picture run after their prefixes: their cache, which of their places are tokens, their logits."""
+        cache = RowsCache(self.prefix, counts, self.bias, self.places_BP)
+        longest = max(map(len, flat))
+        ids_NT = _left_padded(flat, longest, self._pad).to(self.device)
+        lengths = torch.tensor([len(row) for row in flat], device=self.device)
         columns = torch.arange(longest, device=self.device)
-        self.mask_NS = columns >= longest - lengths[:, None]
-        starts = self.next_B[owner]
-        positions = (columns - (longest - lengths[:, None])).clamp(min=0) + starts[:, None]
-        self.positions_N = starts + lengths
+        mask_NS = columns >= longest - lengths[:, None]
+        places_NT = columns - (longest - lengths[:, None])
+        positions = places_NT.clamp(min=0) + self.next_B[owners(counts).to(self.device)][:, None]
         causal = columns[None, :] <= columns[:, None]
         # a pad sees itself: what it computes is dropped, but must be a number
-        own = (causal & self.mask_NS[:, None]) | torch.eye(longest, dtype=torch.bool, device=self.device)
-        return self._run(ids_NT, positions, hiding(own, self.model.dtype)[:, None], keep)
+        own = (causal & mask_NS[:, None]) | torch.eye(longest, dtype=torch.bool, device=self.device)
+        return (
+            cache,
+            mask_NS,
+            self._run(cache, ids_NT, positions, places_NT, hiding(own, self.model.dtype)[:, None], keep),
+        )
 
     def step(self, tokens_N: Tensor) -> Tensor:
         """Feed one token a row; logits after it. [N, V]."""
         self.mask_NS = torch.cat([self.mask_NS, self.mask_NS.new_ones(len(tokens_N), 1)], 1)
         bias = hiding(self.mask_NS, self.model.dtype)[:, None, None]
-        logits = self._run(tokens_N[:, None], self.positions_N[:, None], bias, 1)
+        places_N1 = self.mask_NS.sum(1, keepdim=True) - 1
+        logits = self._run(self.cache, tokens_N[:, None], self.positions_N[:, None], places_N1, bias, 1)
         self.positions_N = self.positions_N + 1
         return logits[:, 0]
 
@@ -230,12 +371,17 @@ class SharedRows:
         self.cache.keep(rows, counts)
         self.mask_NS, self.positions_N = self.mask_NS[rows], self.positions_N[rows]
 
-    def _run(self, ids_NT: Tensor, positions_NT: Tensor, bias: Tensor, keep: int) -> Tensor:
+    def _run(
+        self, cache: RowsCache, ids_NT: Tensor, positions_NT: Tensor, places_NT: Tensor, bias: Tensor, keep: int
+    ) -> Tensor:
         positions = positions_NT if self.axes == 1 else positions_NT[None].expand(self.axes, -1, -1)
-        token = _active.set(self.cache)
+        cache.query_places_NT = places_NT
+        # own keys lie one after another up to the newest
+        cache.own_places_NS = places_NT[:, -1:] - torch.arange(bias.shape[-1] - 1, -1, -1, device=self.device)
+        token = _active.set(cache)
         try:
             out = self.model(
-                input_ids=ids_NT, attention_mask=bias, position_ids=positions, past_key_values=self.cache,
+                input_ids=ids_NT, attention_mask=self._masks(bias), position_ids=positions, past_key_values=cache,
                 use_cache=True, logits_to_keep=keep,
             )  # fmt: skip
         finally:
@@ -243,33 +389,58 @@ class SharedRows:
         logits: Tensor = out.logits
         return logits
 
+    def _masks(self, bias: Tensor) -> Any:
+        """What hides the rows' pads, for each kind of layer where a model mixes several; no pad comes to a state."""
+        kinds = set(getattr(self.text, "layer_types", None) or ())
+        if len(kinds) < 2:
+            return bias
+        return {kind: None if kind in STATEFUL else bias for kind in kinds}
 
-def share_prefixes(model: Any) -> Callable[[], None]:
-    """Let a model's text attention read shared prefixes; gives back what undoes it.
 
-    Raises PrefixUnsupportedError where it has no such switch; the model is then as it was.
-    """
+def whole_cache(text: Any) -> DynamicCache:
+    """A prefix's cache: the layers a model's generate would have, but those with a window keep everything."""
+    cache = DynamicCache(config=text)
+    cache.layers = [
+        DynamicLayer() if slides else layer for layer, slides in zip(cache.layers, cache.is_sliding, strict=True)
+    ]
+    return cache
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Lets a model's text attention read shared prefixes, for as long as it is on; at other times the model is as it was."""
+
+    model: Any
+    key: str
+    before: str
+
+    @contextlib.contextmanager
+    def on(self) -> Iterator[None]:
+        self.model.set_attn_implementation({self.key: ATTENTION})
+        try:
+            yield
+        finally:
+            self.model.set_attn_implementation({self.key: self.before})
+
+
+def share_prefixes(model: Any) -> Switch:
+    """The switch of a model's attention. Raises PrefixUnsupportedError where it has none; the model is as it was."""
     AttentionInterface.register(ATTENTION, attend)
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
     text = model.config.get_text_config()
     if model.config.is_encoder_decoder or text is model.config:
         raise PrefixUnsupportedError("текстовая часть – не отдельный декодер")
+    if getattr(text, "cross_attention_layers", None):
+        raise PrefixUnsupportedError("картинку читает отдельное внимание")
     key = next((name for name in model.config.sub_configs if getattr(model.config, name, None) is text), "text_config")
-    before = text._attn_implementation
-
-    def undo() -> None:
-        if text._attn_implementation != before:
-            model.set_attn_implementation({key: before or "eager"})
-
+    switch = Switch(model, key, text._attn_implementation or "eager")
     try:
-        model.set_attn_implementation({key: ATTENTION})
+        with switch.on():
+            if text._attn_implementation != ATTENTION:
+                raise PrefixUnsupportedError("внимание своего вида")
     except (ValueError, ImportError, KeyError) as error:
-        undo()
         raise PrefixUnsupportedError(str(error)) from error
-    if text._attn_implementation != ATTENTION:
-        undo()
-        raise PrefixUnsupportedError("внимание своего вида")
-    return undo
+    return switch
 
 
 def position_axes(model: Any) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from ruvlm.errors import ModelError, OutputError, because
+from ruvlm.models.hub_folder import write_model
 
 IMAGE = "<image>"
 VOCABULARY_MULTIPLE = 64
@@ -162,11 +163,17 @@ def _strategy(encoder: Any) -> str:
 def _processor(encoder: Any, images: Any, tokenizer: Any) -> Any:
     from transformers import LlavaProcessor
 
-    own = tokenizer.chat_template or PLAIN
+    own = tokenizer.chat_template or _begins(tokenizer) + PLAIN
     return LlavaProcessor(
         images, tokenizer, patch_size=encoder.config.patch_size, vision_feature_select_strategy=_strategy(encoder),
         chat_template=FLATTEN + own, num_additional_image_tokens=1 if _strategy(encoder) == "default" else 0,
     )  # fmt: skip
+
+
+def _begins(tokenizer: Any) -> str:
+    """The beginning-of-text as a template writes it, where the tokenizer puts one: vLLM adds none to a template's text."""
+    starts = tokenizer.bos_token_id is not None and tokenizer("x")["input_ids"][0] == tokenizer.bos_token_id
+    return "{{- bos_token -}}" if starts else ""
 
 
 @torch.inference_mode()
@@ -195,8 +202,7 @@ def _save(out: Path, model: Any, processor: Any) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         try:
-            model.save_pretrained(partial)
-            processor.save_pretrained(partial)
+            write_model(partial, model, processor)
             partial.chmod(0o755)
             if out.exists():
                 out.rmdir()

@@ -26,6 +26,7 @@ from ruvlm.config import RunConfig
 from ruvlm.data.images import load_image
 from ruvlm.errors import ConfigError
 from ruvlm.evaluation.ranks import current_ranks
+from ruvlm.models.hub_folder import write_model
 from ruvlm.models.shortcuts import AnswersOnly, decoder_layers, four_bit, logits_at, skip_unread_vision
 from ruvlm.models.vlm_parts import Lora, part_of, prepared, shares
 from ruvlm.schema import Dataset, Example, ImageRef, Response
@@ -245,12 +246,7 @@ class VlmTask(Task):
     def writer(self) -> Callable[[Path], None]:
         """A model folder, or an adapter's: what `hf:` reads, with its processor."""
         state = {name: full(value) for name, value in self.model.state_dict().items()} if self._sharded else None
-
-        def write(folder: Path) -> None:
-            self.model.save_pretrained(folder, state_dict=state)
-            self.loaded.processor.save_pretrained(folder)
-
-        return write
+        return lambda folder: write_model(folder, self.model, self.loaded.processor, state)
 
 
 def _length(examples: Sequence[Example], most: int) -> float:
