@@ -247,17 +247,21 @@ class Oracle:
                 self.inputs_of(self._processor, asked(self.folder.parent)[0])
             except Exception:  # e.g. it wants torchvision for videos, or lacks settings that only ours fills in
                 self._processor, self.borrowed = opened(self.folder).reader.processor, True
+            if not self._processor.chat_template:
+                self._processor.chat_template = self._processor.tokenizer.chat_template
         return self._processor
 
     def own_error(self) -> str:
-        """Why transformers' own processor does not load; empty if it does."""
+        """Why transformers' own processor or model does not load; empty if they do."""
         from transformers import AutoProcessor
 
-        try:
-            AutoProcessor.from_pretrained(str(self.folder))
-        except Exception as error:
-            return str(error).strip() or type(error).__name__
-        return ""
+        said = []
+        for load in (lambda: AutoProcessor.from_pretrained(str(self.folder)), lambda: self.model):
+            try:
+                load()
+            except Exception as error:
+                said.append(str(error).strip() or type(error).__name__)
+        return "\n".join(said)
 
     def inputs_of(self, processor: Any, item: Any) -> Any:
         """What `apply_chat_template` makes of a question; where there is no template, the processor of our words."""

