@@ -63,7 +63,7 @@ def main() -> int:
     for name in names:
         rows.append(in_its_own_process(name, arguments))
         print(as_row(rows[-1]), flush=True)
-    counts = Counter(row["verdict"] for row in rows)
+    counts = Counter(row["verdict"].partition(" (")[0] for row in rows)
     print(json.dumps({"counts": counts, "torchvision": bool(arguments.torchvision), "rows": rows}, ensure_ascii=False))
     return int(bool(counts["WRONG"] or counts["TRACEBACK"]))
 

@@ -13,11 +13,13 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from benchmarks.family_models import built
 from peft import PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file
 
 from ruvlm.backends.base import Access
 from ruvlm.backends.hf_load import load_hf
+from ruvlm.backends.hf_prompts import PromptReader
 from ruvlm.config import RunConfig, load_config
 from ruvlm.data.images import load_image
 from ruvlm.errors import ModelError
@@ -140,6 +142,52 @@ def test_an_adapter_is_saved_loaded_and_merged(
     evaluated = ruvlm("eval", f"hf:{models['llava']}+{adapter}", "--data", world, "--limit", 6, "--no-controls",
                       "--protocol", "gqa-ru/lmms", "--out", tmp_path / "e", "--json")  # fmt: skip
     assert evaluated.code == 0, evaluated.err
+
+
+@pytest.mark.parametrize("rank", [0, 4], ids=["whole", "LoRA"])
+@pytest.mark.parametrize(
+    "family", ["qwen2_5_vl", "qwen3_vl", "qwen3_5", "internvl", "gemma3", "gemma4", "idefics3", "llava_next"]
+)
+def test_what_is_trained_is_what_is_saved(family: str, rank: int, world: Path, tmp_path: Path) -> None:
+    """Every parameter that learns is moved; the folder, opened as a stranger's, has the logits of the model in memory."""
+    source = built(family, tmp_path)
+    parts = '["projector", "language"]' if not rank else '["projector"]'
+    more = [f"vlm.lora_rank={rank}", f"vlm.parts={parts}", "data.limit_images=2"]
+    built_task = task(settings({"llava": source}, world, tmp_path, *more))
+    with torch.no_grad():
+        for parameter in built_task.model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter), alpha=0.05)
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    built_task.writer()(folder)
+    whole = built_task.model.eval()
+    reader = built_task.reader
+    inputs = reader.batch([load_image(built_task.groups[0][0][1])], ["Кто в рубашке?"])
+    again = load_hf(f"{source}+{folder}" if rank else str(folder), Access())
+    with torch.inference_mode():
+        expected = whole(**inputs).logits
+        assert torch.allclose(again.model(**inputs).logits, expected, atol=1e-4)
+        assert not torch.allclose(load_hf(str(source), Access()).model(**inputs).logits, expected, atol=1e-2)
+    other = PromptReader(again.processor, again.model.config.model_type)
+    assert (
+        other.batch([load_image(built_task.groups[0][0][1])], ["Кто?"])["input_ids"].tolist()
+        == reader.batch([load_image(built_task.groups[0][0][1])], ["Кто?"])["input_ids"].tolist()
+    )
+
+
+def test_a_run_that_fine_tuned_a_model_is_evaluated_by_its_folder(
+    models: dict[str, Path], world: Path, tmp_path: Path, ruvlm: Run
+) -> None:
+    """Whole weights or an adapter: `eval RUN` and `ask RUN` find the base themselves."""
+    for name, rank in (("whole", 0), ("lora", 4)):
+        more = (f'name="{name}"', f"vlm.lora_rank={rank}", "train.max_steps=2")
+        done = train(settings(models, world, tmp_path, *more), False, lambda _: None, lambda _: None)
+        ran = ruvlm(
+            "eval", done.folder, "--data", world, "--limit", 6, "--no-controls", "--protocol", "gqa-ru/lmms", "--json"
+        )
+        assert ran.code == 0, ran.err
+        assert json.loads(ran.out)[0]["n"] == 6
 
 
 def test_a_merge_that_changes_answers_is_refused(models: dict[str, Path]) -> None:

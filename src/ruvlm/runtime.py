@@ -38,8 +38,11 @@ def keep_freed_memory() -> None:
 
 def quiet_transformers() -> None:
     """No progress bars and no remarks from transformers: what matters we say ourselves."""
+    import logging
+
     from transformers.utils import logging as chatter
 
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft loads it for any adapter, and it misses a kernel
     chatter.set_verbosity_error()
     chatter.disable_progress_bar()
 

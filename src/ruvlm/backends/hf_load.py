@@ -157,6 +157,8 @@ def adapted(model: Any, adapter: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*(missing|unexpected).*keys.*")
+            # peft asks for a property that transformers has renamed
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
             return PeftModel.from_pretrained(model, adapter)
     except (*FAILURES, UserWarning) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

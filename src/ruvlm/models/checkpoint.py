@@ -36,23 +36,22 @@ def model_folder(name: str) -> Path:
         raise ModelError(
             f"Модели {name} нет: укажите папку запуска (results/…), папку с config.json, nano (она в пакете) или hf:ИМЯ.{hint}"
         )
-    adapter = next(
-        (
-            place
-            for place in (folder / "final_model", folder / "best_model", folder)
-            if (place / "adapter_config.json").is_file()
-        ),
-        None,
-    )
-    if adapter is not None:
+    if adapter_folder(name) is not None:
         raise ModelError(
-            f"В {adapter} не модель, а адаптер к {_base_of(adapter)}: ruvlm eval hf:{_base_of(adapter)}+{adapter} или слейте их командой "
-            "ruvlm model merge."
+            f"В {adapter_folder(name)} не модель, а адаптер: здесь нужна модель целиком, слейте их командой ruvlm model merge."
         )
     raise ModelError(f"В папке {folder} нет модели (best_model, final_model или config.json): обучите её заново.")
 
 
-def _base_of(adapter: Path) -> str:
+def adapter_folder(name: str) -> Path | None:
+    """Where a run folder or a folder itself holds an adapter instead of a model; None if it does not."""
+    places = (Path(name) / "best_model", Path(name) / "final_model", Path(name))
+    return next(
+        (p for p in places if (p / "adapter_config.json").is_file() and not (p / "config.json").is_file()), None
+    )
+
+
+def base_of(adapter: Path) -> str:
     """The model that an adapter was trained on, as it says itself."""
     try:
         return str(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,18 @@ from ruvlm.errors import ModelError
 from ruvlm.models.shortcuts import four_bit, ready_for_adapter
 
 PARTS = ("vision", "projector", "language")
-# as transformers names them, in LLaVA, Idefics3 and SmolVLM, Qwen-VL
+# as transformers names them: LLaVA's kin, Idefics3 and SmolVLM, Qwen-VL, Gemma 3n and 4, Janus, Ovis
 _NAMES = {
-    "projector": ("multi_modal_projector", "connector", "visual.merger", "projector"),
+    "projector": (
+        "multi_modal_projector",
+        "connector",
+        "visual.merger",
+        "visual.deepstack_merger_list",
+        "projector",
+        "embed_vision",
+        "aligner",
+        "visual_embeddings_table",
+    ),
     "vision": ("vision_tower", "vision_model", "visual"),
     "language": ("language_model", "text_model"),
 }
@@ -61,8 +70,8 @@ def prepared(model: nn.Module, parts: Sequence[str], lora: Lora) -> nn.Module:
         elif "original_module" in name:
             parameter.requires_grad_(False)
         else:
-            whole = part_of(name) in parts and not (lora.rank and part_of(name) == "language")
-            parameter.requires_grad_(whole)
+            # beside an adapter only the copies that are saved with it learn
+            parameter.requires_grad_(part_of(name) in parts and (not lora.rank or ".modules_to_save." in name))
     return model
 
 
@@ -74,7 +83,7 @@ def _adapted(model: nn.Module, parts: Sequence[str], lora: Lora) -> nn.Module:
         name for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and part_of(name) == "language" and "lm_head" not in name
     ]  # fmt: skip
-    whole = sorted({_root(model, part) for part in parts if part != "language"})
+    whole = sorted({root for part in parts if part != "language" for root in _roots(model, part)})
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
@@ -88,12 +97,16 @@ def _adapted(model: nn.Module, parts: Sequence[str], lora: Lora) -> nn.Module:
         return get_peft_model(model, config)
 
 
-def _root(model: nn.Module, part: str) -> str:
-    """The last word of the name of the module that is a part."""
-    for known in _NAMES[part]:
-        if any(name.endswith(f".{known}") or name == known for name, _ in model.named_modules()):
-            return known.rsplit(".", 1)[-1]
-    raise ModelError(f"У модели нет части «{part}».")
+def _roots(model: nn.Module, part: str) -> Iterator[str]:
+    """Ends of the names of the modules that are a part; of a list of modules those of its items, which peft can copy."""
+    inside = "?"
+    for name, module in model.named_modules():
+        known = next((known for known in _NAMES[part] if f".{name}".endswith(f".{known}")), None)
+        if known is None or part_of(name) != part or name.startswith(f"{inside}."):
+            continue
+        inside = name
+        last = known.rsplit(".", 1)[-1]
+        yield from (f"{last}.{n}" for n in range(len(module))) if isinstance(module, nn.ModuleList) else (last,)
 
 
 def shares(model: nn.Module) -> tuple[int, int]:
