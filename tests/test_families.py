@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +15,18 @@ from PIL import Image
 from ruvlm.backends.base import Access, Asked
 from ruvlm.backends.hf import HfBackend
 from ruvlm.backends.hf_load import Loaded, load_hf
+from ruvlm.backends.hf_prompts import PromptReader
+from ruvlm.backends.hf_sheets import sheets
 from ruvlm.data.images import load_image
+from ruvlm.errors import ModelError
 from ruvlm.schema import Example, Generation, ImageRef, Prompt
 
 QUESTIONS = ("Кто в рубашке?\nОтветь.", "Какого цвета мяч слева от кошки?", "да?", "нет или да?", "Кто?")
 OPTIONS = ("красный мяч", "да", "синий")
-SHARED = ("qwen3_5", "gemma3", "gemma3_window", "gemma4_e", "internvl", "llava_onevision", "ovis2")
+SHARED = ("qwen3_5", "gemma3", "gemma3_window", "gemma4_e", "internvl", "llava_onevision", "ovis2", "idefics2")
 # their own reason, and the plain way
 PLAIN = {"mllama": "отдельное внимание"}
+WITHOUT_TORCHVISION = pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision стоит")
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +99,57 @@ def test_likelihoods_with_the_shared_prefix_are_the_plain_ones(name: str, root: 
     left = [note for note in backend.notes if "заново" in note]
     assert [PLAIN[name] in note for note in left] == [True] if name in PLAIN else not left
     assert loaded.model.config.get_text_config()._attn_implementation == before, "the model is as it was"
+
+
+def test_inputs_that_cannot_be_put_together_go_one_by_one(
+    root: Path, pictures: list[ImageRef], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Molmo 2 numbers its patches through a batch: what was prepared for one picture is wrong beside another."""
+    loaded = load_hf(str(built("llava_next", root)), Access())
+    items = asked(pictures)
+    expected = [response.text for response in HfBackend(loaded, shared=False).answer(items)]
+    whole = PromptReader.batch
+
+    def numbered(self: PromptReader, images: Any, texts: Any) -> dict[str, torch.Tensor]:
+        inputs = whole(self, images, texts)
+        steps = torch.arange(len(images)).view(-1, *[1] * (inputs["pixel_values"].ndim - 1))
+        return inputs | {"pixel_values": inputs["pixel_values"] + steps}
+
+    backend = HfBackend(loaded)
+    backend._portion = 96
+    decoder = backend._shared
+    assert decoder is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(PromptReader, "batch", numbered)
+        pairs = [
+            (sheet, decoder.reader.encode(sheet.image, [sheet.prompts[0].text]))
+            for sheet in sheets(i.prompt for i in items)
+        ]
+        assert not decoder._joinable(pairs[:2])
+    assert decoder._joinable(pairs[2:])
+    decoder._joins = False
+    assert [response.text for response in backend.answer(items)] == expected
+    assert not any("заново" in note for note in backend.notes)
+
+
+@pytest.mark.parametrize("name", ["kosmos2", "blip2", "instructblip"])
+def test_families_that_must_be_asked_slowly_are_asked_right(name: str, root: Path, pictures: list[ImageRef]) -> None:
+    loaded = load_hf(str(built(name, root)), Access())
+    items = asked(pictures)
+    alone = [response.text for response in HfBackend(loaded, shared=False, rows=1).answer(items)]
+    backend = HfBackend(loaded)
+    assert [response.text for response in backend.answer(items)] == alone
+    assert any("по одному" in note for note in backend.notes) == (name == "kosmos2")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("florence2", "кодировщик с декодером"),
+        ("blip", "вопросов не принимает"),
+        pytest.param("smolvlm", "num2words torchvision", marks=WITHOUT_TORCHVISION),
+    ],
+)
+def test_a_family_that_cannot_be_asked_is_refused_in_a_sentence(name: str, said: str, root: Path) -> None:
+    with pytest.raises(ModelError, match=said):
+        load_hf(str(built(name, root)), Access())

@@ -62,11 +62,15 @@ class Endings:
 
 @dataclass
 class Written:
-    """What one row has written: its tokens, with the closing one, and the sum of their log-probabilities if known."""
+    """What one row has written: its tokens, with the closing one, and the sum of their log-probabilities if known.
+
+    `tied`: somewhere its best token led the next by no more than the rounding of the model's number format.
+    """
 
     tokens: list[int] = field(default_factory=list)
     logprob: float | None = 0.0
     done: bool = False
+    tied: bool = False
 
 
 def decode_greedily(rows: SharedRows, logits_NV: Tensor, limit: int, endings: Endings) -> list[Written]:
@@ -77,10 +81,12 @@ def decode_greedily(rows: SharedRows, logits_NV: Tensor, limit: int, endings: En
         scores, choice_N = logits_NV.float().log_softmax(-1).max(-1)
         if not bool(torch.isfinite(scores).all()):
             raise ModelError("Модель дала вместо чисел NaN: возьмите --dtype bfloat16 или float32.")
-        for row, token, score in zip(alive, choice_N.tolist(), scores.tolist(), strict=True):
+        ties = _tied(logits_NV)
+        for row, token, score, tie in zip(alive, choice_N.tolist(), scores.tolist(), ties, strict=True):
             if not row.done:
                 row.tokens.append(token)
                 row.logprob = (row.logprob or 0.0) + score
+                row.tied = row.tied or tie
                 row.done = endings.reached(row.tokens)
         going = [not row.done for row in alive]
         if not any(going) or step == limit - 1:
@@ -92,3 +98,11 @@ def decode_greedily(rows: SharedRows, logits_NV: Tensor, limit: int, endings: En
             alive = [row for row in alive if not row.done]
         logits_NV = rows.step(choice_N)
     return written
+
+
+def _tied(logits_NV: Tensor) -> list[bool]:
+    """Do the two largest logits of a row lie within two steps of their number format?"""
+    best_N2 = logits_NV.topk(2).values.float()
+    step_N = torch.finfo(logits_NV.dtype).eps * best_N2[:, 0].abs()
+    close: list[bool] = (best_N2[:, 0] - best_N2[:, 1] <= 2 * step_N).tolist()
+    return close

@@ -18,6 +18,8 @@ from ruvlm.models.checkpoint import refuse_not_finite, weights_fingerprint
 from ruvlm.runtime import pick_device, quiet_transformers
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# captioners and readers of text
+WITHOUT_QUESTIONS = ("blip", "got_ocr2")
 # buffers that older versions saved and newer ones compute
 COMPUTED = (".position_ids", ".inv_freq")
 FAILURES = (
@@ -91,10 +93,23 @@ def plain_weights(name: str, access: Access, device: torch.device) -> Any:
             f"В файлах модели {name} {len(strange)} весов, которых её класс не знает ({', '.join(strange[:3])}…): с частью "
             "весов она отвечала бы не так, как обучена."
         )
+    _refuse_without_questions(model, name)
     refuse_not_finite(model, name)
     if access.dtype == "4bit" and device.type == "cpu":
         _same_on_every_processor(model)
     return model
+
+
+def _refuse_without_questions(model: Any, name: str) -> None:
+    """Raise ModelError for a model that does not continue a question about a picture."""
+    kind = model.config.model_type
+    way = "возьмите другую или поднимите сервер и спросите его (openai:МОДЕЛЬ@URL)"
+    if model.config.is_encoder_decoder:
+        raise ModelError(f"Модель {name} – кодировщик с декодером (вид {kind}): такие здесь не спрашивают, {way}.")
+    if kind in WITHOUT_QUESTIONS:
+        raise ModelError(
+            f"Модель {name} (вид {kind}) описывает картинку или читает её текст и вопросов не принимает: {way}."
+        )
 
 
 def _same_on_every_processor(model: Any) -> None:
@@ -118,6 +133,8 @@ def _said(name: str, error: Exception) -> str:
             f"Модель {name} – не из image-text-to-text моделей transformers ({first}): если она отвечает на вопросы о картинке, возьмите "
             "её издание с «-hf» в имени или поднимите сервер и спросите его (openai:МОДЕЛЬ@URL)."
         )
+    if isinstance(error, ImportError) and _packages(error):
+        return f"Модели {name} нужен пакет {_packages(error)}: pip install {_packages(error)}."
     if isinstance(error, OSError) and not Path(name).is_dir():
         return f"Модели {name} нет ни на диске, ни на хабе, или до хаба не достучаться ({first}): проверьте имя и сеть."
     return f"Модель {name} не загрузилась ({first})."
@@ -204,9 +221,9 @@ def load_processor(name: str, config: Any, trust_remote_code: bool = False) -> A
             processor = _without_video(name, config.model_type)
     except FAILURES as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        package = next((known for known in ("torchvision", "num2words", "timm") if known in str(error).lower()), None)
-        if package is not None:
-            raise ModelError(f"Процессору модели {name} нужен пакет {package}: pip install {package}.") from error
+        packages = _packages(error)
+        if packages:
+            raise ModelError(f"Процессору модели {name} нужен пакет {packages}: pip install {packages}.") from error
         raise ModelError(
             f"У модели {name} нет пригодного процессора ({first}): нужны его файлы рядом с весами."
         ) from error
@@ -217,6 +234,13 @@ def load_processor(name: str, config: Any, trust_remote_code: bool = False) -> A
     if processor.tokenizer.pad_token is None:
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
     return processor
+
+
+def _packages(error: Exception) -> str:
+    """What has to be installed, by what a library says; empty if it names nothing."""
+    named = next((known for known in ("torchvision", "num2words", "timm") if known in str(error).lower()), "")
+    # num2words is SmolVLM's, for the frames of a video, whose processor comes with torchvision
+    return f"{named} torchvision" if named == "num2words" and not importlib.util.find_spec("torchvision") else named
 
 
 def _fill_in(processor: Any, name: str, config: Any) -> None:

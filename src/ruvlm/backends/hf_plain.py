@@ -12,6 +12,9 @@ from ruvlm.backends.hf_decoder import Decoder, option_sums, scored
 from ruvlm.backends.hf_sheets import Sheet
 from ruvlm.schema import Prompt, Response
 
+# where 1 marks what the model writes and 0 what it is asked: elsewhere 1 is a picture
+ANSWERS_ARE_ONE = {("token_type_ids", "paligemma")}
+
 
 class PlainDecoder(Decoder):
     """Every question with its own copy of the picture: slow, and what the fast way is checked against."""
@@ -50,16 +53,15 @@ class PlainDecoder(Decoder):
         length = rows["input_ids"].shape[1]
         for key, value in rows.items():
             if key != "input_ids" and value.ndim > 1 and value.shape[:2] == (len(options), length):
-                rows[key] = torch.cat([value, _continued(key, value, longest)], 1)
+                rows[key] = torch.cat([value, self._continued(key, value, longest)], 1)
         rows["input_ids"] = torch.cat([rows["input_ids"], pads], 1)
         logits = self.model(**self.moved(rows), logits_to_keep=longest + 1).logits
         aligned = torch.stack([row.roll(longest - len(o), 0) for row, o in zip(logits, options, strict=True)])
         return scored(prompt, list(zip(option_sums(aligned, options), map(len, options), strict=True)))
 
-
-def _continued(key: str, value: Tensor, count: int) -> Tensor:
-    """What an input that goes along with the text says of `count` more tokens: seen, seeing what the last one sees, no picture."""
-    last = value[:, -1:].expand(-1, count, *value.shape[2:])
-    if key == "attention_mask":
-        return torch.ones_like(last)
-    return last.clone() if key == "cross_attention_mask" else torch.zeros_like(last)
+    def _continued(self, key: str, value: Tensor, count: int) -> Tensor:
+        """What an input that goes along with the text says of `count` more tokens: seen, seeing what the last one sees, no picture."""
+        last = value[:, -1:].expand(-1, count, *value.shape[2:])
+        if key == "attention_mask" or (key, self.model.config.model_type) in ANSWERS_ARE_ONE:
+            return torch.ones_like(last)
+        return last.clone() if key == "cross_attention_mask" else torch.zeros_like(last)

@@ -61,7 +61,9 @@ class PromptReader:
             raise DataError(f"В вопросе «{text[:60]}» стоит служебная метка {self.image_token}: уберите её.")
         if not self.templated:
             template = VICUNA if self._type.startswith("llava") else PLAIN
-            return template.format(image=self.image_token, text=text)
+            # BLIP-2's processor puts its picture before the text itself
+            mark = "" if getattr(self.processor, "num_query_tokens", None) else self.image_token
+            return template.format(image=mark, text=text).lstrip("\n")
         content = [{"type": "image"}, {"type": "text", "text": text}]
         template = self.processor if self.processor.chat_template else self.processor.tokenizer
         try:
@@ -115,9 +117,26 @@ class PromptReader:
         first.pop("attention_mask", None)
         types = {name: first.pop(name)[0].tolist() for name in TYPES if name in first}
         plain: list[list[int]] = self.processor.tokenizer(worded, **special)["input_ids"]
-        rows = _replaced(plain, self._image_id, ids) or self._retold(worded, ids)
+        rows = self._replaced(plain, ids) or self._retold(worded, ids)
         marked = 1 + max((n for n, token in enumerate(ids) if token in self._picture_ids), default=-1)
-        return Encoded(rows, types, first, max(marked, len(ids) - _common_end(ids, plain[0])))
+        return Encoded(rows, types, first, marked or len(ids) - _common_end(ids, plain[0]))
+
+    def _replaced(self, plain: list[list[int]], ids: list[int]) -> list[list[int]] | None:
+        """Rows with their one mark replaced by what the first row has there in `ids`.
+
+        None where it cannot be told, or where a word stands at the expansion's edge (Idefics2 puts a space there): with the
+        words of another question it might be another token.
+        """
+        mark = self._image_id
+        if any(row.count(mark) != 1 for row in plain) or len({row.index(mark) for row in plain}) > 1:
+            return None
+        place = plain[0].index(mark)
+        end = len(ids) - (len(plain[0]) - place - 1)
+        if ids[:place] != plain[0][:place] or ids[end:] != plain[0][place + 1 :] or end <= place:
+            return None
+        if not {ids[place], ids[end - 1]} <= self.processor.tokenizer.added_tokens_decoder.keys():
+            return None
+        return [row[:place] + ids[place:end] + row[place + 1 :] for row in plain]
 
     def _retold(self, worded: Sequence[str], ids: list[int]) -> list[list[int]]:
         """Rows tokenised anew from the text into which the processor turned the first: for marks that words merge with.
@@ -149,17 +168,6 @@ class PromptReader:
         for mark in self._other_marks if self._thought_marks else ():
             text = text.replace(mark, "")
         return text
-
-
-def _replaced(plain: list[list[int]], mark: int, ids: list[int]) -> list[list[int]] | None:
-    """Rows with their one mark replaced by what the first row has there in `ids`; None where it cannot be told."""
-    if any(row.count(mark) != 1 for row in plain) or len({row.index(mark) for row in plain}) > 1:
-        return None
-    place = plain[0].index(mark)
-    end = len(ids) - (len(plain[0]) - place - 1)
-    if ids[:place] != plain[0][:place] or ids[end:] != plain[0][place + 1 :] or end <= place:
-        return None
-    return [row[:place] + ids[place:end] + row[place + 1 :] for row in plain]
 
 
 def _common_end(one: Sequence[object], other: Sequence[object]) -> int:

@@ -22,6 +22,8 @@ class SharedDecoder(Decoder):
     def __init__(self, model: Any, reader: PromptReader) -> None:
         super().__init__(model, reader)
         self._attention = share_prefixes(model)
+        # may the inputs of pictures prepared one by one be put together? Not known before two have been
+        self._joins: bool | None = None
 
     def write(self, batch: list[Sheet], limit: int) -> list[Written]:
         endings = self.endings(batch[0].prompts[0])
@@ -61,8 +63,18 @@ class SharedDecoder(Decoder):
         except (ValueError, IndexError) as error:
             raise PrefixUnsupportedError(str(error)) from error
         for _, group in itertools.groupby(pairs, lambda pair: {k: v.shape[1:] for k, v in pair[1].vision.items()}):
-            some, encoded = zip(*group, strict=True)
-            yield list(some), list(encoded)
+            members = list(group)
+            if len(members) > 1 and self._joins is None:
+                self._joins = self._joinable(members[:2])
+            for part in [members] if self._joins else [[pair] for pair in members]:
+                some, encoded = zip(*part, strict=True)
+                yield list(some), list(encoded)
+
+    def _joinable(self, pairs: list[tuple[Sheet, Encoded]]) -> bool:
+        """Are two pictures' inputs, put together, what the processor makes of both? Molmo 2 numbers patches through a batch."""
+        whole = self.reader.batch([sheet.image for sheet, _ in pairs], [sheet.prompts[0].text for sheet, _ in pairs])
+        joined = {key: torch.cat([e.vision[key] for _, e in pairs]) for key in pairs[0][1].vision}
+        return all(key in whole and torch.equal(whole[key], value) for key, value in joined.items())
 
     def _prefixed(
         self, encoded: list[Encoded], rows: list[list[list[int]]]
