@@ -14,8 +14,9 @@ import psutil
 import pytest
 import torch
 from benchmarks.family_models import built
-from peft import PromptTuningConfig, get_peft_model
-from safetensors.torch import load_file
+from benchmarks.random_models import llava
+from peft import LoraConfig, PromptTuningConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 
 from ruvlm.backends.base import Access
 from ruvlm.backends.hf_load import load_hf
@@ -174,6 +175,68 @@ def test_what_is_trained_is_what_is_saved(family: str, rank: int, world: Path, t
         other.batch([load_image(built_task.groups[0][0][1])], ["Кто?"])["input_ids"].tolist()
         == reader.batch([load_image(built_task.groups[0][0][1])], ["Кто?"])["input_ids"].tolist()
     )
+
+
+OLDER = {"qwen2_vl": "model.", "qwen2_5_vl": "language_model.model.", "llava": "language_model.model."}
+
+
+@pytest.mark.parametrize("named", ["words", "whole names", "pattern"])
+@pytest.mark.parametrize("family", list(OLDER))
+def test_an_adapter_with_the_names_of_an_older_transformers_is_read(family: str, named: str, tmp_path: Path) -> None:
+    """Most LoRAs of Qwen2-VL on the hub say «model.layers…» where the class now has «model.language_model.layers…»."""
+    source = built(family, tmp_path)
+    model = load_hf(str(source), Access()).model
+    whole = [name for name, _ in model.named_modules() if name.endswith("q_proj") and "language" in name]
+    targets = {"words": ["q_proj", "v_proj"], "whole names": whole, "pattern": r".*language_model.*\.(q_proj|v_proj)"}
+    adapted = get_peft_model(model, LoraConfig(r=4, target_modules=targets[named])).eval()
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.5)
+    adapter = tmp_path / "adapter"
+    adapted.save_pretrained(adapter)
+    ids = {"input_ids": torch.tensor([[1, 4, 9, 20, 33]])}
+    with torch.inference_mode():
+        expected = adapted(**ids).logits
+
+    def old(name: str) -> str:
+        return name.replace("model.language_model.", OLDER[family], 1)
+
+    weights = load_file(adapter / "adapter_model.safetensors")
+    save_file(
+        {old(name): value for name, value in weights.items()}, adapter / "adapter_model.safetensors", {"format": "pt"}
+    )
+    path = adapter / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if named == "whole names":
+        config["target_modules"] = [old(name) for name in config["target_modules"]]
+    path.write_text(json.dumps(config), encoding="utf-8")
+    with torch.inference_mode():
+        found = load_hf(f"{source}+{adapter}", Access()).model(**ids).logits
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_an_adapter_of_another_base_is_refused(
+    models: dict[str, Path], world: Path, tmp_path: Path, ruvlm: Run
+) -> None:
+    """Its shapes fit; what it says of its base does not: the weights' fingerprint, the class, the name on the hub."""
+    other = llava(tmp_path / "other", seed=5)
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    task(settings(models, world, tmp_path, "vlm.lora_rank=2")).writer()(adapter)
+    load_hf(f"{models['llava']}+{adapter}", Access())
+    with pytest.raises(ModelError, match="обучен на"):
+        load_hf(f"{other}+{adapter}", Access())
+    merging = ruvlm("model", "merge", f"{other}+{adapter}", "--out", tmp_path / "merged")
+    assert (merging.code, "обучен на" in merging.err, (tmp_path / "merged").exists()) == (2, True, False)
+    (adapter / "base.json").unlink()
+    load_hf(f"{other}+{adapter}", Access())  # nothing is left that could tell
+    path = adapter / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(
+        json.dumps(config | {"auto_mapping": {"base_model_class": "Qwen2VLForConditionalGeneration"}}), encoding="utf-8"
+    )
+    with pytest.raises(ModelError, match="обучен на"):
+        load_hf(f"{other}+{adapter}", Access())
 
 
 def test_a_run_that_fine_tuned_a_model_is_evaluated_by_its_folder(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 
 from ruvlm.backends.base import Access
+from ruvlm.backends.hf_adapters import FAILURES, answering, refuse_another_base
 from ruvlm.errors import DeviceError, ModelError
 from ruvlm.models.checkpoint import refuse_not_finite, weights_fingerprint
 from ruvlm.runtime import pick_device, quiet_transformers
@@ -22,20 +22,17 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 WITHOUT_QUESTIONS = ("blip", "got_ocr2")
 # buffers that older versions saved and newer ones compute
 COMPUTED = (".position_ids", ".inv_freq")
-FAILURES = (
-    OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, IndexError, EOFError, pickle.UnpicklingError,
-    ArithmeticError, AssertionError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model ready to answer. `fingerprint` names its weights, adapter and number format."""
+    """A model ready to answer. `fingerprint` names its weights, adapter and number format; `weights` its own weights alone."""
 
     model: Any
     processor: Any
     name: str
     fingerprint: str
+    weights: str = ""
 
 
 def load_hf(spec: str, access: Access) -> Loaded:
@@ -46,16 +43,17 @@ def load_hf(spec: str, access: Access) -> Loaded:
     model = plain_weights(name, access, device)
     base = Path(name)
     commit = getattr(model.config, "_commit_hash", None)
-    mark = weights_fingerprint(base) if base.is_dir() else f"{name}@{commit}"
+    weights = mark = weights_fingerprint(base) if base.is_dir() else f"{name}@{commit}"
     if adapter:
-        model = _adapted(model, adapter)
+        refuse_another_base(model, name, weights, adapter)
+        model = answering(model, adapter)
         mark += f" + {weights_fingerprint(Path(adapter)) if Path(adapter).is_dir() else adapter}"
     if access.dtype != "4bit":
         model = model.to(device)
     shown = base.resolve().name if base.is_dir() else name
     processor = load_processor(name, model.config, access.trust_remote_code)
     return Loaded(
-        model.eval(), processor, f"hf:{shown}" + (f"+{Path(adapter).name}" if adapter else ""), f"hf {mark} {_format(model, access)}"
+        model.eval(), processor, f"hf:{shown}" + (f"+{Path(adapter).name}" if adapter else ""), f"hf {mark} {_format(model, access)}", weights,
     )  # fmt: skip
 
 
@@ -162,50 +160,6 @@ def _four_bits(device: torch.device) -> dict[str, Any]:
     compute = torch.bfloat16 if device.type == "cuda" else torch.float32
     config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute)
     return {"quantization_config": config, "device_map": {"": device}}
-
-
-def adapted(model: Any, adapter: str) -> Any:
-    """The model under a LoRA adapter, whose weights must all be there and known. Raises ModelError."""
-    import warnings
-
-    from peft import PeftModel
-
-    _refuse_unclear_adapter(adapter)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message=".*(missing|unexpected).*keys.*")
-            # peft asks for a property that transformers has renamed
-            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
-            return PeftModel.from_pretrained(model, adapter)
-    except (*FAILURES, UserWarning) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise ModelError(
-            f"Адаптер {adapter} не подошёл к модели ({first}): проверьте путь и базовую модель."
-        ) from error
-
-
-def _refuse_unclear_adapter(adapter: str) -> None:
-    """Raise ModelError for a folder that holds adapters deeper, or for two adapters at once."""
-    place = Path(adapter)
-    if "+" in adapter and not place.exists():
-        raise ModelError(
-            f"Адаптеров несколько («{adapter}»), а берётся один: слейте первый командой ruvlm model merge."
-        )
-    if place.is_dir() and not (place / "adapter_config.json").is_file():
-        deeper = sorted(path.parent for path in place.glob("*/adapter_config.json"))
-        hint = f": есть {', '.join(str(path) for path in deeper[:4])}, укажите одну из них" if deeper else ""
-        raise ModelError(f"В папке {place} нет adapter_config.json{hint or ': это не адаптер peft'}.")
-
-
-def _adapted(model: Any, adapter: str) -> Any:
-    """The model with a LoRA adapter, merged where the weights allow it. Raises ModelError."""
-    wrapped = adapted(model, adapter)
-    if getattr(model, "is_quantized", False) or not hasattr(wrapped, "merge_and_unload"):
-        return wrapped.base_model.model if hasattr(wrapped.base_model, "model") else wrapped
-    try:
-        return wrapped.merge_and_unload()
-    except (NotImplementedError, ValueError, AttributeError):  # a kind that cannot be merged answers as it is
-        return wrapped
 
 
 def load_processor(name: str, config: Any, trust_remote_code: bool = False) -> Any:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ruvlm.backends.base import Access
-from ruvlm.backends.hf_load import adapted, load_processor, plain_weights
+from ruvlm.backends.hf_adapters import adapted, refuse_another_base
+from ruvlm.backends.hf_load import load_processor, plain_weights
 from ruvlm.errors import ConfigError, OutputError
-from ruvlm.models.checkpoint import save_folder
+from ruvlm.models.checkpoint import save_folder, weights_fingerprint
 from ruvlm.models.hub_folder import write_model
 from ruvlm.models.vlm_parts import merged
 from ruvlm.runtime import pick_device
@@ -24,6 +25,7 @@ def merge_adapter(spec: str, out: Path, dtype: str) -> None:
         raise OutputError(f"Папка {out} уже занята: укажите другую --out.")
     access = Access(device="cpu", dtype=dtype)
     model = plain_weights(name, access, pick_device("cpu"))
+    refuse_another_base(model, name, weights_fingerprint(Path(name)) if Path(name).is_dir() else "", adapter)
     processor = load_processor(name, model.config)
     sample = processor.tokenizer(SAMPLE, return_tensors="pt")
     whole = merged(adapted(model, adapter), {"input_ids": sample["input_ids"]})

@@ -6,6 +6,7 @@ Shapes: B pictures, T tokens of a row, N answering tokens, D width, V vocabulary
 from __future__ import annotations
 
 import copy
+import json
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from ruvlm.backends.base import Access, Asked, Backend
 from ruvlm.backends.hf import HfBackend
+from ruvlm.backends.hf_adapters import BASE_FILE
 from ruvlm.backends.hf_load import Loaded, load_hf
 from ruvlm.backends.hf_prompts import PromptReader
 from ruvlm.config import RunConfig
@@ -77,7 +79,7 @@ class VlmTask(Task):
         if settings.checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
             self.model.enable_input_require_grads()
-        self.loaded = Loaded(self.model, loaded.processor, config.name, "in training")
+        self.loaded = Loaded(self.model, loaded.processor, config.name, "in training", loaded.weights)
         self.kind = kind
         self._readers = threading.local()
         self.eos = loaded.processor.tokenizer.eos_token_id
@@ -246,7 +248,14 @@ class VlmTask(Task):
     def writer(self) -> Callable[[Path], None]:
         """A model folder, or an adapter's: what `hf:` reads, with its processor."""
         state = {name: full(value) for name, value in self.model.state_dict().items()} if self._sharded else None
-        return lambda folder: write_model(folder, self.model, self.loaded.processor, state)
+
+        def write(folder: Path) -> None:
+            write_model(folder, self.model, self.loaded.processor, state)
+            if self.config.vlm.lora_rank:
+                base = {"base": self.config.vlm.path, "weights": self.loaded.weights}
+                (folder / BASE_FILE).write_text(json.dumps(base, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+        return write
 
 
 def _length(examples: Sequence[Example], most: int) -> float:
