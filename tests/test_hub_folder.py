@@ -81,7 +81,7 @@ def test_shards_are_renamed_with_their_index(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "family", ["qwen2_5_vl", "qwen3_5", "internvl", "gemma4", "llava_onevision", "idefics3", "llava_old"]
+    "family", ["qwen2_5_vl", "qwen3_5", "internvl", "gemma3", "gemma4", "llava_onevision", "idefics3", "llava_old"]
 )
 def test_what_is_written_without_torchvision_is_read_again(family: str, tmp_path: Path) -> None:
     """And says what a machine with torchvision looks for: the processor's own class, its video settings."""
@@ -95,6 +95,9 @@ def test_what_is_written_without_torchvision_is_read_again(family: str, tmp_path
     assert said["processor_class"] == type(loaded.processor).__name__
     assert again.processor.image_processor.to_dict() == loaded.processor.image_processor.to_dict()
     assert again.processor.tokenizer("Кто?<s>")["input_ids"] == loaded.processor.tokenizer("Кто?<s>")["input_ids"]
+    tokenizer = read(tmp_path / "out" / "tokenizer_config.json")
+    assert tokenizer.get("extra_special_tokens") == tokenizer.get("model_specific_special_tokens"), "4's name and 5's"
+    assert again.processor.tokenizer.all_special_tokens == loaded.processor.tokenizer.all_special_tokens
     video = source / "video_preprocessor_config.json"
     if video.is_file():
         assert read(tmp_path / "out" / video.name) == read(video)

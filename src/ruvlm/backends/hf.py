@@ -19,7 +19,7 @@ from ruvlm.backends.hf_plain import PlainDecoder
 from ruvlm.backends.hf_prompts import PromptReader
 from ruvlm.backends.hf_shared import SharedDecoder
 from ruvlm.backends.hf_sheets import Sheet, batches, sheets
-from ruvlm.backends.shared_prefix import PrefixUnsupportedError
+from ruvlm.backends.shared_cache import PrefixUnsupportedError
 from ruvlm.errors import CannotAnswerError, ModelError
 from ruvlm.schema import Response
 

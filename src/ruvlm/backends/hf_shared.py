@@ -12,7 +12,8 @@ from ruvlm.backends.greedy import Written, decode_greedily
 from ruvlm.backends.hf_decoder import Decoder, option_sums, scored
 from ruvlm.backends.hf_prompts import Encoded, PromptReader, common_prefix
 from ruvlm.backends.hf_sheets import Sheet
-from ruvlm.backends.shared_prefix import PrefixUnsupportedError, SharedRows, share_prefixes
+from ruvlm.backends.shared_cache import PrefixUnsupportedError
+from ruvlm.backends.shared_prefix import SharedRows, share_prefixes
 from ruvlm.schema import Response
 
 

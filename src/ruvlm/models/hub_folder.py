@@ -87,7 +87,9 @@ def _as_known(tokenizer: Json) -> Json:
         said["tokenizer_class"] = "PreTrainedTokenizerFast"
     if isinstance(said.get("extra_special_tokens"), list):
         said["additional_special_tokens"] = said.pop("extra_special_tokens")
-    return said
+    if said.get("model_specific_special_tokens"):  # the processor asks the tokenizer for these by name
+        said["extra_special_tokens"] = said["model_specific_special_tokens"]
+    return {key: value for key, value in said.items() if key not in ("is_local", "local_files_only")}
 
 
 def _with_rotary_twice(config: Json) -> Json:
