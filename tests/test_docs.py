@@ -148,10 +148,14 @@ def _left_by_commands(here: Path) -> None:
         main(["data", "from-coco", "--instances", "instances.json", "--images", "photos", "--out", "data/my-photos"])
         == 0
     )
-    sets = [part for one in ("vlm.path=models/llava", "data.path=data/world-mini", *SHORT) for part in ("--set", one)]
-    for config, name in (("llava_stage1", "llava_stage1"), ("llava_stage2", "llava_stage2"), ("vlm_lora", "lora")):
-        assert main(["train", f"configs/{config}.toml", *sets, "--set", f"name={name}"]) == 0
-    assert main(["model", "merge", "models/llava+results/llava_stage2/final_model", "--out", "models/mine"]) == 0
+    stage1 = "results/llava_stage1/final_model"
+    for config, name, base in (
+        ("llava_stage1", "llava_stage1", "models/llava"), ("llava_stage2", "llava_stage2", stage1), ("vlm_lora", "lora", "models/llava"),
+    ):  # fmt: skip
+        chosen = (f"vlm.path={base}", "data.path=data/world-mini", f"name={name}", *SHORT)
+        sets = [part for one in chosen for part in ("--set", one)]
+        assert main(["train", f"configs/{config}.toml", *sets]) == 0
+    assert main(["model", "merge", f"{stage1}+results/llava_stage2/final_model", "--out", "models/mine"]) == 0
 
 
 def shortened(command: str, place: Place, number: int) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ruvlm.backends.base import Asked, Backend
 from ruvlm.errors import ModelError
-from ruvlm.models.checkpoint import model_folder, read_model_type
+from ruvlm.models.checkpoint import adapter_folder, base_of, model_folder, read_model_type
 from ruvlm.registry import CHECKPOINTS, lookup
 from ruvlm.schema import ImageRef
 
@@ -82,3 +82,12 @@ def load_local(name: str, device: torch.device) -> LocalBackend:
     shown = folder.parent.name if folder.name in ("best_model", "final_model") else folder.name
     loaded: LocalBackend = lookup(CHECKPOINTS, kind, "Модель").load(folder, shown, device)
     return loaded
+
+
+def pretrained_spec(name: str) -> str | None:
+    """What `hf:` calls a run that fine-tuned a model of transformers: its folder, or its base and the adapter; else None."""
+    adapter = adapter_folder(name)
+    if adapter is not None:
+        return f"{base_of(adapter)}+{adapter}"
+    folder = model_folder(name)
+    return None if read_model_type(folder) in CHECKPOINTS else str(folder)

@@ -21,7 +21,7 @@ from ruvlm.errors import ConfigError, MissingSplitError, RuvlmError
 from ruvlm.evaluation.prompts import protocol_named
 from ruvlm.evaluation.ranks import current_ranks, local_device
 from ruvlm.evaluation.run import Evaluation, Progress, evaluate, protocols_for
-from ruvlm.registry import BACKENDS, CHECKPOINTS, lookup
+from ruvlm.registry import BACKENDS, lookup
 from ruvlm.schema import Benchmark, Dataset, Example
 
 # tokens for a thought and the answer after it
@@ -151,26 +151,15 @@ def backend_named(name: str, train: list[Example], access: Access) -> Backend:
         makers = {"majority": MajorityBackend, "random": RandomBackend, "question-only": QuestionOnlyBackend}
         made: Backend = makers[name](train)
         return made
-    from ruvlm.backends.local import load_local
+    from ruvlm.backends.local import load_local, pretrained_spec
     from ruvlm.runtime import keep_freed_memory, pick_device
 
     keep_freed_memory()
-    pretrained = _pretrained(name)
+    pretrained = pretrained_spec(name)
     if pretrained is not None:
         opened = lookup(BACKENDS, "hf", "Схема модели")(pretrained, access)
         return opened
     return load_local(name, pick_device(access.device))
-
-
-def _pretrained(name: str) -> str | None:
-    """What `hf:` calls a run that fine-tuned a model of transformers: its folder, or its base and the adapter; else None."""
-    from ruvlm.models.checkpoint import adapter_folder, base_of, model_folder, read_model_type
-
-    adapter = adapter_folder(name)
-    if adapter is not None:
-        return f"{base_of(adapter)}+{adapter}"
-    folder = model_folder(name)
-    return None if read_model_type(folder) in CHECKPOINTS else str(folder)
 
 
 def _own_rows(source: Source, split: str, limit: int | None) -> list[Example]:
