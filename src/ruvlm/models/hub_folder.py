@@ -77,7 +77,8 @@ def write_processor(folder: Path, processor: Any) -> None:
     video = getattr(processor, "video_settings", None)
     if video:
         _write(folder / VIDEOS, video)
-    _edited(folder / "tokenizer_config.json", _as_known)
+    if (folder / "tokenizer_config.json").is_file():  # Mistral's own tokenizers have none
+        _edited(folder / "tokenizer_config.json", _as_known)
 
 
 def _as_known(tokenizer: Json) -> Json:
