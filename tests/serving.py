@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -164,3 +165,14 @@ def hub(root: Path) -> Iterator[str]:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def page_of(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """The address of a demo page once it is open, and all that was said before: the server speaks too where a port is taken."""
+    assert process.stderr is not None
+    said = ""
+    while not (opened := re.search(r"Страница открыта: (\S+)", said)):
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    return opened[1], said

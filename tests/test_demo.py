@@ -27,6 +27,7 @@ from ruvlm.demo.spotlight import spotlight
 from ruvlm.errors import DataError
 from tests.browsing import browsing, violations
 from tests.conftest import Ran
+from tests.serving import page_of
 
 # its fixtures are dear: one worker makes them
 pytestmark = pytest.mark.xdist_group("demo")
@@ -74,13 +75,8 @@ def served(asked_runs: Path, world: Path, tmp_path_factory: pytest.TempPathFacto
         command, cwd=here, env=settings, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
-    assert process.stderr is not None
-    said = ""
-    while not (found := re.search(r"Страница открыта: (\S+)", said)):
-        line = process.stderr.readline()
-        assert line, said
-        said += line
-    yield Served(found[1], here, home, temporary)
+    url, said = page_of(process)
+    yield Served(url, here, home, temporary)
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=30)
     assert process.returncode == 0, rest
@@ -316,18 +312,11 @@ def test_two_pages_opened_at_once_take_two_ports(asked_runs: Path) -> None:
     """A port seen free before the models are loaded may be another page's by the time they are."""
     command = [sys.executable, "-m", "ruvlm", "demo", str(asked_runs / "nano")]
     with ExitStack() as stack:
-        pages, urls = [], set()
+        pages: list[subprocess.Popen[str]] = []
         for _ in range(2):
             pages.append(stack.enter_context(subprocess.Popen(command, stderr=subprocess.PIPE, text=True)))
             stack.callback(pages[-1].kill)
-        for page in pages:
-            assert page.stderr is not None
-            said = ""
-            while not (found := re.search(r"Страница открыта: (\S+)", said)):
-                line = page.stderr.readline()
-                assert line, said
-                said += line
-            urls.add(found[1])
+        urls = {page_of(page)[0] for page in pages}
         for page in pages:
             page.terminate()
             page.communicate(timeout=30)

@@ -21,7 +21,7 @@ from PIL import Image
 from ruvlm import errors
 from ruvlm.cli.main import main
 from tests.conftest import ROOT
-from tests.serving import Server, free_port, hub
+from tests.serving import Server, free_port, hub, page_of
 from tests.test_cli import COMMANDS
 from tests.test_compose import encoder, language
 from tests.test_photos import GRAPH, write_coco
@@ -259,12 +259,7 @@ def opened(words: list[str], place: Place) -> None:
         [sys.executable, "-m", "ruvlm", *words[1:]], stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
-    assert process.stderr is not None
-    said = ""
-    while "Страница открыта" not in said:  # the server says so itself where another page took its port meanwhile
-        line = process.stderr.readline()
-        assert line, said
-        said += line
+    page_of(process)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert (process.returncode, "закрыта" in said) == (0, True), said

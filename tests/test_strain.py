@@ -469,19 +469,22 @@ def test_a_stopped_world_leaves_no_workers(tmp_path: Path, number: signal.Signal
         assert list(tmp_path.iterdir()) == []
 
 
-def test_what_breaks_while_stopping_is_no_fault(monkeypatch: pytest.MonkeyPatch, ruvlm: Run) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, cli.TERMINATED), (signal.SIGINT, cli.INTERRUPTED)])
+def test_what_breaks_while_stopping_is_no_fault(
+    number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch, ruvlm: Run
+) -> None:
     """A pool whose workers had not all started says «cannot join thread»: the cause is the signal."""
 
     def stopped(*arguments: object) -> None:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
             time.sleep(60)
         except BaseException:
             raise RuntimeError("cannot join thread before it is started")  # noqa: B904 – as a library does
 
     monkeypatch.setattr("ruvlm.world.export.build", stopped)
     done = ruvlm("data", "world")
-    assert (done.code, "SIGTERM" in done.err) == (cli.TERMINATED, True), done.err
+    assert (done.code, "Ошибка" in done.err) == (code, False), done.err
 
 
 def test_an_error_nobody_foresaw_is_a_sentence_and_a_log(

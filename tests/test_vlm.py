@@ -19,6 +19,7 @@ from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from ruvlm.backends.base import Access
+from ruvlm.backends.hf_adapters import refuse_another_base
 from ruvlm.backends.hf_load import load_hf
 from ruvlm.backends.hf_prompts import PromptReader
 from ruvlm.config import RunConfig, load_config
@@ -228,6 +229,12 @@ def test_an_adapter_of_another_base_is_refused(
         load_hf(f"{other}+{adapter}", Access())
     merging = ruvlm("model", "merge", f"{other}+{adapter}", "--out", tmp_path / "merged")
     assert (merging.code, "обучен на" in merging.err, (tmp_path / "merged").exists()) == (2, True, False)
+    model = load_hf(str(other), Access()).model
+    for unknown in (
+        "",
+        "org/other@0123abc",
+    ):  # a model of the hub has a commit for a fingerprint, which says nothing here
+        refuse_another_base(model, "org/other", unknown, str(adapter))
     (adapter / "base.json").unlink()
     load_hf(f"{other}+{adapter}", Access())  # nothing is left that could tell
     path = adapter / "adapter_config.json"

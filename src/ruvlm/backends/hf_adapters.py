@@ -109,9 +109,9 @@ def refuse_another_base(model: Any, name: str, weights: str, adapter: str) -> No
     config, base = (_said(place / file) for file in ("adapter_config.json", BASE_FILE))
     trained_on = str(config.get("base_model_name_or_path") or "")
     kind = str((config.get("auto_mapping") or {}).get("base_model_class") or "")
-    other_weights = (
-        bool(base) and base.get("weights") != weights and ("@" in weights) == ("@" in str(base.get("weights")))
-    )
+    # of the hub's models a fingerprint is the commit, which changes with the page's text
+    known = [mark for mark in (weights, str(base.get("weights") or "")) if mark and "@" not in mark]
+    other_weights = len(known) == 2 and known[0] != known[1]
     other_name = _of_hub(trained_on) and _of_hub(name) and trained_on.lower() != name.lower()
     other_kind = hasattr(transformers, kind) and kind != type(model).__name__
     if other_weights or other_name or other_kind:

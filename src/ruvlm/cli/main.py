@@ -64,9 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments)
     except (Terminated, Exception) as error:
-        if _came_of_termination(error):
+        if _came_of(error, Terminated):
             say("Остановлено сигналом SIGTERM.")
             return TERMINATED
+        if _came_of(error, KeyboardInterrupt):
+            say("Прервано.")
+            return INTERRUPTED
         say(_unexpected(error) if not isinstance(error, RuvlmError) else f"Ошибка: {error}")
         return 2
     finally:
@@ -85,9 +88,9 @@ def _hear_termination() -> Any:
     return signal.signal(signal.SIGTERM, stop)
 
 
-def _came_of_termination(error: BaseException | None) -> bool:
-    """Is it SIGTERM, or what a library raised while it was stopping (a pool whose workers had not all started)?"""
-    while error is not None and not isinstance(error, Terminated):
+def _came_of(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Is it a stop, or what a library raised while it was stopping (a pool whose workers had not all started)?"""
+    while error is not None and not isinstance(error, kind):
         error = error.__cause__ or error.__context__
     return error is not None
 
