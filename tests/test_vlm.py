@@ -261,6 +261,21 @@ def test_a_run_that_fine_tuned_a_model_is_evaluated_by_its_folder(
         assert json.loads(ran.out)[0]["n"] == 6
 
 
+def test_a_damaged_adapter_is_a_sentence(models: dict[str, Path], world: Path, tmp_path: Path, ruvlm: Run) -> None:
+    """Weights cut short, and settings that do not name their base: by its own name and by its run's."""
+    adapter = tmp_path / "run" / "final_model"
+    get_peft_model(
+        load_hf(str(models["llava"]), Access()).model, LoraConfig(r=2, target_modules=["q_proj"])
+    ).save_pretrained(adapter)
+    weights = adapter / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:300])
+    merging = ruvlm("model", "merge", f"{models['llava']}+{adapter}", "--out", tmp_path / "merged")
+    assert (merging.code, "не подошёл" in merging.err, (tmp_path / "merged").exists()) == (2, True, False), merging.err
+    (adapter / "adapter_config.json").write_text('{"broken', encoding="utf-8")
+    asked = ruvlm("eval", tmp_path / "run", "--data", world)
+    assert (asked.code, "на какой модели обучен" in asked.err) == (2, True), asked.err
+
+
 def test_a_merge_that_changes_answers_is_refused(models: dict[str, Path]) -> None:
     model: Any = prepared(load_hf(str(models["llava"]), Access()).model, (), Lora(4))
     for name, parameter in model.named_parameters():

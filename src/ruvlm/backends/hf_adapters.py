@@ -9,6 +9,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from ruvlm.errors import ModelError
 from ruvlm.models.vlm_parts import part_of
 
@@ -17,7 +19,7 @@ BASE_FILE = "base.json"
 ROOT = "base_model.model."
 FAILURES = (
     OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, IndexError, EOFError, pickle.UnpicklingError,
-    ArithmeticError, AssertionError,
+    ArithmeticError, AssertionError, SafetensorError,
 )  # fmt: skip
 
 

@@ -52,11 +52,13 @@ def adapter_folder(name: str) -> Path | None:
 
 
 def base_of(adapter: Path) -> str:
-    """The model that an adapter was trained on, as it says itself."""
+    """The model that an adapter was trained on, as it says itself. Raises ModelError where it does not."""
     try:
         return str(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "БАЗОВАЯ_МОДЕЛЬ"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"Адаптер {adapter} не говорит, на какой модели обучен (adapter_config.json): укажите её, hf:МОДЕЛЬ+{adapter}."
+        ) from error
 
 
 def read_model_type(folder: Path) -> str:
