@@ -92,7 +92,13 @@ def ensure_venv() -> Path:
     python = VENV / "bin/python"
     if not (VENV / ".ready").exists():
         pip = [str(python), "-m", "pip"]
-        install = [*pip, "install", "--quiet", "--progress-bar", "off", "--constraint", str(ROOT / "constraints.txt")]
+        # lmms-eval pins a wandb that wants an older protobuf than ours
+        pins = [
+            line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("protobuf==")
+        ]
+        constraints = VENV.with_suffix(".txt")
+        constraints.write_text("\n".join(pins), encoding="utf-8")
+        install = [*pip, "install", "--quiet", "--progress-bar", "off", "--constraint", str(constraints)]
         for command in (
             [sys.executable, "-m", "venv", str(VENV)],
             [*install, "torch"],
@@ -100,6 +106,7 @@ def ensure_venv() -> Path:
             [*pip, "uninstall", "--quiet", "--yes", "torchvision"],
         ):
             subprocess.run(command, check=True, cwd=ROOT)
+        constraints.unlink()
         (VENV / ".ready").touch()
     return python
 

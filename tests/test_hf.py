@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from benchmarks.family_models import built
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -40,12 +42,14 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[ImageRef]:
     return [ImageRef(folder / f"{number}.png") for number in range(4)]
 
 
-def asked(pictures: list[ImageRef], candidates: tuple[str, ...] = (), limit: int = 12) -> list[Asked]:
+def asked(
+    pictures: list[ImageRef], candidates: tuple[str, ...] = (), limit: int = 12, stops: tuple[str, ...] = ("\n\n",)
+) -> list[Asked]:
     """Five questions on the first picture, four on the second, and so on."""
     found = []
     for number, picture in enumerate(pictures):
         for question in QUESTIONS[: 5 - number]:
-            prompt = Prompt("x", question, picture, Generation(limit, ("\n\n",)), candidates)
+            prompt = Prompt("x", question, picture, Generation(limit, stops), candidates)
             found.append(Asked(prompt, Example("a", "gqa-ru", question, "", picture, "", "")))
     return found
 
@@ -319,6 +323,61 @@ def test_whatever_the_fast_way_raises_the_plain_way_answers(
     assert [r.text for r in backend.answer(asked(pictures))] == plain
     assert any("list index out of range" in note for note in backend.notes)
     assert loaded.model.config.get_text_config()._attn_implementation == before, "the model is as it was"
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "qwen3_5", "gemma3_window", "gemma4_e"])
+def test_waiting_pictures_enter_as_rows_leave(
+    kind: str, models: dict[str, Path], pictures: list[ImageRef], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = models[kind] if kind in models else built(kind, tmp_path)
+    loaded = load_hf(str(folder), Access())
+    items = asked(pictures, stops=("а", "е", "о")) * 2  # answers of different lengths
+    plain = [r.text for r in HfBackend(loaded, rows=1, shared=False).answer(items)]
+    join, entered = SharedRows.join, []
+
+    def counted(self: SharedRows, other: SharedRows) -> None:
+        entered.append(len(self.mask_NS))
+        join(self, other)
+
+    monkeypatch.setattr(SharedRows, "join", counted)
+    backend = HfBackend(loaded, rows=9)
+    assert [r.text for r in backend.answer(items)] == plain
+    assert not any("заново" in note for note in backend.notes)
+    assert entered, "no picture entered while others were being answered: nothing was shown"
+
+
+@pytest.mark.parametrize(
+    "fault", [RuntimeError("сбой"), torch.OutOfMemoryError("CUDA out of memory")], ids=["fault", "memory"]
+)
+@pytest.mark.parametrize("where", ["step", "start"])
+def test_a_fault_while_others_are_answered_loses_nothing(
+    where: str, fault: Exception, models: dict[str, Path], pictures: list[ImageRef], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_hf(str(models["llava"]), Access())
+    items = asked(pictures) * 2
+    plain = [r.text for r in HfBackend(loaded, shared=False).answer(items)]
+    right, calls = getattr(SharedRows, where), []
+
+    def failing(self: SharedRows, *arguments: object) -> torch.Tensor:
+        calls.append(where)
+        if len(calls) == (20 if where == "step" else 3):
+            raise fault
+        result: torch.Tensor = right(self, *arguments)
+        return result
+
+    monkeypatch.setattr(SharedRows, where, failing)
+    backend = HfBackend(loaded, rows=9)
+    assert [r.text for r in backend.answer(items)] == plain
+    assert len(calls) > (20 if where == "step" else 3)
+    assert any("один раз" in note for note in backend.notes), "one fault is no reason to leave the fast way"
+
+
+def test_seconds_of_answers_add_up(models: dict[str, Path], pictures: list[ImageRef]) -> None:
+    backend = open_hf(str(models["llava"]), Access())
+    started = time.perf_counter()
+    spent = [response.seconds for response in backend.answer(asked(pictures))]
+    assert all(seconds > 0 for seconds in spent)
+    assert sum(spent) < time.perf_counter() - started
 
 
 def test_a_template_is_told_whether_to_think(models: dict[str, Path], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Greedy decoding of many rows at once: rows that are done leave the batch.
+"""Greedy decoding of many rows at once: rows that are done leave the batch, and others may enter it.
 
 Shapes: N rows, V vocabulary.
 """
@@ -60,44 +60,83 @@ class Endings:
         return "length" if len(tokens) >= limit and not self.reached(tokens) else "stop"
 
 
-@dataclass
+@dataclass(eq=False)
 class Written:
     """What one row has written: its tokens, with the closing one, and the sum of their log-probabilities if known.
 
-    `tied`: somewhere its best token led the next by no more than the rounding of the model's number format.
+    `tied`: somewhere its best token led the next by no more than the rounding of the model's number format. `seconds`: its
+    share of the time that it took together with others.
     """
 
     tokens: list[int] = field(default_factory=list)
     logprob: float | None = 0.0
     done: bool = False
     tied: bool = False
+    seconds: float = 0.0
+
+    def add(self, token: int, score: float, tied: bool) -> None:
+        """One more token, and its log-probability."""
+        self.tokens.append(token)
+        self.logprob = (self.logprob or 0.0) + score
+        self.tied = self.tied or tied
 
 
-def decode_greedily(rows: SharedRows, logits_NV: Tensor, limit: int, endings: Endings) -> list[Written]:
-    """Continue every row by its likeliest tokens, at most `limit` of them."""
-    written = [Written() for _ in range(len(logits_NV))]
-    alive = list(written)
-    for step in range(limit):
-        scores, choice_N = logits_NV.float().log_softmax(-1).max(-1)
+class Greedy:
+    """Rows under way, all with one limit and the same endings: each step gives every row its likeliest token."""
+
+    def __init__(self, limit: int, endings: Endings) -> None:
+        self.limit, self.endings = limit, endings
+        self._rows: SharedRows | None = None
+        self._logits_NV = torch.empty(0, 0)
+        self._written: list[Written] = []
+
+    @property
+    def going(self) -> int:
+        """How many rows are not done."""
+        return sum(not row.done for row in self._written)
+
+    def join(self, rows: SharedRows, logits_NV: Tensor) -> list[Written]:
+        """Rows that were started, and the logits after them, come after those under way; where their answers will stand."""
+        if self._rows is None:
+            self._rows, self._logits_NV = rows, logits_NV
+        else:
+            self._rows.join(rows)
+            self._logits_NV = torch.cat([self._logits_NV, logits_NV])
+        joined = [Written() for _ in range(len(logits_NV))]
+        self._written = [*self._written, *joined]
+        return joined
+
+    def step(self) -> list[Written]:
+        """One more token a row; the rows that this ended."""
+        assert self._rows is not None, "nothing is under way"
+        scores, choice_N = self._logits_NV.float().log_softmax(-1).max(-1)
         if not bool(torch.isfinite(scores).all()):
             raise ModelError("Модель дала вместо чисел NaN: возьмите --dtype bfloat16 или float32.")
-        ties = _tied(logits_NV)
-        for row, token, score, tie in zip(alive, choice_N.tolist(), scores.tolist(), ties, strict=True):
-            if not row.done:
-                row.tokens.append(token)
-                row.logprob = (row.logprob or 0.0) + score
-                row.tied = row.tied or tie
-                row.done = endings.reached(row.tokens)
-        going = [not row.done for row in alive]
-        if not any(going) or step == limit - 1:
-            break
+        ended = []
+        ties = _tied(self._logits_NV)
+        for row, token, score, tie in zip(self._written, choice_N.tolist(), scores.tolist(), ties, strict=True):
+            if row.done:
+                continue
+            row.add(token, score, tie)
+            row.done = len(row.tokens) >= self.limit or self.endings.reached(row.tokens)
+            if row.done:
+                ended.append(row)
+        self._feed(choice_N)
+        return ended
+
+    def _feed(self, choice_N: Tensor) -> None:
+        """Run the model on the tokens of the rows that go on."""
+        assert self._rows is not None, "nothing is under way"
+        going = [not row.done for row in self._written]
+        if not any(going):
+            self._rows, self._written = None, []
+            return
         if going.count(False) >= LEAVE_AT * len(going):
             kept_N = choice_N.new_tensor(going).bool()
-            rows.keep(kept_N)
+            self._rows.keep(kept_N)
             choice_N = choice_N[kept_N]
-            alive = [row for row in alive if not row.done]
-        logits_NV = rows.step(choice_N)
-    return written
+            self._written = [row for row in self._written if not row.done]
+        self._logits_NV = self._rows.step(choice_N)
 
 
 def _tied(logits_NV: Tensor) -> list[bool]:

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 
 from ruvlm.backends.base import Access, Asked, Backend
-from ruvlm.backends.greedy import Written
+from ruvlm.backends.greedy import Endings, Written
+from ruvlm.backends.hf_flow import Flow
 from ruvlm.backends.hf_load import Loaded, load_hf
 from ruvlm.backends.hf_plain import PlainDecoder
 from ruvlm.backends.hf_prompts import PromptReader
 from ruvlm.backends.hf_shared import SharedDecoder
-from ruvlm.backends.hf_sheets import Sheet, batches, sheets
+from ruvlm.backends.hf_sheets import Sheet, Waiting, sheets
 from ruvlm.backends.shared_cache import PrefixUnsupportedError
 from ruvlm.errors import CannotAnswerError, ModelError
 from ruvlm.schema import Response
@@ -94,11 +95,52 @@ class HfBackend(Backend):
         return tuple(notes)
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
-        parts = (part for sheet in sheets(item.prompt for item in asked) for part in sheet.split(self._portion))
-        for batch in batches(parts, lambda: self._portion):
-            yield from self._apart(batch)
+        waiting = Waiting(sheets(item.prompt for item in asked))
+        while (sheet := waiting.first()) is not None:
+            if self._shared is not None and "write" not in self._unchecked and not sheet.prompts[0].candidates:
+                yield from self._flowing(self._shared, waiting)
+            if waiting.first() is not None:
+                yield from self._apart(waiting.take(self._portion))
         if self._refused and not self._able:
             raise self._refused[-1]
+
+    def _flowing(self, decoder: SharedDecoder, waiting: Waiting) -> Iterator[Response]:
+        """Answers by the fast way, in order, as they are finished. Whatever it fails at is left waiting, and it ends."""
+        first = waiting.first()
+        assert first is not None, "nothing is waiting"
+        flow, full = Flow(decoder, first, self._rows, PORTION_SECONDS), False
+        while True:
+            batch = [] if full else flow.entering(waiting, self._portion)
+            if not batch and not flow.going:
+                return
+            started = time.perf_counter()
+            try:
+                if batch:
+                    flow.join(batch)
+                    self._able = True
+                    self._pace(sum(sheet.rows for sheet in batch), time.perf_counter() - started)
+                else:
+                    flow.step()
+            except torch.OutOfMemoryError:
+                waiting.back([*flow.left(), *batch])
+                self._halve()
+                return
+            except (PrefixUnsupportedError, *FAULTS):
+                waiting.back(batch or flow.left())
+                if not batch:
+                    return
+                full = True  # those under way are answered first
+            for row in flow.finished():
+                yield self._response(row, flow.endings, first.prompts[0].generation.max_new_tokens)
+
+    def _response(self, row: Written, endings: Endings, limit: int) -> Response:
+        self._ties += row.tied
+        self._written += 1
+        return Response(
+            endings.text(row.tokens), len(row.tokens),
+            probability=None if row.logprob is None else math.exp(row.logprob), finish=endings.finish(row.tokens, limit),
+            seconds=round(row.seconds, 6),
+        )  # fmt: skip
 
     def _apart(self, batch: list[Sheet]) -> list[Response]:
         """Answers to a batch; a picture that the model's code refuses costs its own questions, and not the others'."""
@@ -117,26 +159,34 @@ class HfBackend(Backend):
     def _answered(self, batch: list[Sheet]) -> list[Response]:
         """Answers to a batch, in order; a batch too large for the memory is halved, and so are the next."""
         started = time.perf_counter()
-        limit = self._rows
-        parts = [part for sheet in batch for part in sheet.split(limit)]
+        limit, parts, found = self._rows, Waiting(batch), []
         try:
-            found = [response for some in batches(parts, lambda: limit) for response in self._run(some)]
+            while parts.first() is not None:
+                found += self._run(parts.take(limit))
         except torch.OutOfMemoryError as error:
             if limit == 1:
                 raise ModelError(
                     f"Модель {self.name} не помещается в память с одним вопросом: возьмите --dtype bfloat16 или 4bit."
                 ) from error
-            self._rows = limit // 2
-            log.warning("не хватило памяти на %d вопросов сразу, дальше по %d", limit, self._rows)
-            if self.model.device.type == "cuda":
-                torch.cuda.empty_cache()
+            self._halve()
             return self._answered(batch)
-        rows = sum(sheet.rows for sheet in batch)
         spent = time.perf_counter() - started
-        fitting = int(rows * PORTION_SECONDS / spent)
-        self._portion = max(1, min(fitting, 4 * max(rows, self._portion), self._rows))
+        self._pace(sum(sheet.rows for sheet in batch), spent)
         seconds = spent / len(found)
         return [replace(response, seconds=round(seconds, 6)) for response in found]
+
+    def _pace(self, rows: int, seconds: float) -> None:
+        """So many rows took so long: how many the next portion is to have."""
+        fitting = int(rows * PORTION_SECONDS / seconds)
+        self._portion = max(1, min(fitting, 4 * max(rows, self._portion), self._rows))
+
+    def _halve(self) -> None:
+        """The memory did not suffice: half as many rows from now on."""
+        before, self._rows = self._rows, max(1, self._rows // 2)
+        self._portion = min(self._portion, self._rows)
+        log.warning("не хватило памяти на %d вопросов сразу, дальше по %d", before, self._rows)
+        if self.model.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     @torch.inference_mode()
     def _run(self, batch: list[Sheet]) -> list[Response]:
@@ -166,16 +216,8 @@ class HfBackend(Backend):
         written = self._fast("write", lambda decoder: decoder.write(batch, limit), same)
         if written is None:
             written = self._written_plainly(batch, limit)
-        self._ties += sum(row.tied for row in written)
-        self._written += len(written)
         endings = self._plain.endings(batch[0].prompts[0])
-        return [
-            Response(
-                endings.text(row.tokens), len(row.tokens),
-                probability=None if row.logprob is None else math.exp(row.logprob), finish=endings.finish(row.tokens, limit),
-            )
-            for row in written
-        ]  # fmt: skip
+        return [self._response(row, endings, limit) for row in written]
 
     def _written_plainly(self, batch: list[Sheet], limit: int) -> list[Written]:
         """By `generate`; one by one where a model's own code answers a padded row otherwise than the row alone (Kosmos-2)."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ruvlm.backends.greedy import Written, decode_greedily
+from ruvlm.backends.greedy import Greedy, Written
 from ruvlm.backends.hf_decoder import Decoder, option_sums, scored
 from ruvlm.backends.hf_prompts import Encoded, PromptReader, common_prefix
 from ruvlm.backends.hf_sheets import Sheet
@@ -27,13 +27,24 @@ class SharedDecoder(Decoder):
         self._joins: bool | None = None
 
     def write(self, batch: list[Sheet], limit: int) -> list[Written]:
-        endings = self.endings(batch[0].prompts[0])
-        found: list[Written] = []
+        greedy = Greedy(limit, self.endings(batch[0].prompts[0]))
+        written = self.join(greedy, batch)
+        while greedy.going:
+            self.step(greedy)
+        return written
+
+    def join(self, greedy: Greedy, batch: list[Sheet]) -> list[Written]:
+        """Let a batch's rows come to those under way; where their answers will stand, in the order of the prompts."""
         with self._attention.on():
-            for _, encoded in self._encoded(batch):
-                started, tails = self._prefixed(encoded, [e.ids for e in encoded])
-                found += decode_greedily(started, started.start(tails)[:, -1], limit, endings)
-        return found
+            starts = [self._prefixed(encoded, [e.ids for e in encoded]) for _, encoded in self._encoded(batch)]
+            logits = [started.start(tails)[:, -1] for started, tails in starts]
+        # only once nothing can go wrong any more
+        return [row for (started, _), rows in zip(starts, logits, strict=True) for row in greedy.join(started, rows)]
+
+    def step(self, greedy: Greedy) -> list[Written]:
+        """One more token for every row under way; the rows that this ended."""
+        with self._attention.on():
+            return greedy.step()
 
     def score(self, batch: list[Sheet]) -> list[Response]:
         with self._attention.on():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from PIL import Image
@@ -30,15 +31,12 @@ class Sheet:
         """What prompts must have in common to be asked together."""
         return manner(self.prompts[0])
 
-    def split(self, limit: int) -> Iterator[Sheet]:
-        """Parts of at most `limit` rows, at least one prompt each."""
-        part: list[Prompt] = []
-        for prompt in self.prompts:
-            if part and replace(self, prompts=[*part, prompt]).rows > limit:
-                yield replace(self, prompts=part)
-                part = []
-            part.append(prompt)
-        yield replace(self, prompts=part)
+    def cut(self, limit: int) -> tuple[Sheet, Sheet | None]:
+        """Its first prompts, at most `limit` rows but at least one prompt, and what is left of it."""
+        rows = itertools.accumulate(max(1, len(prompt.candidates)) for prompt in self.prompts)
+        count = max(1, sum(total <= limit for total in rows))
+        left = self.prompts[count:]
+        return replace(self, prompts=self.prompts[:count]), replace(self, prompts=left) if left else None
 
 
 def manner(prompt: Prompt) -> tuple[bool, object]:
@@ -62,14 +60,34 @@ def sheets(prompts: Iterable[Prompt]) -> Iterator[Sheet]:
         yield Sheet(decode(read_bytes(ref), str(ref)), some)
 
 
-def batches(found: Iterable[Sheet], limit: Callable[[], int]) -> Iterator[list[Sheet]]:
-    """Sheets of one manner, at most `limit()` rows together; a larger sheet comes alone."""
-    batch: list[Sheet] = []
-    for sheet in found:
-        full = sum(s.rows for s in batch) + sheet.rows > limit()
-        if batch and (full or sheet.manner != batch[0].manner):
-            yield batch
-            batch = []
-        batch.append(sheet)
-    if batch:
-        yield batch
+class Waiting:
+    """Sheets that are still to be asked, in order."""
+
+    def __init__(self, later: Iterable[Sheet]) -> None:
+        self._later = iter(later)
+        self._next: deque[Sheet] = deque()
+
+    def first(self) -> Sheet | None:
+        """The next sheet, left where it is; None after the last."""
+        if not self._next:
+            self._next.extend(itertools.islice(self._later, 1))
+        return self._next[0] if self._next else None
+
+    def take(self, limit: int) -> list[Sheet]:
+        """The next sheets of one manner, at most `limit` rows together; of a larger sheet the first part, at least a prompt."""
+        taken: list[Sheet] = []
+        while (sheet := self.first()) is not None and (not taken or sheet.manner == taken[0].manner):
+            room = limit - sum(one.rows for one in taken)
+            if taken and sheet.rows > room:
+                break
+            self._next.popleft()
+            part, left = sheet.cut(limit)
+            taken.append(part)
+            if left is not None:
+                self.back([left])
+                break
+        return taken
+
+    def back(self, sheets: Sequence[Sheet]) -> None:
+        """Put sheets before all others."""
+        self._next.extendleft(reversed(sheets))

@@ -25,15 +25,16 @@ class PrefixUnsupportedError(Exception):
 
 
 class RowsLayer(CacheLayerMixin):
-    """One layer: keys and values of the prefixes, [B, K, P, d], and a growing buffer of those of the rows' own tokens."""
+    """One layer: keys and values of every picture's prefix, [K, P, d], and a growing buffer of those of the rows' own tokens."""
 
     is_sliding = False
 
-    def __init__(self, keys: Tensor, values: Tensor, rows: int) -> None:
+    def __init__(self, prefixes: list[tuple[Tensor, Tensor]], rows: int) -> None:
         super().__init__()
-        self.prefix_keys, self.prefix_values = keys, values
-        self.keys = keys.new_empty((rows, keys.shape[1], 0, keys.shape[-1]))
-        self.values = values.new_empty((rows, values.shape[1], 0, values.shape[-1]))
+        self.prefixes = prefixes
+        keys, values = prefixes[0]
+        self.keys = keys.new_empty((rows, keys.shape[0], 0, keys.shape[-1]))
+        self.values = values.new_empty((rows, values.shape[0], 0, values.shape[-1]))
         self.length = 0
         self.is_initialized = True
 
@@ -57,7 +58,7 @@ class RowsLayer(CacheLayerMixin):
         self.keys[:, :, : self.length], self.values[:, :, : self.length] = keys, values
 
     def get_seq_length(self) -> int:
-        return int(self.prefix_keys.shape[-2]) + self.length
+        return max(int(keys.shape[1]) for keys, _ in self.prefixes) + self.length
 
     def get_max_length(self) -> int:
         return -1
@@ -65,19 +66,27 @@ class RowsLayer(CacheLayerMixin):
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.get_seq_length() + query_length, 0
 
-    def keep(self, rows: Tensor) -> None:
-        """Drop all rows but these."""
-        self.keys, self.values = self.keys[rows, :, : self.length], self.values[rows, :, : self.length]
+    def keep(self, rows: Tensor, pictures: list[int], first: int) -> None:
+        """Drop all rows and pictures but these, and the own tokens before the first that any row still has."""
+        self.prefixes = [self.prefixes[b] for b in pictures]
+        self.keys = self.keys[rows, :, first : self.length]
+        self.values = self.values[rows, :, first : self.length]
+        self.length -= first
 
     def join(self, pieces: list[RowsLayer], order: Tensor) -> None:
         """Take over the rows of several layers, right-aligned, in another order."""
-        self.length = max(piece.length for piece in pieces)
+        length = max(piece.length for piece in pieces)
 
         def whole(parts: list[Tensor]) -> Tensor:
-            return torch.cat([pad(x, (0, 0, self.length - x.shape[2], 0)) for x in parts])[order]
+            return torch.cat([pad(x, (0, 0, length - x.shape[2], 0)) for x in parts])[order]
 
         self.keys = whole([piece.keys[:, :, : piece.length] for piece in pieces])
         self.values = whole([piece.values[:, :, : piece.length] for piece in pieces])
+        self.length = length
+
+    def share(self, other: RowsLayer) -> None:
+        """Take over the prefixes of other pictures."""
+        self.prefixes = [*self.prefixes, *other.prefixes]
 
 
 class StateLayer(LinearAttentionLayer):
@@ -87,10 +96,13 @@ class StateLayer(LinearAttentionLayer):
         super().__init__(prefix.number_of_states)
         for name, value in vars(prefix).items():
             setattr(self, name, dict(value) if isinstance(value, dict) else value)
-        self.keep(owner_N)
+        self._select(owner_N)
 
-    def keep(self, rows: Tensor) -> None:
+    def keep(self, rows: Tensor, pictures: list[int], first: int) -> None:
         """Drop all rows but these."""
+        self._select(rows)
+
+    def _select(self, rows: Tensor) -> None:
         for states in (self.conv_states, self.recurrent_states):
             for number, state in states.items():
                 if state is not None:
@@ -104,44 +116,65 @@ class StateLayer(LinearAttentionLayer):
             if self.recurrent_states[number] is not None:
                 self.recurrent_states[number] = torch.cat([piece.recurrent_states[number] for piece in pieces])[order]
 
+    def share(self, other: StateLayer) -> None:
+        """Every row has its own copy of its prefix."""
+
 
 class NoLayer(DummyLayer):
     """A layer that reads another one's keys and values, and stores none."""
 
-    def keep(self, rows: Tensor) -> None:
+    def keep(self, rows: Tensor, pictures: list[int], first: int) -> None:
         """Nothing is there to drop."""
 
     def join(self, pieces: list[NoLayer], order: Tensor) -> None:
+        """Nothing is there to take over."""
+
+    def share(self, other: NoLayer) -> None:
         """Nothing is there to take over."""
 
 
 class RowsCache(Cache):
     """The layers of N rows, which are sorted by picture: `counts` of them ask about each of B pictures.
 
-    `prefix_bias` [B, 1, P] hides padding before a shorter prefix; None where all are as long. `prefix_places_BP` and
-    `query_places_NT`, `own_places_NS` count tokens from the prefix's end (its last token is -1), for windows.
+    `lengths` are those of the B prefixes, without the padding before the shorter ones. `query_places_NT` and
+    `own_places_NS` count tokens from the prefix's end (its last token is -1), for windows.
     """
 
     def __init__(
-        self, prefix: DynamicCache, counts: list[int], prefix_bias: Tensor | None, prefix_places_BP: Tensor
+        self, prefix: DynamicCache, counts: list[int], lengths: list[int], device: torch.device | None = None
     ) -> None:
-        owner_N = owners(counts).to(prefix_places_BP.device)
-        super().__init__(layers=[_rows_of(layer, owner_N) for layer in prefix.layers])
-        self.counts = counts
-        self.prefix_bias, self.prefix_places_BP = prefix_bias, prefix_places_BP
+        owner_N = owners(counts).to(device)
+        super().__init__(layers=[_rows_of(layer, owner_N, lengths) for layer in prefix.layers])
+        self.counts, self.lengths = counts, lengths
         self.query_places_NT = self.own_places_NS = owner_N.new_zeros((len(owner_N), 0))
 
-    def keep(self, rows: Tensor, counts: list[int]) -> None:
-        """Drop all rows but these, indices in ascending order."""
+    @property
+    def longest(self) -> int:
+        """Length of the longest prefix."""
+        return max(self.lengths)
+
+    def keep(self, rows: Tensor, counts: list[int], first: int) -> None:
+        """Drop all rows but these, indices in ascending order; pictures that none asks about; own tokens before `first`."""
+        pictures = [b for b, count in enumerate(counts) if count]
         for layer in self.layers:
-            layer.keep(rows)
-        self.counts = counts
+            layer.keep(rows, pictures, first)
+        self.counts, self.lengths = [counts[b] for b in pictures], [self.lengths[b] for b in pictures]
+
+    def share(self, other: RowsCache) -> None:
+        """Let rows about other pictures come after these."""
+        order = torch.arange(sum(self.counts) + sum(other.counts), device=self.own_places_NS.device)
+        for layer, more in zip(self.layers, other.layers, strict=True):
+            layer.join([layer, more], order)
+            layer.share(more)
+        self.counts, self.lengths = [*self.counts, *other.counts], [*self.lengths, *other.lengths]
 
 
-def _rows_of(layer: Any, owner_N: Tensor) -> RowsLayer | StateLayer | NoLayer:
+def _rows_of(layer: Any, owner_N: Tensor, lengths: list[int]) -> RowsLayer | StateLayer | NoLayer:
     """What N rows keep after a layer's prefixes. Raises PrefixUnsupportedError for layers of another kind."""
     if type(layer) is DynamicLayer and layer.is_initialized:
-        return RowsLayer(layer.keys, layer.values, len(owner_N))
+        # the padding before a shorter prefix falls away here
+        ends = [(layer.keys[b, :, -length:], layer.values[b, :, -length:]) for b, length in enumerate(lengths)]
+        return RowsLayer(ends, len(owner_N))
     if type(layer) is LinearAttentionLayer:
         return StateLayer(layer, owner_N)
     if type(layer) is DummyLayer:

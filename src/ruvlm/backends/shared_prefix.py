@@ -11,7 +11,7 @@ constant size instead of keys and values (gated delta net, short convolutions) h
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -24,9 +24,11 @@ from transformers.cache_utils import LinearAttentionLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from ruvlm.backends.shared_cache import PrefixUnsupportedError, RowsCache, RowsLayer, owners, whole_cache
+from ruvlm.backends.shared_cache import PrefixUnsupportedError, RowsCache, owners, whole_cache
 
 ATTENTION = "ruvlm_shared_prefix"
+# rows whose lengths differ more go through the model apart, if there are so many: padding costs as much as words
+NEAR_LENGTH, FEW_ROWS = 1.25, 8
 # kinds of layers that keep a state instead of keys and values
 STATEFUL = ("linear_attention", "conv")
 
@@ -57,25 +59,28 @@ def attend(
     layer = cache.layers[lender(module)]
     if any(kwargs.get(name) is not None for name in ("softcap", "s_aux", "position_bias")):
         raise PrefixUnsupportedError("оценки внимания – не простое произведение")
-    if value.shape[1] != layer.prefix_values.shape[1]:
+    if value.shape[1] != len(layer.prefixes[0][1]):
         raise PrefixUnsupportedError("ключи и значения хранятся сжатыми")
     rows, heads, new, size = query.shape
     groups = heads // key.shape[1]
     window = kwargs.get("sliding_window")
-    near = None if window is None or window > layer.get_seq_length() else Window(cache, window, groups, new)
+    near = None if window is None or window > cache.longest + layer.length else Window(cache, window, groups, new)
     q = (query * (size**-0.5 if scaling is None else scaling)).reshape(rows, key.shape[1], groups * new, size)
     own = torch.matmul(q, key.transpose(-1, -2))
     if attention_mask is not None:
         own = (own.view(rows, -1, groups, new, key.shape[2]) + attention_mask[:, :, None]).reshape(own.shape)
-    shared = torch.cat([_prefix_scores(q, layer, cache, b, span) for b, span in _spans(cache.counts)])
+    shared = torch.cat(
+        [_prefix_scores(q[span], layer.prefixes[b][0], cache.longest) for b, span in _spans(cache.counts)]
+    )
     if near is not None:
         own.masked_fill_(near.beyond(cache.own_places_NS), torch.finfo(own.dtype).min)
-        shared.masked_fill_(near.beyond(cache.prefix_places_BP[near.owner_N]), torch.finfo(own.dtype).min)
+        places_1P = torch.arange(-cache.longest, 0, device=q.device)[None]
+        shared.masked_fill_(near.beyond(places_1P), torch.finfo(own.dtype).min)
     weights = torch.cat([shared, own], -1).float().softmax(-1).to(query.dtype)
-    length = layer.prefix_keys.shape[-2]
-    seen = torch.matmul(weights[..., length:], value)
+    seen = torch.matmul(weights[..., cache.longest :], value)
     for b, span in _spans(cache.counts):
-        seen[span] += _by_picture(weights[span, ..., :length], layer.prefix_values[b])
+        values = layer.prefixes[b][1]
+        seen[span] += _by_picture(weights[span, ..., cache.longest - values.shape[1] : cache.longest], values)
     return seen.reshape(rows, heads, new, size).transpose(1, 2).contiguous(), None
 
 
@@ -91,13 +96,25 @@ def lender(module: Any) -> int:
     )  # fmt: skip
 
 
+def alike(lengths: Sequence[int], few: int, near: float) -> list[tuple[int, int]]:
+    """Spans of lengths, (shortest, longest): of at least `few` rows but the last, and none `near` times longer than another."""
+    spans: list[tuple[int, int]] = []
+    count = few
+    for length in sorted(lengths):
+        if not spans or (count >= few and length > near * spans[-1][0] and length > spans[-1][1]):
+            spans.append((length, length))
+            count = 0
+        spans[-1] = (spans[-1][0], length)
+        count += 1
+    return spans
+
+
 class Window:
     """What a layer that sees only its last `window` tokens does not see."""
 
     def __init__(self, cache: RowsCache, window: int, groups: int, new: int) -> None:
         self.window, self.groups = window, groups
         self.places_NT = cache.query_places_NT[:, -new:]
-        self.owner_N = owners(cache.counts).to(self.places_NT.device)
 
     def beyond(self, places_NS: Tensor) -> Tensor:
         """True for keys out of the reach of a query, for every head of a group. [N, 1, G·T, S]."""
@@ -115,10 +132,10 @@ def _spans(counts: list[int]) -> list[tuple[int, slice]]:
     return found
 
 
-def _prefix_scores(q: Tensor, layer: RowsLayer, cache: RowsCache, b: int, span: slice) -> Tensor:
-    """Scores of one picture's rows on its prefix, [n, K, G·T, P]."""
-    scores = _by_picture(q[span], layer.prefix_keys[b].transpose(-1, -2))
-    return scores if cache.prefix_bias is None else scores + cache.prefix_bias[b]
+def _prefix_scores(q: Tensor, keys: Tensor, longest: int) -> Tensor:
+    """Scores of one picture's rows on its prefix [K, P, d]; as many as on the longest, [n, K, G·T, longest]."""
+    scores = _by_picture(q, keys.transpose(-1, -2))
+    return pad(scores, (longest - keys.shape[1], 0), value=torch.finfo(q.dtype).min)
 
 
 def _by_picture(x: Tensor, shared: Tensor) -> Tensor:
@@ -148,10 +165,10 @@ class SharedRows:
         self.text = model.config.get_text_config()
         self._pad = model.generation_config.pad_token_id or 0
         longest = max(map(len, prefix_ids))
-        padded = longest > min(map(len, prefix_ids))
         ids_BP = _left_padded(prefix_ids, longest, self._pad).to(self.device)
-        lengths = torch.tensor([len(ids) for ids in prefix_ids], device=self.device)
-        mask_BP = torch.arange(longest, device=self.device) >= longest - lengths[:, None]
+        self.lengths = [len(ids) for ids in prefix_ids]
+        length_B = torch.tensor(self.lengths, device=self.device)
+        mask_BP = torch.arange(longest, device=self.device) >= longest - length_B[:, None]
         extra = {name: _left_padded(rows, longest, 0).to(self.device) for name, rows in types.items()}
         self.prefix = whole_cache(self.text)
         model(
@@ -161,10 +178,7 @@ class SharedRows:
         self.cache: Any = self.prefix
         self.axes = position_axes(model)
         deltas = getattr(model.model, "rope_deltas", None) if self.axes > 1 else None
-        self.next_B = lengths if deltas is None else lengths + deltas.flatten()
-        self.bias = hiding(mask_BP, model.dtype)[:, None] if padded else None
-        places_P = torch.arange(-longest, 0, device=self.device)
-        self.places_BP = places_P.expand(len(prefix_ids), -1)
+        self.next_B = length_B if deltas is None else length_B + deltas.flatten()
         self.longest = longest
         self.mask_NS = mask_BP[:0]
         self.positions_N = self.next_B
@@ -179,17 +193,19 @@ class SharedRows:
         if chunk is not None and self.longest + int(lengths.max()) > chunk:
             raise PrefixUnsupportedError("внимание видит только окно")
         self.positions_N = self.next_B[owner_N] + lengths
-        if not any(type(layer) is LinearAttentionLayer for layer in self.prefix.layers):
+        # a pad between the prefix and a row's own tokens would pass through a state: there rows of equal length go together
+        stateful = any(type(layer) is LinearAttentionLayer for layer in self.prefix.layers)
+        spans = alike(lengths.tolist(), 1, 1.0) if stateful else alike(lengths.tolist(), FEW_ROWS, NEAR_LENGTH)
+        if len(spans) == 1:
             self.cache, self.mask_NS, logits = self._fed(flat, counts, keep)
             return logits
-        # a pad between the prefix and a row's own tokens would pass through its state: rows of equal length go together
         parts = []
-        for length in sorted(set(lengths.tolist())):
-            chosen = (lengths == length).nonzero().flatten()
+        for shortest, longest in spans:
+            chosen = ((lengths >= shortest) & (lengths <= longest)).nonzero().flatten()
             some = torch.bincount(owner_N[chosen], minlength=len(counts)).tolist()
-            parts.append((chosen, *self._fed([flat[n] for n in chosen.tolist()], some, min(keep, length))))
+            parts.append((chosen, *self._fed([flat[n] for n in chosen.tolist()], some, min(keep, longest))))
         order = torch.cat([chosen for chosen, *_ in parts]).argsort()
-        self.cache = RowsCache(self.prefix, counts, self.bias, self.places_BP)
+        self.cache = RowsCache(self.prefix, counts, self.lengths, self.device)
         for number, layer in enumerate(self.cache.layers):
             layer.join([cache.layers[number] for _, cache, *_ in parts], order)
         columns = torch.arange(int(lengths.max()), device=self.device)
@@ -199,7 +215,7 @@ class SharedRows:
 
     def _fed(self, flat: list[list[int]], counts: list[int], keep: int) -> tuple[RowsCache, Tensor, Tensor]:
         """Rows sorted by picture run after their prefixes: their cache, which of their places are tokens, their logits."""
-        cache = RowsCache(self.prefix, counts, self.bias, self.places_BP)
+        cache = RowsCache(self.prefix, counts, self.lengths, self.device)
         longest = max(map(len, flat))
         ids_NT = _left_padded(flat, longest, self._pad).to(self.device)
         lengths = torch.tensor([len(row) for row in flat], device=self.device)
@@ -213,15 +229,14 @@ class SharedRows:
         return (
             cache,
             mask_NS,
-            self._run(cache, ids_NT, positions, places_NT, hiding(own, self.model.dtype)[:, None], keep),
+            self._run(cache, ids_NT, positions, mask_NS, hiding(own, self.model.dtype)[:, None], keep),
         )
 
     def step(self, tokens_N: Tensor) -> Tensor:
         """Feed one token a row; logits after it. [N, V]."""
         self.mask_NS = torch.cat([self.mask_NS, self.mask_NS.new_ones(len(tokens_N), 1)], 1)
         bias = hiding(self.mask_NS, self.model.dtype)[:, None, None]
-        places_N1 = self.mask_NS.sum(1, keepdim=True) - 1
-        logits = self._run(self.cache, tokens_N[:, None], self.positions_N[:, None], places_N1, bias, 1)
+        logits = self._run(self.cache, tokens_N[:, None], self.positions_N[:, None], self.mask_NS, bias, 1)
         self.positions_N = self.positions_N + 1
         return logits[:, 0]
 
@@ -229,16 +244,24 @@ class SharedRows:
         """Drop the rows for which this is false."""
         rows = kept_N.nonzero().flatten()
         counts = [int(kept_N[span].sum()) for span in _all_spans(self.cache.counts)]
-        self.cache.keep(rows, counts)
-        self.mask_NS, self.positions_N = self.mask_NS[rows], self.positions_N[rows]
+        mask_NS = self.mask_NS[rows]
+        first = int(mask_NS.any(0).int().argmax())
+        self.cache.keep(rows, counts, first)
+        self.mask_NS, self.positions_N = mask_NS[:, first:], self.positions_N[rows]
+
+    def join(self, other: SharedRows) -> None:
+        """Let the rows of other pictures, which have been started too, come after these."""
+        self.cache.share(other.cache)
+        most = max(self.mask_NS.shape[1], other.mask_NS.shape[1])
+        self.mask_NS = torch.cat([pad(mask, (most - mask.shape[1], 0)) for mask in (self.mask_NS, other.mask_NS)])
+        self.positions_N = torch.cat([self.positions_N, other.positions_N])
 
     def _run(
-        self, cache: RowsCache, ids_NT: Tensor, positions_NT: Tensor, places_NT: Tensor, bias: Tensor, keep: int
+        self, cache: RowsCache, ids_NT: Tensor, positions_NT: Tensor, mask_NS: Tensor, bias: Tensor, keep: int
     ) -> Tensor:
         positions = positions_NT if self.axes == 1 else positions_NT[None].expand(self.axes, -1, -1)
-        cache.query_places_NT = places_NT
-        # own keys lie one after another up to the newest
-        cache.own_places_NS = places_NT[:, -1:] - torch.arange(bias.shape[-1] - 1, -1, -1, device=self.device)
+        cache.own_places_NS = mask_NS.cumsum(1) - 1
+        cache.query_places_NT = cache.own_places_NS[:, -ids_NT.shape[1] :]
         token = _active.set(cache)
         try:
             out = self.model(
