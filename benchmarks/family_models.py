@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,15 @@ def text(kind: str, tokenizer: Any, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def latent(tokenizer: Any) -> dict[str, Any]:
+    """Settings of a text part with multi-head latent attention and experts, as DeepSeek V3's."""
+    return text(
+        "deepseek_v3", tokenizer, num_key_value_heads=4, q_lora_rank=16, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=4,
+        v_head_dim=8, n_routed_experts=4, n_shared_experts=1, num_experts_per_tok=2, moe_intermediate_size=32, first_k_dense_replace=1,
+        n_group=1, topk_group=1,
+    )  # fmt: skip
+
+
 def tower(kind: str, size: int = 28, patch: int = 14, **more: Any) -> dict[str, Any]:
     """Settings of a vision tower."""
     return {
@@ -182,10 +192,10 @@ def wide(model: Any, tokenizer: Any) -> None:
 # --- LLaVA and its like
 
 
-def _llava(folder: Path, own_file: bool) -> None:
+def _llava(folder: Path, own_file: bool, words: Callable[[Any], dict[str, Any]] = partial(text, "llama")) -> None:
     tokenizer = tokenizer_of(["<image>"])
     model = made(
-        "Llava", vision_config=tower("clip_vision_model"), text_config=text("llama", tokenizer), image_seq_length=4,
+        "Llava", vision_config=tower("clip_vision_model"), text_config=words(tokenizer), image_seq_length=4,
         **ids(tokenizer, image_token_index="<image>"),
     )  # fmt: skip
     image = {
@@ -212,6 +222,12 @@ def llava(folder: Path) -> None:
 def llava_old(folder: Path) -> None:
     """As repositories of 2023: no processor_config.json."""
     _llava(folder, own_file=False)
+
+
+@family
+def llava_mla(folder: Path) -> None:
+    """Over a language model that stores its keys and values compressed."""
+    _llava(folder, own_file=True, words=latent)
 
 
 @family
@@ -968,17 +984,12 @@ def molmo2(folder: Path) -> None:
 
 @family
 def kimi_k25(folder: Path) -> None:
-    """Multi-head latent attention and experts of DeepSeek V3."""
     marks = [
         "<|im_user|>", "<|im_assistant|>", "<|im_middle|>", "<|im_end|>", "<|media_begin|>", "<|media_content|>", "<|media_pad|>",
         "<|media_end|>", "<|kimi_k25_video_placeholder|>",
     ]  # fmt: skip
     tokenizer = tokenizer_of(marks, begins=False)
-    words = text(
-        "deepseek_v3", tokenizer, num_key_value_heads=4, q_lora_rank=16, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=4,
-        v_head_dim=8, n_routed_experts=4, n_shared_experts=1, num_experts_per_tok=2, moe_intermediate_size=32, first_k_dense_replace=1,
-        n_group=1, topk_group=1,
-    )  # fmt: skip
+    words = latent(tokenizer)
     vision = {
         "model_type": "kimi_k25_vision", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
         "patch_size": 14, "pos_emb_height": 8, "pos_emb_width": 8,

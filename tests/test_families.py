@@ -23,7 +23,17 @@ from ruvlm.schema import Example, Generation, ImageRef, Prompt
 
 QUESTIONS = ("Кто в рубашке?\nОтветь.", "Какого цвета мяч слева от кошки?", "да?", "нет или да?", "Кто?")
 OPTIONS = ("красный мяч", "да", "синий")
-SHARED = ("qwen3_5", "gemma3", "gemma3_window", "gemma4_e", "internvl", "llava_onevision", "ovis2", "idefics2")
+SHARED = (
+    "qwen3_5",
+    "gemma3",
+    "gemma3_window",
+    "gemma4_e",
+    "internvl",
+    "llava_onevision",
+    "ovis2",
+    "idefics2",
+    "llava_mla",
+)
 # their own reason, and the plain way
 PLAIN = {"mllama": "отдельное внимание"}
 WITHOUT_TORCHVISION = pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision стоит")

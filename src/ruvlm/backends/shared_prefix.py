@@ -48,7 +48,8 @@ def attend(
 ) -> tuple[Tensor, None]:
     """Transformers' attention interface. Outside of `SharedRows` it is sdpa.
 
-    Query [N, H, T, d], own keys and values [N, K, S, d], mask over own tokens [N, 1, T, S] → [N, T, H, d].
+    Query [N, H, T, d], own keys and values [N, K, S, d], mask over own tokens [N, 1, T, S] → [N, T, H, d]; values may have
+    another head size.
     """
     cache = _active.get()
     if cache is None:
@@ -59,8 +60,7 @@ def attend(
     layer = cache.layers[lender(module)]
     if any(kwargs.get(name) is not None for name in ("softcap", "s_aux", "position_bias")):
         raise PrefixUnsupportedError("оценки внимания – не простое произведение")
-    if value.shape[1] != len(layer.prefixes[0][1]):
-        raise PrefixUnsupportedError("ключи и значения хранятся сжатыми")
+    prefixes = _expanded(module, layer.prefixes, key.shape[1])
     rows, heads, new, size = query.shape
     groups = heads // key.shape[1]
     window = kwargs.get("sliding_window")
@@ -69,9 +69,7 @@ def attend(
     own = torch.matmul(q, key.transpose(-1, -2))
     if attention_mask is not None:
         own = (own.view(rows, -1, groups, new, key.shape[2]) + attention_mask[:, :, None]).reshape(own.shape)
-    shared = torch.cat(
-        [_prefix_scores(q[span], layer.prefixes[b][0], cache.longest) for b, span in _spans(cache.counts)]
-    )
+    shared = torch.cat([_prefix_scores(q[span], prefixes[b][0], cache.longest) for b, span in _spans(cache.counts)])
     if near is not None:
         own.masked_fill_(near.beyond(cache.own_places_NS), torch.finfo(own.dtype).min)
         places_1P = torch.arange(-cache.longest, 0, device=q.device)[None]
@@ -79,9 +77,23 @@ def attend(
     weights = torch.cat([shared, own], -1).float().softmax(-1).to(query.dtype)
     seen = torch.matmul(weights[..., cache.longest :], value)
     for b, span in _spans(cache.counts):
-        values = layer.prefixes[b][1]
+        values = prefixes[b][1]
         seen[span] += _by_picture(weights[span, ..., cache.longest - values.shape[1] : cache.longest], values)
-    return seen.reshape(rows, heads, new, size).transpose(1, 2).contiguous(), None
+    return seen.reshape(rows, heads, new, -1).transpose(1, 2).contiguous(), None
+
+
+def _expanded(module: Any, prefixes: list[tuple[Tensor, Tensor]], heads: int) -> list[tuple[Tensor, Tensor]]:
+    """Prefixes as keys and values [K, P, d]: latent attention (MLA of DeepSeek) stores them compressed, one head of latents.
+
+    Expanding them costs a product a picture and step, where a plain cache pays it for every row.
+    """
+    if len(prefixes[0][0]) == heads:
+        return prefixes
+    expand = getattr(module, "expand_kv", None)
+    if expand is None:
+        raise PrefixUnsupportedError("ключи и значения хранятся сжатыми")
+    pairs = [expand(latents[None], turned[None]) for latents, turned in prefixes]
+    return [(keys[0], values[0]) for keys, values in pairs]
 
 
 def lender(module: Any) -> int:
