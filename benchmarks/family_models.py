@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -192,10 +191,10 @@ def wide(model: Any, tokenizer: Any) -> None:
 # --- LLaVA and its like
 
 
-def _llava(folder: Path, own_file: bool, words: Callable[[Any], dict[str, Any]] = partial(text, "llama")) -> None:
+def _llava(folder: Path, own_file: bool, words: Callable[[Any], dict[str, Any]] | None = None) -> None:
     tokenizer = tokenizer_of(["<image>"])
     model = made(
-        "Llava", vision_config=tower("clip_vision_model"), text_config=words(tokenizer), image_seq_length=4,
+        "Llava", vision_config=tower("clip_vision_model"), text_config=words(tokenizer) if words else text("llama", tokenizer), image_seq_length=4,
         **ids(tokenizer, image_token_index="<image>"),
     )  # fmt: skip
     image = {

@@ -31,10 +31,9 @@ from ruvlm.config import RunConfig, load_config
 from ruvlm.data.catalog import open_source
 from ruvlm.evaluation.plan import evaluate_model
 from ruvlm.evaluation.prompts import PROTOCOLS, prompt_for
-from ruvlm.evaluation.ranks import Ranks
+from ruvlm.processes import Group, Ranks
 from ruvlm.runtime import keep_freed_memory, quiet_transformers
 from ruvlm.training.budget import used_memory
-from ruvlm.training.distributed import Group
 from ruvlm.training.loop import train
 from ruvlm.training.nano_task import NanoTask
 from ruvlm.training.step import Stepper

@@ -27,10 +27,9 @@ from PIL import Image
 
 from ruvlm.config import RunConfig, validated
 from ruvlm.data.images import load_image
-from ruvlm.evaluation.ranks import Ranks
+from ruvlm.processes import Group, Ranks
 from ruvlm.reporting.sheet import png
 from ruvlm.runtime import keep_freed_memory, quiet_transformers
-from ruvlm.training.distributed import Group
 from ruvlm.training.loop import Run
 from ruvlm.training.validation import Validator
 from ruvlm.training.vlm_task import VlmTask

@@ -26,6 +26,7 @@ ARROWS = {
 }
 COMMON = {
     "files",
+    "processes",
     "thoughts",
     "schema",
     "errors",

@@ -19,7 +19,7 @@ from torch import nn
 
 from ruvlm.config import RunConfig, load_config
 from ruvlm.errors import ConfigError, ModelError, RuvlmError
-from ruvlm.models.checkpoint import recover, save_folder
+from ruvlm.files import recover, whole_folder
 from ruvlm.training import loop
 from ruvlm.training.budget import memory_line, needed_memory, out_of_memory, time_line
 from ruvlm.training.ema import Ema
@@ -168,9 +168,10 @@ def test_a_finished_run_resumed_stays_as_it_is(world: Path, tmp_path: Path) -> N
 
 def test_a_folder_whose_swap_was_cut_short_comes_back(tmp_path: Path) -> None:
     target = tmp_path / "best_model"
-    save_folder(target, lambda folder: (folder / "a").write_text("1"))
+    with whole_folder(target, over=True) as folder:
+        (folder / "a").write_text("1")
     target.rename(tmp_path / ".best_model.old")  # a kill between the two renamings
-    (tmp_path / ".best_model-xyz").mkdir()
+    (tmp_path / ".best_model-abcd1234").mkdir()
     recover(target)
     assert (target / "a").read_text() == "1"
     assert [p.name for p in tmp_path.iterdir()] == ["best_model"]

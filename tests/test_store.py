@@ -20,7 +20,8 @@ from ruvlm.data.catalog import open_source
 from ruvlm.errors import OutputError
 from ruvlm.evaluation import store
 from ruvlm.evaluation.run import evaluate
-from ruvlm.evaluation.store import ResponseStore, merge_shards, repair
+from ruvlm.evaluation.store import ResponseStore, merge_shards
+from ruvlm.files import repair
 from ruvlm.schema import Dataset, Generation, ImageRef, Prompt, Response
 from tests.conftest import Ran
 

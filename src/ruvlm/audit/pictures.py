@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from PIL import Image
 from ruvlm.audit.findings import Findings, Kind
 from ruvlm.data.images import batches_of, decode, open_parquet
 from ruvlm.errors import DataError
+from ruvlm.files import picture_mark
 
 NO_BYTES = Kind("image-missing", "у картинки нет байтов")
 BROKEN = Kind("image-unreadable", "картинка не читается")
@@ -78,7 +78,7 @@ def look(name: str, data: bytes | None) -> Picture:
     """Hash and decode one picture."""
     if not data:
         return Picture(name, problem=NO_BYTES.code, case=name)
-    mark = hashlib.blake2b(data, digest_size=16).digest()
+    mark = picture_mark(data)
     try:
         image = decode(data, f"«{name}»")
     except DataError as error:

@@ -19,6 +19,7 @@ from PIL import Image
 from ruvlm.backends.base import Asked, Backend
 from ruvlm.data.images import read_bytes
 from ruvlm.errors import DataError
+from ruvlm.files import picture_mark
 from ruvlm.schema import LETTERS, Dataset, Example, ImageRef, Response
 
 
@@ -134,7 +135,7 @@ class ShuffledBackend(RepicturedBackend):
         first = {example.cluster: example.image for example in reversed(dataset.examples)}
         order = sorted(first)
         random.Random(self._seed).shuffle(order)
-        marks = [hashlib.blake2b(read_bytes(first[name]), digest_size=16).digest() for name in order]
+        marks = [picture_mark(read_bytes(first[name])) for name in order]
         if len(set(marks)) < 2:
             raise DataError("Все вопросы – об одной картинке: подменить её нечем, контроль shuffled здесь невозможен.")
         for n, name in enumerate(order):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from ruvlm.data.images import decode, read_bytes
+from ruvlm.files import picture_mark
 from ruvlm.schema import ImageRef, Prompt
 
 
@@ -51,7 +51,7 @@ def sheets(prompts: Iterable[Prompt]) -> Iterator[Sheet]:
     def mark(prompt: Prompt) -> tuple[bytes, object]:
         if prompt.image not in marks:
             marks.clear()
-            marks[prompt.image] = hashlib.blake2b(read_bytes(prompt.image), digest_size=16).digest()
+            marks[prompt.image] = picture_mark(read_bytes(prompt.image))
         return marks[prompt.image], manner(prompt)
 
     for _, group in itertools.groupby(prompts, mark):

@@ -8,7 +8,8 @@ from ruvlm.backends.base import Access
 from ruvlm.backends.hf_adapters import adapted, refuse_another_base
 from ruvlm.backends.hf_load import load_processor, plain_weights
 from ruvlm.errors import ConfigError, OutputError
-from ruvlm.models.checkpoint import save_folder, weights_fingerprint
+from ruvlm.files import whole_folder
+from ruvlm.models.checkpoint import weights_fingerprint
 from ruvlm.models.hub_folder import write_model
 from ruvlm.models.vlm_parts import merged
 from ruvlm.runtime import pick_device
@@ -29,4 +30,5 @@ def merge_adapter(spec: str, out: Path, dtype: str) -> None:
     processor = load_processor(name, model.config)
     sample = processor.tokenizer(SAMPLE, return_tensors="pt")
     whole = merged(adapted(model, adapter), {"input_ids": sample["input_ids"]})
-    save_folder(out, lambda folder: write_model(folder, whole, processor))
+    with whole_folder(out) as folder:
+        write_model(folder, whole, processor)

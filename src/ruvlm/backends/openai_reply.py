@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ruvlm.data.jsonl import sound
+from ruvlm.files import sound
 from ruvlm.schema import Absent, Response
 from ruvlm.thoughts import until
 

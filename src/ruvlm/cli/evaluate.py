@@ -70,7 +70,7 @@ def evaluate(
     """
     from ruvlm.backends.base import Access
     from ruvlm.evaluation.plan import evaluate_model
-    from ruvlm.evaluation.ranks import current_ranks, leave
+    from ruvlm.processes import current_ranks, leave
     from ruvlm.reporting.card import is_run, write_card
 
     access = Access(

@@ -34,7 +34,7 @@ def build(
 
     Пример: ruvlm leaderboard results --out site
     """
-    from ruvlm.data.files import write_bytes
+    from ruvlm.files import write_bytes
     from ruvlm.reporting.leaderboard import as_csv, as_json, as_markdown, boards
     from ruvlm.reporting.leaderboard_page import leaderboard_page
 
@@ -64,7 +64,7 @@ def pack(
     """
     import json
 
-    from ruvlm.data.files import write_bytes
+    from ruvlm.files import write_bytes
     from ruvlm.reporting.submission import pack as packed
 
     found = packed(folder)

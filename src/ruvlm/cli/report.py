@@ -24,8 +24,8 @@ def report(
 
     Пример: ruvlm report results/nano_world results/cnn_lstm --out report.html
     """
-    from ruvlm.data.files import write_bytes
     from ruvlm.data.hub import megabytes
+    from ruvlm.files import write_bytes
     from ruvlm.reporting.gathered import gather
     from ruvlm.reporting.report_page import report_page
 

@@ -32,7 +32,7 @@ def train(
     settings = load_config(config, overrides)
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from ruvlm.evaluation.ranks import leave
+    from ruvlm.processes import leave
     from ruvlm.training.loop import train as run
 
     columns = (

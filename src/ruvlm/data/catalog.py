@@ -11,10 +11,10 @@ from types import MappingProxyType
 from ruvlm.data import gqa_ru, mmbench_ru
 from ruvlm.data.annotations import objects_by_image
 from ruvlm.data.files import sha256_of, split_files
-from ruvlm.data.jsonl import sound
 from ruvlm.data.manifest import read_manifest, recorded_sums
 from ruvlm.data.sample import sampled
 from ruvlm.errors import DataError
+from ruvlm.files import sound
 from ruvlm.schema import Benchmark, Dataset, Example
 
 ALIASES: MappingProxyType[str, str] = MappingProxyType(

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruvlm.data.jsonl import sound
 from ruvlm.data.picture_folder import COCO_PLACES, PictureFolder
 from ruvlm.errors import DataError
+from ruvlm.files import sound
 from ruvlm.schema import Dataset, Example, ImageRef
 from ruvlm.thoughts import apart
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import re
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from ruvlm.errors import DataError, MissingSplitError, OutputError, because
+from ruvlm.errors import DataError, MissingSplitError
 
 SHARD = re.compile(r"-\d+-of-\d+")
 
@@ -69,21 +67,3 @@ def sha256_of(path: Path) -> str:
 def _sha256(path: Path, size: int, changed: int) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """A file, whole or not at all. Raises OutputError on a full or read-only disk."""
-    name = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as handle:
-            name = handle.name
-            handle.write(data)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except OSError as error:
-        if name is not None:
-            Path(name).unlink(missing_ok=True)
-        raise OutputError(
-            f"Не удалось записать {path} ({because(error)}): освободите место или смените папку."
-        ) from error

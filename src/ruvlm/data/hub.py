@@ -12,12 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from ruvlm.data.hub_sets import HubSet
 from ruvlm.data.manifest import FileRecord, Manifest, read_manifest, record_of, write_manifest
 from ruvlm.errors import DataError, OutputError, because
-from ruvlm.files import plain_parts
+from ruvlm.files import held, plain_parts
 
 Progress = Callable[[int, int], None]
 PART = ".part"
@@ -94,10 +92,8 @@ def fetch(plan: Plan, progress: Progress | None = None) -> Manifest:
     """Transfer what is missing, check every file against the hub's sums, write the manifest. Raises RuvlmError."""
     try:
         plan.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(plan.folder / ".fetch.lock", timeout=0):
+        with held(plan.folder / ".fetch.lock", f"В {plan.folder} уже качает другой процесс: дождитесь его."):
             return _fetch(plan, progress)
-    except Timeout as error:
-        raise OutputError(f"В {plan.folder} уже качает другой процесс: дождитесь его.") from error
     except OSError as error:
         raise OutputError(
             f"В {plan.folder} нельзя писать ({because(error)}): освободите место или укажите другую --out."

@@ -68,11 +68,6 @@ def decoded(path: Path, cyrillic: bool = False) -> tuple[str, str]:
         raise DataError(f"{path} не удалось прочитать ({because(error)}).") from error
 
 
-def sound(text: str) -> str:
-    """Text that can be written: half of a character (a lone surrogate) becomes �."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 class TwiceError(Exception):
     """A key that an object has twice, with different values."""
 

@@ -7,8 +7,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ruvlm.data.files import write_bytes
 from ruvlm.errors import DataError
+from ruvlm.files import write_bytes
 
 NAME = "manifest.json"
 

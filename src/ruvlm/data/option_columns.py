@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 from ruvlm.data.answer_tables import name_counts
-from ruvlm.data.jsonl import Row, sound
+from ruvlm.data.jsonl import Row
 from ruvlm.errors import DataError
+from ruvlm.files import sound
 from ruvlm.schema import LETTERS
 
 _CYRILLIC = "АБВГД"

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from filelock import FileLock
 from PIL import Image
 
 from ruvlm.data.images import batches_of, decode, open_parquet, read_bytes
 from ruvlm.errors import ConfigError, DataError
+from ruvlm.files import held, picture_mark
 from ruvlm.schema import ImageRef
 
 # of all files of a cache folder together; RUVLM_CACHE_GB sets another
@@ -74,7 +74,7 @@ def _cached(
     if path is not None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_suffix(".lock")):
+            with held(path.with_suffix(".lock")):
                 found = opened(path, shape)
                 if found is None:
                     _write(path, refs, shape, progress)
@@ -187,7 +187,7 @@ def marks_of(refs: list[ImageRef], cache: Path | None) -> Iterator[tuple[ImageRe
     by_file: dict[Path, list[ImageRef]] = {}
     for ref in refs:
         if ref.row is None:
-            yield ref, _mark(read_bytes(ref))
+            yield ref, picture_mark(read_bytes(ref))
         else:
             by_file.setdefault(ref.path, []).append(ref)
     for path, some in by_file.items():
@@ -197,10 +197,6 @@ def marks_of(refs: list[ImageRef], cache: Path | None) -> Iterator[tuple[ImageRe
             if not any(mark):
                 raise DataError(f"В {ref} нет байтов картинки: файл неполон, скачайте его заново.")
             yield ref, mark
-
-
-def _mark(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def _file_marks(path: Path, cache: Path | None) -> np.ndarray:
@@ -220,7 +216,7 @@ def _file_marks(path: Path, cache: Path | None) -> np.ndarray:
     found = np.zeros((rows, 16), dtype=np.uint8)
     for row, data in enumerate(_column_bytes(path)):
         if data:
-            found[row] = np.frombuffer(_mark(data), dtype=np.uint8)
+            found[row] = np.frombuffer(picture_mark(data), dtype=np.uint8)
     if kept is not None:
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ruvlm.data.answer_tables import NoValue, Table, name_counts
-from ruvlm.data.jsonl import Row, sound
+from ruvlm.data.jsonl import Row
 from ruvlm.data.option_columns import is_missing, option_columns, options_of
 from ruvlm.data.tool_logs import read_any, table_in
 from ruvlm.errors import DataError
+from ruvlm.files import sound
 
 PREDICTION = (
     "prediction", "pred", "response", "output", "predict", "model_answer", "generated_text", "predicted_answer",

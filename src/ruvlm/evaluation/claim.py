@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from ruvlm.errors import OutputError, because
-from ruvlm.evaluation.store import RESPONSES, write_json
+from ruvlm.evaluation.store import RESPONSES
 from ruvlm.evaluation.stored import text_object
+from ruvlm.files import LOCK, held, write_json
 
-LOCK = ".lock"
 IDENTITY = "identity.json"
 # what file managers leave wherever they look
 LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", ".directory")
@@ -29,12 +27,9 @@ def claimed(folder: Path, identity: dict[str, str], replays: bool = False) -> It
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK, timeout=0)
-        with lock:
+        with held(folder / LOCK, f"В {folder} уже пишет другой процесс: дождитесь его или укажите другую --out."):
             _check(folder, identity, replays)
             yield
-    except Timeout as error:
-        raise OutputError(f"В {folder} уже пишет другой процесс: дождитесь его или укажите другую --out.") from error
     except OSError as error:
         raise OutputError(f"В {folder} нельзя писать ({because(error)}): укажите другую папку.") from error
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from ruvlm.backends.base import TextModel
 from ruvlm.errors import DataError
 from ruvlm.evaluation.parse_ru import read_russian
+from ruvlm.files import append_row, repair
 from ruvlm.schema import LETTERS, Example, Generation, Response, Verdict
 
 PROMPT = """Ниже вопрос с вариантами ответа и ответ, данный словами. Какой вариант имел в виду отвечавший?
@@ -49,16 +50,13 @@ def judge_unread(
     keys = {n: hashlib.sha256(f"{judge.fingerprint}\0{prompts[n]}".encode()).hexdigest()[:32] for n in unread}
     missing = [n for n in unread if keys[n] not in known]
     failed = 0
-    with path.open("a", encoding="utf-8") as out:
-        for n, said in zip(missing, judge.complete([prompts[n] for n in missing], Generation(8)), strict=True):
-            if said.error is not None:
-                failed += 1
-                continue
-            letter = _letter(said.text, examples[n])
-            known[keys[n]] = letter
-            row = {"key": keys[n], "id": examples[n].id, "said": said.text, "letter": letter}
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
-            out.flush()
+    for n, said in zip(missing, judge.complete([prompts[n] for n in missing], Generation(8)), strict=True):
+        if said.error is not None:
+            failed += 1
+            continue
+        letter = _letter(said.text, examples[n])
+        known[keys[n]] = letter
+        append_row(path, {"key": keys[n], "id": examples[n].id, "said": said.text, "letter": letter})
     found = list(verdicts)
     for n, verdict in enumerate(verdicts):
         rule, right = next(iter(verdict.correct.items()))
@@ -83,14 +81,11 @@ def _letter(said: str, example: Example) -> str | None:
 
 
 def _read(path: Path) -> dict[str, str | None]:
+    repair(path)
     if not path.is_file():
         return {}
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole, encoding="utf-8")
     try:
-        rows = [json.loads(line) for line in whole.split("\n") if line]
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         return {row["key"]: row["letter"] for row in rows}
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} повреждён ({error}): удалите файл, и судью спросят заново.") from error

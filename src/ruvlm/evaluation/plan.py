@@ -19,8 +19,8 @@ from ruvlm.backends.controls import (
 from ruvlm.data.catalog import Source, open_source
 from ruvlm.errors import ConfigError, MissingSplitError, RuvlmError
 from ruvlm.evaluation.prompts import protocol_named
-from ruvlm.evaluation.ranks import current_ranks, local_device
 from ruvlm.evaluation.run import Evaluation, Progress, evaluate, protocols_for
+from ruvlm.processes import current_ranks, local_device
 from ruvlm.registry import BACKENDS, lookup
 from ruvlm.schema import Benchmark, Dataset, Example
 

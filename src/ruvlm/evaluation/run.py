@@ -14,9 +14,10 @@ from ruvlm.evaluation.claim import claimed
 from ruvlm.evaluation.judge import judge_all, score
 from ruvlm.evaluation.llm_judge import judge_unread
 from ruvlm.evaluation.prompts import DEFAULT_PROTOCOLS, Protocol, limited, prompt_for, protocol_named, wording_mark
-from ruvlm.evaluation.ranks import Ranks
-from ruvlm.evaluation.store import RESPONSES, ResponseStore, image_mark, merge_shards, response_key
+from ruvlm.evaluation.store import RESPONSES, ResponseStore, merge_shards, response_key
 from ruvlm.evaluation.summary import Usage, write_summary
+from ruvlm.files import picture_mark
+from ruvlm.processes import Ranks
 from ruvlm.schema import Absent, Dataset, Example, ImageRef, Response, Result, Verdict
 
 Progress = Callable[[int, int], None]
@@ -187,7 +188,7 @@ def _keyed(dataset: Dataset, protocol: Protocol, model: str) -> list[Keyed]:
     marks: dict[ImageRef, bytes] = {}
     for example in dataset.examples:
         if example.image not in marks:
-            marks[example.image] = image_mark(read_bytes(example.image))
+            marks[example.image] = picture_mark(read_bytes(example.image))
     pictures = {mark: number for number, mark in enumerate(dict.fromkeys(marks.values()))}
 
     def keyed(place: int, example: Example) -> Keyed:

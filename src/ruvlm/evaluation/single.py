@@ -8,11 +8,11 @@ from pathlib import Path
 from ruvlm.backends.base import Access, Asked, Backend
 from ruvlm.backends.local import Alternative, LocalBackend
 from ruvlm.data.images import load_image
-from ruvlm.data.jsonl import sound
 from ruvlm.errors import ConfigError, DataError, ModelError
 from ruvlm.evaluation.parse_ru import read_russian
 from ruvlm.evaluation.plan import backend_named
 from ruvlm.evaluation.prompts import prompt_for, protocol_named
+from ruvlm.files import sound
 from ruvlm.schema import LETTERS, Example, ImageRef
 
 DRAWN = "Модель обучена на нарисованных сценах: на фотографиях она гадает."

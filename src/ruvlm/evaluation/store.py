@@ -11,18 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruvlm.data.files import write_bytes
-from ruvlm.data.jsonl import sound
 from ruvlm.errors import DataError, OutputError, because
 from ruvlm.evaluation.stored import identity_of, lines_of, response_of, verdict_of
+from ruvlm.files import json_line, repair, write_bytes, write_text
 from ruvlm.schema import Prompt, Response, Verdict
 
 FLUSH_SECONDS = 1.0
-
-
-def image_mark(data: bytes) -> bytes:
-    """A hash of a picture's bytes."""
-    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def response_key(example_id: str, image: bytes, prompt: Prompt, model: str) -> str:
@@ -78,7 +72,7 @@ class ResponseStore:
         """Append one response. It is on disk within seconds: what is lost by a kill is asked again."""
         row = {"key": key, "id": example_id, "protocol": prompt.protocol, "response": _plain(response)}
         try:
-            self._handle.write(sound(json.dumps(row, ensure_ascii=False)) + "\n")
+            self._handle.write(json_line(row))
         except OSError as error:
             raise OutputError(f"Не удалось записать {self.path} ({because(error)}): освободите место.") from error
         self._known[key] = response
@@ -109,19 +103,6 @@ def _set_aside(path: Path, damaged: Sequence[int]) -> None:
     with path.with_suffix(".damaged").open("ab") as aside:
         aside.writelines(line + b"\n" for number, line in enumerate(lines, 1) if number in bad)
     write_bytes(path, b"\n".join(line for number, line in enumerate(lines, 1) if number not in bad))
-
-
-def repair(path: Path) -> bool:
-    """Drop a last line that a killed process left half-written. Was there one?"""
-    if not path.is_file():
-        return False
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole == len(data):
-        return False
-    with path.open("r+b") as handle:
-        handle.truncate(whole)
-    return True
 
 
 def responses_by_id(folder: Path) -> dict[str, Response]:
@@ -197,17 +178,7 @@ def _plain(noun: Response | Verdict) -> dict[str, Any]:
 
 def write_verdicts(path: Path, verdicts: Iterable[Verdict]) -> None:
     """verdicts.jsonl, whole or not at all."""
-    write_text(path, "".join(json.dumps(_plain(v), ensure_ascii=False) + "\n" for v in verdicts))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """A JSON file, whole or not at all."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """A text file, whole or not at all. Raises OutputError on a full or read-only disk."""
-    write_bytes(path, sound(text).encode())
+    write_text(path, "".join(json_line(_plain(verdict)) for verdict in verdicts))
 
 
 def verdicts_by_id(folder: Path) -> dict[str, Verdict]:

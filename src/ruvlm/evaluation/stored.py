@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ruvlm.data.jsonl import sound
+from ruvlm.files import sound
 from ruvlm.schema import Absent, LetterUse, Response, Score, Status, Verdict
 
 _NUMBER = (int, float)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ruvlm.backends.base import Backend
-from ruvlm.evaluation.store import write_json, write_verdicts
+from ruvlm.evaluation.store import write_verdicts
+from ruvlm.files import write_json
 from ruvlm.schema import Dataset, Response, Result, Score, Verdict
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ruvlm.errors import ModelError, OutputError, because
+from ruvlm.errors import ModelError, because
 from ruvlm.runtime import quiet_transformers
 
 # a trained model that comes with the package, by the name it is asked by
@@ -172,55 +169,3 @@ def refuse_not_finite(model: Any, name: str) -> None:
             raise ModelError(
                 f"У модели {name} в весах {key} есть NaN или бесконечность: сохраните или скачайте её заново."
             )
-
-
-def _to_disk(path: Path) -> None:
-    """What a power failure after the renaming must find."""
-    if path.is_file():
-        with path.open("rb") as handle:
-            os.fsync(handle.fileno())
-
-
-def recover(target: Path) -> None:
-    """Put back what `save_folder` had moved away when it was killed, and sweep up what it had begun."""
-    old = target.with_name(f".{target.name}.old")
-    if old.is_dir() and not target.exists():
-        os.replace(old, target)
-    for left in (old, *target.parent.glob(f".{target.name}-*")):
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def save_folder(target: Path, write: Any) -> None:
-    """Call `write(folder)` on a fresh folder beside `target`, then put it in `target`'s place.
-
-    Raises OutputError if it cannot be written; what was there before then stays.
-    """
-    name = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        name = tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent)
-        fresh = Path(name)
-        write(fresh)
-        for path in fresh.rglob("*"):
-            _to_disk(path)
-        fresh.chmod(0o755)
-        old = target.with_name(f".{target.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            os.replace(target, old)
-        os.replace(fresh, target)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        if name is not None:
-            shutil.rmtree(name, ignore_errors=True)
-        raise OutputError(f"Не удалось сохранить {target} ({because(error)}): освободите место.") from error
-    except Exception as error:
-        if name is not None:
-            shutil.rmtree(name, ignore_errors=True)
-        if type(error).__name__ == "SafetensorError":  # no OSError, also when the disk is full
-            raise OutputError(f"Не удалось сохранить {target} ({error}): освободите место.") from error
-        raise
-    except BaseException:
-        if name is not None:
-            shutil.rmtree(name, ignore_errors=True)
-        raise

@@ -6,15 +6,14 @@ the language model's own before anything is written.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ruvlm.errors import ModelError, OutputError, because
+from ruvlm.errors import ModelError, OutputError
+from ruvlm.files import whole_folder
 from ruvlm.models.hub_folder import write_model
 
 IMAGE = "<image>"
@@ -64,7 +63,8 @@ def compose(vision: str, llm: str, out: Path, dtype: torch.dtype = torch.float32
     model = _joined(encoder, language, image_token, seed).to(dtype)
     _compare(model, tokenizer, reference, grown, llm)
     processor = _processor(encoder, images, tokenizer)
-    _save(out, model, processor)
+    with whole_folder(out) as folder:
+        write_model(folder, model, processor)
     counts = [_count(part) for part in (model.model.vision_tower, model.model.multi_modal_projector)]
     tokens = model.config.image_seq_length
     return Composed(out, counts[0], counts[1], _count(model) - sum(counts), tokens)
@@ -194,26 +194,6 @@ def _compare(model: Any, tokenizer: Any, reference: tuple[torch.Tensor, torch.Te
             f"{name} внутри LLaVA отвечает на слова иначе, чем сама по себе (логиты разошлись на {gap:.3g}): её устройство "
             "LLaVA не передаёт, возьмите другую языковую модель."
         )
-
-
-def _save(out: Path, model: Any, processor: Any) -> None:
-    """Whole or not at all."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        try:
-            write_model(partial, model, processor)
-            partial.chmod(0o755)
-            if out.exists():
-                out.rmdir()
-            partial.rename(out)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-    except OSError as error:
-        raise OutputError(
-            f"В {out} нельзя писать ({because(error)}): освободите место или укажите другую --out."
-        ) from error
 
 
 def _first(error: Exception) -> str:

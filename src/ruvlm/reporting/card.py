@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruvlm.data.files import write_bytes
 from ruvlm.data.hub_sets import HUB_SETS
 from ruvlm.errors import DataError
+from ruvlm.files import write_bytes
 from ruvlm.reporting.measured import Measured, beside, measured_under
 from ruvlm.schema import Score
 

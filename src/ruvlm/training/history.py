@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ruvlm.errors import OutputError, because
+from ruvlm.files import append_row, json_line, repair, write_text
 from ruvlm.training.state import Progress
 
 
@@ -22,36 +23,24 @@ class History:
         self.records: list[dict[str, Any]] = []
         checks = 0
         if resume is not None and self.path.is_file():
-            for line in self.path.read_text(encoding="utf-8").splitlines():
+            repair(self.path)
+            for line in self.path.read_bytes().splitlines():
                 try:
                     record = json.loads(line)
                 except ValueError:
-                    continue  # a line torn by a kill
+                    continue  # a record that a bad disk has spoilt
                 checks += record["kind"] == "validation"
                 if record["step"] <= resume.step and (record["kind"] != "validation" or checks <= resume.validations):
                     self.records.append(record)
         if writes:
-            self._rewrite()
-
-    def _rewrite(self) -> None:
-        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in self.records)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"Не удалось записать {self.path} ({because(error)}).") from error
+            write_text(self.path, "".join(map(json_line, self.records)))
 
     def add(self, **record: Any) -> None:
         """Append one record; numbers are kept to six significant digits."""
         kept = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in record.items()}
         self.records.append(kept)
-        if not self.writes:
-            return
-        try:
-            with self.path.open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps(kept, ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise OutputError(f"Не удалось записать {self.path} ({because(error)}): освободите место.") from error
+        if self.writes:
+            append_row(self.path, kept)
 
 
 def plot_history(records: Sequence[dict[str, Any]], baselines: dict[str, float], title: str, path: Path) -> None:

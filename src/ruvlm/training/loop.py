@@ -14,13 +14,12 @@ import torch
 
 from ruvlm.config import RunConfig
 from ruvlm.errors import ConfigError
-from ruvlm.evaluation.ranks import current_ranks, local_device
-from ruvlm.models.checkpoint import save_folder
+from ruvlm.files import whole_folder
+from ruvlm.processes import Group, current_ranks, launched_by_accelerate_alone, local_device
 from ruvlm.registry import MODELS, lookup
 from ruvlm.reporting.card import write_card
 from ruvlm.runtime import keep_freed_memory, pick_device, quiet_transformers, seed_everything
 from ruvlm.training.budget import ESTIMATE_AT, memory_line, out_of_memory, time_line, used_memory
-from ruvlm.training.distributed import Group, launched_by_accelerate_alone
 from ruvlm.training.ema import Ema
 from ruvlm.training.guards import refuse_leaks, stopped
 from ruvlm.training.history import History, plot_history
@@ -267,7 +266,8 @@ class Run:
         """Write a model folder into the run folder."""
         writer = self.task.writer()
         if self.group.first:
-            save_folder(self.folder / name, writer)
+            with whole_folder(self.folder / name, over=True) as fresh:
+                writer(fresh)
 
 
 def train(config: RunConfig, resume: bool, display: Display, report: Report) -> Finished:

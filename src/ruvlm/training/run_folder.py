@@ -9,18 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from ruvlm.config import RunConfig
 from ruvlm.errors import ModelError, OutputError, because
-from ruvlm.evaluation.store import write_json, write_text
-from ruvlm.models.checkpoint import recover
+from ruvlm.files import LOCK, held, recover, write_json, write_text
 from ruvlm.runtime import code_fingerprint, machine
 from ruvlm.training.state import checkpoints
 from ruvlm.training.task import Task
 from ruvlm.training.validation import Validator
 
-LOCK = ".lock"
 # all that a run writes before its first checkpoint
 BEGUN = frozenset(
     {"run.toml", "run.json", "metrics.jsonl", "checkpoints", "samples", "tensorboard", "training_history.png"}
@@ -38,17 +34,12 @@ def claimed(config: RunConfig, resume: bool) -> Iterator[None]:
         raise ModelError(
             f"В {folder} нет точки, с которой продолжать: запустите обучение без --resume, начатое до первой точки начнётся заново."
         )
-    lock = FileLock(folder / LOCK, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise OutputError(
-            f"В {folder} уже учит другой процесс: дождитесь его или смените имя (--set name=…)."
-        ) from error
+        (folder / LOCK).touch()
     except OSError as error:
         raise OutputError(f"Папку {folder} не создать ({because(error)}).") from error
-    try:
+    with held(folder / LOCK, f"В {folder} уже учит другой процесс: дождитесь его или смените имя (--set name=…)."):
         if not resume:
             _clear_begun(folder)
         if not resume and any(path.name != LOCK for path in folder.iterdir()):
@@ -58,8 +49,6 @@ def claimed(config: RunConfig, resume: bool) -> Iterator[None]:
         for name in ("best_model", "final_model"):
             recover(folder / name)
         yield
-    finally:
-        lock.release()
 
 
 def _clear_begun(folder: Path) -> None:

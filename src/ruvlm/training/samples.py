@@ -9,8 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ruvlm.data.files import write_bytes
-from ruvlm.evaluation.store import write_text
+from ruvlm.files import write_bytes, write_text
 from ruvlm.reporting.choice import Card
 from ruvlm.reporting.sheet import contact_sheet, png
 from ruvlm.schema import Dataset, Example, Response, Verdict

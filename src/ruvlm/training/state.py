@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ruvlm.errors import ModelError
-from ruvlm.models.checkpoint import save_folder
+from ruvlm.files import whole_folder
 from ruvlm.training.sharding import full, put, spread_like
 
 NAME = re.compile(r"step_(\d{8})_(\d{4})")
@@ -64,7 +64,7 @@ def save_checkpoint(root: Path, learning: Learning, progress: Progress, config: 
     if target.is_dir():
         return  # the same moment: nothing has been learnt since
 
-    def write(fresh: Path) -> None:
+    with whole_folder(target, over=True) as fresh:
         save_file(tensors, fresh / "state.safetensors")
         state = {
             "progress": asdict(progress), "scalars": scalars, "sha256": _digest(fresh / "state.safetensors"),
@@ -72,8 +72,6 @@ def save_checkpoint(root: Path, learning: Learning, progress: Progress, config: 
         }  # fmt: skip
         state["own_sha256"] = _own_digest(state)
         (fresh / "state.json").write_text(json.dumps(state, ensure_ascii=False, indent=1), encoding="utf-8")
-
-    save_folder(target, write)
     for old in checkpoints(root)[keep:]:
         shutil.rmtree(old, ignore_errors=True)
 

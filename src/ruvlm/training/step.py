@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ruvlm.config import RunConfig
 from ruvlm.errors import ConfigError
-from ruvlm.training.distributed import Group
+from ruvlm.processes import Group
 from ruvlm.training.parallel import Workers, parts_of_step
 from ruvlm.training.prefetch import Prefetcher
 from ruvlm.training.task import Losses, Stage, Task

@@ -27,10 +27,10 @@ from ruvlm.backends.hf_prompts import PromptReader
 from ruvlm.config import RunConfig
 from ruvlm.data.images import load_image
 from ruvlm.errors import ConfigError
-from ruvlm.evaluation.ranks import current_ranks
 from ruvlm.models.hub_folder import write_model
 from ruvlm.models.shortcuts import AnswersOnly, decoder_layers, four_bit, logits_at, skip_unread_vision
 from ruvlm.models.vlm_parts import Lora, part_of, prepared, shares
+from ruvlm.processes import current_ranks
 from ruvlm.schema import Dataset, Example, ImageRef, Response
 from ruvlm.training.grouping import generator_of
 from ruvlm.training.mixture import Epochs, Part, parts_of
