@@ -14,10 +14,10 @@ from datetime import date
 from pathlib import Path
 
 from ruvlm.cli.main import main as ruvlm
+from ruvlm.evaluation.folder import EvaluationFolder
 from ruvlm.evaluation.plan import evaluate_model
 from ruvlm.models.checkpoint import PACKAGED, load_strictly
 from ruvlm.models.nano import NanoForConditionalGeneration, parameter_count
-from ruvlm.reporting.measured import read_measured
 from ruvlm.runtime import machine
 from ruvlm.schema import Score
 from ruvlm.world.export import build, plans
@@ -103,7 +103,7 @@ def measure(root: Path) -> tuple[dict[str, float], str, str]:
     figures, rows, kinds = {}, [], ""
     for split, title in (("test", "test"), ("holdout", "невиданные сочетания")):
         found = evaluate_model("nano", str(world), split, controls=split == "test", out=root / "eval")
-        measured = [read_measured(e.folder) for e in found]
+        measured = [EvaluationFolder(e.folder).measured for e in found]
         for name, rule in RULES.items():
             by_model = {m.model: m.scores[rule] for m in measured if rule in m.scores}
             own = by_model["nano"]

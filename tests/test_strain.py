@@ -27,7 +27,8 @@ from ruvlm.data.hub_sets import HUB_SETS
 from ruvlm.data.images import read_bytes
 from ruvlm.errors import DataError, ModelError, OutputError
 from ruvlm.evaluation.compare import compare
-from ruvlm.evaluation.store import ResponseStore, responses_by_id
+from ruvlm.evaluation.folder import EvaluationFolder
+from ruvlm.evaluation.store import ResponseStore
 from ruvlm.files import inside, whole_folder
 from ruvlm.models.checkpoint import weights_fingerprint
 from ruvlm.models.push import left_out, planned
@@ -66,7 +67,7 @@ def test_one_bad_line_costs_no_other_answer(tmp_path: Path, damage: bytes) -> No
     assert [store.answered(f"k{n}") for n in range(3)] == [True, False, True]
     assert store.damaged == [2]
     store.close()
-    assert len(responses_by_id(tmp_path)) == 2
+    assert len(EvaluationFolder(tmp_path).responses) == 2
 
 
 def test_fields_of_a_newer_version_are_passed_over(tmp_path: Path) -> None:
@@ -74,12 +75,12 @@ def test_fields_of_a_newer_version_are_passed_over(tmp_path: Path) -> None:
     row = json.loads(path.read_text())
     row["response"]["cached"] = True
     path.write_text(json.dumps(row) + "\n")
-    assert responses_by_id(tmp_path)["i0"].text == "а"
+    assert EvaluationFolder(tmp_path).responses["i0"].text == "а"
 
 
 def test_half_a_character_is_stored(tmp_path: Path) -> None:
     stored(tmp_path, "смайл \ud83d")
-    assert responses_by_id(tmp_path)["i0"].text == "смайл �"
+    assert EvaluationFolder(tmp_path).responses["i0"].text == "смайл �"
 
 
 def test_half_a_character_in_a_sets_name_is_written(little: Path, tmp_path: Path, ruvlm: Run) -> None:

@@ -131,7 +131,7 @@ def _switched(text: str) -> bool:
 
 def _show(done: list[Evaluation], json_: bool) -> None:
     if json_:
-        from ruvlm.evaluation.summary import score_dict
+        from ruvlm.evaluation.folder import score_dict
 
         show_json(
             [
@@ -201,11 +201,11 @@ def score(
     """
     from ruvlm.data.predictions import Columns
     from ruvlm.errors import ConfigError
-    from ruvlm.evaluation.claim import IDENTITY
+    from ruvlm.evaluation.folder import holds_evaluations
     from ruvlm.evaluation.table import disputes, score_file
 
     columns = Columns(prediction_field, gold_field, id_field)
-    stored = (file / IDENTITY).is_file() or (file.is_dir() and any(file.glob(f"*/{IDENTITY}")))
+    stored = holds_evaluations(file)
     if stored and (explain or gold is not None or reference_random):
         raise ConfigError("--explain, --gold и --reference-random – для файла ответов, а не для папки оценки.")
     if explain:
@@ -231,7 +231,7 @@ def _tell_disputes(rows: list[Dispute], json_: bool) -> None:
 
 
 def _tell_result(result: Result, json_: bool) -> None:
-    from ruvlm.evaluation.summary import score_dict
+    from ruvlm.evaluation.folder import score_dict
 
     if json_:
         scores = {rule: score_dict(score) for rule, score in result.scores.items()}

@@ -85,7 +85,7 @@ def verify(
 
     Пример: ruvlm leaderboard verify submission.json --data data
     """
-    from ruvlm.evaluation.summary import score_dict
+    from ruvlm.evaluation.folder import score_dict
     from ruvlm.reporting.submission import verify as verified
 
     found = verified(file, data)

@@ -13,9 +13,8 @@ from itertools import combinations
 from pathlib import Path
 
 from ruvlm.errors import DataError
+from ruvlm.evaluation.folder import NAMES, EvaluationFolder, Identity
 from ruvlm.evaluation.stats import difference, holm, mcnemar
-from ruvlm.evaluation.store import verdicts_by_id
-from ruvlm.evaluation.stored import json_object, text_object
 from ruvlm.schema import Status, Verdict
 
 LEVEL = 0.05
@@ -31,7 +30,7 @@ class Stored:
 
     folder: Path
     model: str
-    identity: dict[str, str]
+    identity: Identity
     right: dict[str, dict[str, bool]]
     clusters: dict[str, str]
     rows: frozenset[str]
@@ -103,44 +102,22 @@ def _difference(a: Stored, b: Stored, rule: str) -> Difference:
 
 
 def read_stored(folder: Path) -> Stored:
-    """Read an evaluation folder. Raises DataError if it is none, or unfinished."""
-    try:
-        identity = text_object(folder / "identity.json")
-        summary = json_object(folder / "summary.json")
-        protocol, model, scores = identity["protocol"], str(summary["model"]), summary["scores"]
-        verdicts = list(verdicts_by_id(folder).values())
-        missing = [name for name in ("data", "split", "model") if name not in identity]
-        if missing:
-            raise ValueError(f"в identity.json нет {', '.join(missing)}")
-        if not identity.get("sample", "1").isdecimal():
-            raise ValueError(f"sample = {identity['sample'][:40]}")
-        if not isinstance(scores, dict) or any(v.correct.keys() != verdicts[0].correct.keys() for v in verdicts):
-            raise ValueError("в вердиктах разные правила")
-    except FileNotFoundError as error:
-        if not folder.is_dir():
-            raise DataError(f"Папки {folder} нет: проверьте путь.") from error
-        inside = sorted(path.parent.name for path in folder.glob("*/summary.json"))
-        if inside:
-            raise DataError(
-                f"{folder} – не сама оценка, а папка с оценками: укажите одну из них, например {folder / inside[0]}."
-            ) from error
-        raise DataError(
-            f"В {folder} нет законченной оценки (нет {Path(error.filename).name}): закончите её командой ruvlm eval."
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"Оценка в {folder} повреждена ({error}): повторите ruvlm eval.") from error
-    stored = _units(folder, model, identity, verdicts, protocol.startswith("mmbench"))
+    """Read an evaluation folder. Raises DataError if it is none, unfinished, or its figures are not those of its verdicts."""
+    place = EvaluationFolder(folder)
+    identity, measured, verdicts = place.identity, place.measured, list(place.verdicts.values())
+    if any(verdict.correct.keys() != verdicts[0].correct.keys() for verdict in verdicts):
+        raise DataError(f"Оценка в {folder} повреждена (в вердиктах разные правила): повторите ruvlm eval.")
+    stored = _units(folder, measured.model, identity, verdicts, identity.protocol.startswith("mmbench"))
     for rule, right in stored.right.items():
-        claimed = scores.get(rule)
-        if isinstance(claimed, dict) and claimed.get("correct") != sum(right.values()):
+        if rule in measured.scores and measured.scores[rule].correct != sum(right.values()):
             raise DataError(
-                f"Оценка в {folder} повреждена: по правилу {rule} в summary.json верных {claimed.get('correct')}, а в verdicts.jsonl "
+                f"Оценка в {folder} повреждена: по правилу {rule} в баллах верных {measured.scores[rule].correct}, а в вердиктах "
                 f"{sum(right.values())}: повторите ruvlm eval, ответы уже сохранены."
             )
     return stored
 
 
-def _units(folder: Path, model: str, identity: dict[str, str], verdicts: Sequence[Verdict], choice: bool) -> Stored:
+def _units(folder: Path, model: str, identity: Identity, verdicts: Sequence[Verdict], choice: bool) -> Stored:
     """Verdicts of rows, or of the groups of rows that CircularEval counts, if any question was asked in a second order."""
     circular = choice and len({verdict.cluster for verdict in verdicts}) < len(verdicts)
     right: dict[str, dict[str, bool]] = defaultdict(dict)
@@ -161,12 +138,9 @@ def _units(folder: Path, model: str, identity: dict[str, str], verdicts: Sequenc
 
 
 def _comparable(a: Stored, b: Stored) -> None:
-    names = {"data": "данные", "split": "часть", "protocol": "протокол", "prompt": "вопрос к модели"}
-    differ = [
-        f"{said} ({a.identity.get(key)} и {b.identity.get(key)})"
-        for key, said in names.items()
-        if a.identity.get(key) != b.identity.get(key)
-    ]
+    kinds = ("data", "split", "protocol", "prompt")
+    pairs = [(name, getattr(a.identity, name), getattr(b.identity, name)) for name in kinds]
+    differ = [f"{NAMES[name]} ({own} и {other})" for name, own, other in pairs if own != other]
     if set(a.right) != set(b.right):
         differ.append(f"правила ({', '.join(sorted(set(a.right) ^ set(b.right)))})")
     elif set(a.clusters) != set(b.clusters) or a.rows != b.rows:

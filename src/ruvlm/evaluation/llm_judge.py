@@ -37,13 +37,12 @@ class Judged:
 
 
 def judge_unread(
-    judge: TextModel, examples: Sequence[Example], responses: Sequence[Response], verdicts: Sequence[Verdict], folder: Path
+    judge: TextModel, examples: Sequence[Example], responses: Sequence[Response], verdicts: Sequence[Verdict], path: Path
 ) -> Judged:  # fmt: skip
-    """Ask about every answer that the headline rule could not read; what was asked before is read from judged.jsonl.
+    """Ask about every answer that the headline rule could not read; what was asked before is read from `path`.
 
     A judge that fails leaves the answer unread.
     """
-    path = folder / "judged.jsonl"
     known = _read(path)
     unread = [n for n, v in enumerate(verdicts) if v.parsed is None and responses[n].error is None]
     prompts = {n: _prompt(examples[n], responses[n].text) for n in unread}

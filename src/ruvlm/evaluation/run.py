@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ruvlm.backends.base import Asked, Backend, TextModel
 from ruvlm.data.images import read_bytes
-from ruvlm.evaluation.claim import claimed
+from ruvlm.evaluation.folder import EvaluationFolder, Identity, Usage
 from ruvlm.evaluation.judge import judge_all, score
 from ruvlm.evaluation.llm_judge import judge_unread
 from ruvlm.evaluation.prompts import DEFAULT_PROTOCOLS, Protocol, limited, prompt_for, protocol_named, wording_mark
-from ruvlm.evaluation.store import RESPONSES, ResponseStore, merge_shards, response_key
-from ruvlm.evaluation.summary import Usage, write_summary
+from ruvlm.evaluation.store import RESPONSES, response_key
 from ruvlm.files import picture_mark
 from ruvlm.processes import Ranks
 from ruvlm.schema import Absent, Dataset, Example, ImageRef, Response, Result, Verdict
@@ -23,6 +22,7 @@ from ruvlm.schema import Absent, Dataset, Example, ImageRef, Response, Result, V
 Progress = Callable[[int, int], None]
 # over this share of answers cut off or absent, the headline says so
 MUCH = 0.05
+UNASKED = Response("", error="нет ответа")
 _CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
 
 
@@ -86,38 +86,46 @@ def evaluate(
     Raises OutputError if another process writes there, or the folder holds an evaluation of something else.
     """
     table = limited(protocol_named(protocol), max_new_tokens)
-    identity = {
-        "protocol": protocol, "prompt": wording_mark(table), "data": dataset.fingerprint, "split": dataset.split,
-        "model": backend.fingerprint,
-    }  # fmt: skip
-    if dataset.sample is not None:
-        identity["sample"] = str(dataset.sample)
-    with claimed(folder, identity, backend.replays) if ranks.first else nullcontext():
+    identity = Identity(
+        protocol=protocol, prompt=wording_mark(table), data=dataset.fingerprint, split=dataset.split, model=backend.fingerprint,
+        sample=dataset.sample,
+    )  # fmt: skip
+    place = EvaluationFolder(folder)
+    with place.claimed(identity, backend.replays) if ranks.first else nullcontext():
         if ranks.first:
-            merge_shards(folder)
+            place.merge_shards()
         ranks.wait()
         backend.begin(dataset)
         keyed = _keyed(dataset, table, backend.fingerprint)
-        asked, damaged = _ask_missing(backend, keyed, folder, ranks, progress)
+        asked, damaged = _ask_missing(backend, keyed, place, ranks, progress)
         ranks.wait()
         if ranks.first:
-            merge_shards(folder)
+            place.merge_shards()
         ranks.wait()
-        responses = _stored(keyed, folder)
+        responses = _stored(keyed, place)
         verdicts, notes = (
             judge_all(dataset, protocol, responses),
             (*backend.notes, *_empty(responses), *_foreign(dataset, responses), *damaged),
         )
         if judge_model is not None and table.asks_letter and ranks.first:
-            judged = judge_unread(judge_model, dataset.examples, responses, verdicts, folder)
+            judged = judge_unread(judge_model, dataset.examples, responses, verdicts, place.judgements)
             verdicts, notes = judged.verdicts, (*notes, judged.note)
         result = score(dataset, protocol, verdicts)
         result = warned(replace(result, notes=(*result.notes, *dataset.notes, *notes)), table, responses)
         done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, backend.advice)
         if ranks.first:
-            usage = Usage.of(responses, backend.prices)
-            write_summary(folder, identity, dataset, backend, result, verdicts, usage)
+            place.finish(
+                identity=identity, source=dataset.source, benchmark=dataset.name, model=backend.name,
+                parameters=backend.parameters, result=result, verdicts=verdicts, usage=Usage.of(responses, backend.prices),
+            )  # fmt: skip
     return done
+
+
+def rescored(dataset: Dataset, protocol: Protocol, answers: Mapping[str, Response]) -> Result:
+    """Figures of answers by their examples' ids, by today's rules; what has no answer counts as not asked."""
+    responses = [answers.get(example.id, UNASKED) for example in dataset.examples]
+    result = score(dataset, protocol.name, judge_all(dataset, protocol.name, responses))
+    return warned(replace(result, notes=(*result.notes, *dataset.notes)), protocol, responses)
 
 
 def warned(result: Result, protocol: Protocol, responses: Sequence[Response]) -> Result:
@@ -200,10 +208,10 @@ def _keyed(dataset: Dataset, protocol: Protocol, model: str) -> list[Keyed]:
 
 
 def _ask_missing(
-    backend: Backend, keyed: Sequence[Keyed], folder: Path, ranks: Ranks, progress: Progress | None
+    backend: Backend, keyed: Sequence[Keyed], place: EvaluationFolder, ranks: Ranks, progress: Progress | None
 ) -> tuple[int, tuple[str, ...]]:
     """Ask for what has no answer yet and is this process's; how many that were, and what was damaged in the store."""
-    store = ResponseStore(folder, None if ranks.size == 1 else ranks.rank)
+    store = place.store(None if ranks.size == 1 else ranks.rank)
     try:
         missing = [one for one in keyed if ranks.owns(one.picture) and not store.answered(one.key)]
         answers = backend.answer([one.asked for one in missing])
@@ -220,9 +228,9 @@ def _ask_missing(
     )
 
 
-def _stored(keyed: Sequence[Keyed], folder: Path) -> list[Response]:
+def _stored(keyed: Sequence[Keyed], place: EvaluationFolder) -> list[Response]:
     """Responses in the order of the examples."""
-    store = ResponseStore(folder)
+    store = place.store()
     store.close()
-    found = {one.place: store.get(one.key) or Response("", error="нет ответа") for one in keyed}
+    found = {one.place: store.get(one.key) or UNASKED for one in keyed}
     return [found[place] for place in range(len(found))]

@@ -6,15 +6,14 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ruvlm.errors import DataError, OutputError, because
-from ruvlm.evaluation.stored import identity_of, lines_of, response_of, verdict_of
-from ruvlm.files import json_line, repair, write_bytes, write_text
-from ruvlm.schema import Prompt, Response, Verdict
+from ruvlm.evaluation.stored import identity_of, lines_of, plain, response_of
+from ruvlm.files import json_line, repair, write_bytes
+from ruvlm.schema import Prompt, Response
 
 FLUSH_SECONDS = 1.0
 
@@ -51,7 +50,7 @@ class ResponseStore:
             if shard is None:
                 repair(path)
             self.damaged: list[int] = []
-            stored = _read(path, self.damaged) if path.is_file() else {}
+            stored = read_responses(path, self.damaged) if path.is_file() else {}
             if self.damaged and shard is None:
                 _set_aside(path, self.damaged)
             self._known = {key: one.response for key, one in stored.items()}
@@ -70,7 +69,7 @@ class ResponseStore:
 
     def add(self, key: str, example_id: str, prompt: Prompt, response: Response) -> None:
         """Append one response. It is on disk within seconds: what is lost by a kill is asked again."""
-        row = {"key": key, "id": example_id, "protocol": prompt.protocol, "response": _plain(response)}
+        row = {"key": key, "id": example_id, "protocol": prompt.protocol, "response": plain(response)}
         try:
             self._handle.write(json_line(row))
         except OSError as error:
@@ -105,12 +104,6 @@ def _set_aside(path: Path, damaged: Sequence[int]) -> None:
     write_bytes(path, b"\n".join(line for number, line in enumerate(lines, 1) if number not in bad))
 
 
-def responses_by_id(folder: Path) -> dict[str, Response]:
-    """The stored responses by their examples' ids; damaged lines are left out."""
-    path = folder / RESPONSES
-    return {stored.id: stored.response for stored in _read(path).values()} if path.is_file() else {}
-
-
 @dataclass(frozen=True)
 class StoredLine:
     """One stored line: its key, the example's id, the response, and the line as it stands."""
@@ -121,7 +114,7 @@ class StoredLine:
     line: str
 
 
-def _read(path: Path, damaged: list[int] | None = None) -> dict[str, StoredLine]:
+def read_responses(path: Path, damaged: list[int] | None = None) -> dict[str, StoredLine]:
     """StoredLine lines by key; of a key that comes twice (an error, then an answer) the last one counts.
 
     Lines that cannot be read are left out, their numbers put into `damaged`: one bad line costs no other answer.
@@ -157,11 +150,13 @@ def merge_shards(folder: Path) -> None:
         return
     path = folder / RESPONSES
     repair(path)
-    answered = {key for key, stored in (_read(path) if path.is_file() else {}).items() if stored.response.error is None}
+    answered = {
+        key for key, stored in (read_responses(path) if path.is_file() else {}).items() if stored.response.error is None
+    }
     with path.open("a", encoding="utf-8") as whole:
         for shard in shards:
             repair(shard)
-            for key, stored in _read(shard).items():
+            for key, stored in read_responses(shard).items():
                 if key not in answered:
                     whole.write(stored.line + "\n")
                     answered |= {key} if stored.response.error is None else set()
@@ -169,32 +164,3 @@ def merge_shards(folder: Path) -> None:
         os.fsync(whole.fileno())
     for shard in shards:
         shard.unlink()
-
-
-def _plain(noun: Response | Verdict) -> dict[str, Any]:
-    """A flat noun's fields. `dataclasses.asdict` copies deeply and is ten times slower, which thousands of rows feel."""
-    return {name: getattr(noun, name) for name in noun.__match_args__}
-
-
-def write_verdicts(path: Path, verdicts: Iterable[Verdict]) -> None:
-    """verdicts.jsonl, whole or not at all."""
-    write_text(path, "".join(json_line(_plain(verdict)) for verdict in verdicts))
-
-
-def verdicts_by_id(folder: Path) -> dict[str, Verdict]:
-    """The stored verdicts by their examples' ids. Raises DataError if they are damaged."""
-    path = folder / "verdicts.jsonl"
-    try:
-        verdicts = [_verdict(number, row) for number, row in lines_of(path)]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} не читается ({error}): повторите ruvlm eval, ответы уже сохранены.") from error
-    if not verdicts:
-        raise DataError(f"{path} пуст: повторите ruvlm eval, ответы уже сохранены.")
-    return {verdict.id: verdict for verdict in verdicts}
-
-
-def _verdict(number: int, row: dict[str, Any] | None) -> Verdict:
-    try:
-        return verdict_of(row)
-    except ValueError as error:
-        raise ValueError(f"строка {number}: {error}") from error

@@ -10,8 +10,8 @@ from typing import Any
 
 from ruvlm.data.hub_sets import HUB_SETS
 from ruvlm.errors import DataError
+from ruvlm.evaluation.folder import Measured, beside, evaluations_in
 from ruvlm.files import write_bytes
-from ruvlm.reporting.measured import Measured, beside, measured_under
 from ruvlm.schema import Score
 
 WORLD_LIMIT = "Обучена на нарисованных сценах: о фотографиях она гадает. Её баллы на встроенном мире – не баллы GQA-ru и MMBench-ru."
@@ -36,7 +36,7 @@ def write_card(folder: Path) -> Path:
     """README.md in a run folder, from what lies there. Raises DataError, OutputError."""
     run = _read(folder)
     target = folder / "README.md"
-    write_bytes(target, card(run, measured_under(folder / "eval") if (folder / "eval").is_dir() else []).encode())
+    write_bytes(target, card(run, [place.measured for place in evaluations_in(folder / "eval")]).encode())
     return target
 
 

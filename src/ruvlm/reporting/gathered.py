@@ -12,9 +12,8 @@ from typing import Any
 from ruvlm.data.catalog import open_source
 from ruvlm.errors import DataError, RuvlmError
 from ruvlm.evaluation.compare import Difference, compare
-from ruvlm.evaluation.store import responses_by_id, verdicts_by_id
+from ruvlm.evaluation.folder import EvaluationFolder, Measured, beside, evaluations_in
 from ruvlm.evaluation.stored import json_object, lines_of
-from ruvlm.reporting.measured import Measured, beside, measured_under
 from ruvlm.schema import Dataset, Response, Verdict
 
 
@@ -68,7 +67,7 @@ def gather(folders: Sequence[Path], data: Sequence[str], report: Callable[[str],
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"Папки {folder} нет: укажите папку запуска или оценки.")
-        here = measured_under(folder)
+        here = [place.measured for place in evaluations_in(folder)]
         if not here:
             raise DataError(f"В {folder} нет законченных оценок: сначала ruvlm eval {folder}.")
         found += [(folder, measured) for measured in here]
@@ -84,7 +83,8 @@ def gather(folders: Sequence[Path], data: Sequence[str], report: Callable[[str],
         if dataset is None:
             report(f"строк {own[0][1].source} ({own[0][1].split}) нет: вопросы и картинки покажу, если указать --data")
         models = tuple(
-            Answers(name, m, responses_by_id(m.folder), verdicts_by_id(m.folder)) for name, (_, m) in _named(own)
+            Answers(name, m, EvaluationFolder(m.folder).responses, EvaluationFolder(m.folder).verdicts)
+            for name, (_, m) in _named(own)
         )
         controls = tuple({c.model: c for c in beside(own[0][1], [m for _, m in some])}.values())
         differences = _differences(models) if len(models) > 1 else ()

@@ -9,12 +9,11 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ruvlm.errors import DataError
 from ruvlm.evaluation.compare import LEVEL, compare
-from ruvlm.reporting.measured import Measured, beside, measured_under
+from ruvlm.evaluation.folder import EvaluationFolder, Measured, beside, evaluations_in
 from ruvlm.reporting.published import PUBLISHED, Published
 from ruvlm.schema import Score
 
@@ -55,7 +54,7 @@ def boards(folders: Sequence[Path]) -> list[Board]:
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"Папки {folder} нет: укажите папку с запусками или оценками.")
-        found |= {m.folder.resolve(): m for m in measured_under(folder)}
+        found |= {m.folder.resolve(): m for m in (place.measured for place in evaluations_in(folder))}
     if not found:
         raise DataError(f"В {', '.join(map(str, folders))} нет законченных оценок: сначала ruvlm eval.")
     tables: dict[tuple[str, ...], list[Measured]] = defaultdict(list)
@@ -77,7 +76,7 @@ def _board(some: Sequence[Measured]) -> Board:
     entries = tuple(
         Entry(
             groups[m.folder], m.model, m.parameters, *_main(m), _blind(m, some), 100 * m.unparsed / max(1, m.n), m.errors,
-            datetime.fromtimestamp((m.folder / "summary.json").stat().st_mtime, UTC).date().isoformat(), str(m.folder),
+            EvaluationFolder(m.folder).finished_on.isoformat(), str(m.folder),
         )
         for m in own
     )  # fmt: skip

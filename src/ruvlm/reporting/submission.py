@@ -9,13 +9,11 @@ from typing import Any
 from ruvlm.data.catalog import open_source
 from ruvlm.errors import DataError
 from ruvlm.evaluation.compare import read_stored
-from ruvlm.evaluation.judge import judge_all, score
+from ruvlm.evaluation.folder import EvaluationFolder, Identity, score_dict
 from ruvlm.evaluation.prompts import protocol_named, wording_mark
-from ruvlm.evaluation.store import responses_by_id
+from ruvlm.evaluation.run import rescored
 from ruvlm.evaluation.stored import json_object, response_of
-from ruvlm.evaluation.summary import score_dict
-from ruvlm.reporting.measured import read_measured
-from ruvlm.schema import Response, Result
+from ruvlm.schema import Result
 
 FORMAT = "ruvlm-submission/1"
 # scores are kept to four digits
@@ -33,13 +31,14 @@ class Verified:
 
 def pack(folder: Path) -> dict[str, Any]:
     """A submission of one evaluation. Raises DataError if it is none or unfinished."""
-    measured = read_measured(folder)
-    identity = read_stored(folder).identity
+    read_stored(folder)  # raises where the figures are not those of the verdicts
+    place = EvaluationFolder(folder)
+    measured = place.measured
     return {
         "format": FORMAT, "model": measured.model, "parameters": measured.parameters, "source": measured.source,
-        "benchmark": measured.benchmark, "identity": identity,
+        "benchmark": measured.benchmark, "identity": place.identity.fields,
         "scores": {rule: score_dict(s) for rule, s in measured.scores.items()},
-        "responses": {name: asdict(response) for name, response in responses_by_id(folder).items()},
+        "responses": {name: asdict(response) for name, response in place.responses.items()},
     }  # fmt: skip
 
 
@@ -49,25 +48,19 @@ def verify(path: Path, data: str) -> Verified:
         given = json_object(path)
         if given["format"] != FORMAT:
             raise DataError(f"{path}: формат «{given['format']}», а нужен {FORMAT}.")
-        identity, claimed = dict(given["identity"]), dict(given["scores"])
-        if not all(isinstance(value, str) for value in identity.values()):
-            raise ValueError("identity: не тексты")
+        identity, claimed = Identity.of(given["identity"]), dict(given["scores"])
         said = {name: response_of(fields) for name, fields in given["responses"].items()}
         model = str(given["model"])
     except FileNotFoundError as error:
         raise DataError(f"Файла {path} нет: проверьте путь.") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} – не заявка или повреждена ({error}): её делает ruvlm leaderboard pack.") from error
-    try:
-        protocol = protocol_named(identity["protocol"])
-        limit = int(identity["sample"]) if "sample" in identity else None
-        dataset = open_source(data).load(protocol.benchmark, identity["split"], limit=limit)
-    except (KeyError, ValueError) as error:
-        raise DataError(f"{path}: в identity нет или не то поле {error}.") from error
+    protocol = protocol_named(identity.protocol)
+    dataset = open_source(data).load(protocol.benchmark, identity.split, limit=identity.sample)
     problems = []
-    if dataset.fingerprint != identity.get("data"):
-        problems.append(f"данные другие: в заявке {identity.get('data')}, здесь {dataset.fingerprint}")
-    if wording_mark(protocol) != identity.get("prompt"):
+    if dataset.fingerprint != identity.data:
+        problems.append(f"данные другие: в заявке {identity.data}, здесь {dataset.fingerprint}")
+    if wording_mark(protocol) != identity.prompt:
         problems.append("вопрос к модели другой: формулировка или предел длины не по протоколу")
     strange = [name for name in said if name not in {example.id for example in dataset.examples}]
     missing = [example.id for example in dataset.examples if example.id not in said]
@@ -75,8 +68,7 @@ def verify(path: Path, data: str) -> Verified:
         problems.append(f"ответов не на эти вопросы: {len(strange)} (первый – {strange[0][:40]})")
     if missing:
         problems.append(f"вопросов без ответа: {len(missing)} (первый – {missing[0]})")
-    responses = [said.get(e.id) or Response("", error="нет ответа") for e in dataset.examples]
-    result = score(dataset, protocol.name, judge_all(dataset, protocol.name, responses))
+    result = rescored(dataset, protocol, said)
     problems += _disagreements(claimed, result)
     return Verified(model, result, tuple(problems))
 
