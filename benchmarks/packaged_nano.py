@@ -18,6 +18,7 @@ from ruvlm.evaluation.folder import EvaluationFolder
 from ruvlm.evaluation.plan import evaluate_model
 from ruvlm.models.checkpoint import PACKAGED, load_strictly
 from ruvlm.models.nano import NanoForConditionalGeneration, parameter_count
+from ruvlm.run_folder import RunFolder
 from ruvlm.runtime import machine
 from ruvlm.schema import Score
 from ruvlm.world.export import build, plans
@@ -131,8 +132,8 @@ def main() -> None:
         text = CARD.format(
             parameters=f"{parameter_count(ready):,}".replace(",", " "), trained_on=ready.config.trained_on, seed=TEST_SEED,
             images=f"{TRAIN_IMAGES:,}".replace(",", " "), rows=rows, kinds=kinds, day=date.today().isoformat(),
-            machine=f"{there['system']}, ядер {there['cores']}, torch {there['torch']}",
-            steps=json.loads((model.parent / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])["step"],
+            machine=f"{there.system}, ядер {there.cores}, torch {there.torch}",
+            steps=RunFolder(model.parent).records[-1].step,
         )  # fmt: skip
         (TARGET / "README.md").write_text(text, encoding="utf-8")
     print(rows)

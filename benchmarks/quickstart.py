@@ -169,7 +169,7 @@ def run(arguments: argparse.Namespace) -> None:
     facts = machine()
     total = time.perf_counter() - started
     print(
-        f"\nМашина: {facts['system']}, ядер {facts['cores']}, torch {facts['torch']}. Минуты: мир {drawn / 60:.1f}, "
+        f"\nМашина: {facts.system}, ядер {facts.cores}, torch {facts.torch}. Минуты: мир {drawn / 60:.1f}, "
         f"cnn_lstm {spent[cnn] / 60:.1f}, nano {spent[nano] / 60:.1f}, проверка {evaluated / 60:.1f}, всего {total / 60:.1f}."
     )
     print(json.dumps({**shown, "minutes": round(total / 60, 2), "quick": arguments.quick}))

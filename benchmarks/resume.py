@@ -30,8 +30,8 @@ from safetensors.torch import load_file
 import ruvlm.training.nano_task
 import ruvlm.training.vlm_task  # noqa: F401
 from ruvlm.config import RunConfig, load_config
+from ruvlm.run_folder import checkpoints
 from ruvlm.training.loop import train
-from ruvlm.training.state import checkpoints
 
 ROOT = Path(__file__).parents[1]
 PREPARE = """
@@ -129,7 +129,7 @@ def same(root: Path, a: str, b: str) -> bool:
     losses = []
     for run in runs:
         lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        losses.append([(r["kind"], r["step"], r.get("loss"), r.get("gqa")) for r in map(json.loads, lines)])
+        losses.append([(r["kind"], r["step"], r.get("loss"), r.get("scores")) for r in map(json.loads, lines)])
     return losses[0] == losses[1]
 
 

@@ -27,8 +27,8 @@ from PIL import Image
 
 from ruvlm.config import RunConfig, validated
 from ruvlm.data.images import load_image
+from ruvlm.data.sheet import png
 from ruvlm.processes import Group, Ranks
-from ruvlm.reporting.sheet import png
 from ruvlm.runtime import keep_freed_memory, quiet_transformers
 from ruvlm.training.loop import Run
 from ruvlm.training.validation import Validator

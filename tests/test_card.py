@@ -14,10 +14,9 @@ import pytest
 
 from ruvlm.reporting.card import write_card
 from ruvlm.training.loop import train
-from tests.conftest import Ran
+from tests.conftest import ROOT, Ran, tiny
 from tests.serving import hub
 from tests.test_hub import Server, environment
-from tests.test_options import nano
 from tests.test_vlm import settings
 
 Run = Callable[..., Ran]
@@ -25,8 +24,16 @@ Run = Callable[..., Ran]
 
 @pytest.fixture(scope="module")
 def run(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained by the command, which writes the card."""
     results = tmp_path_factory.mktemp("card")
-    return train(nano(world, results, "carded", "train.validations=1"), False, lambda _: None, lambda _: None).folder
+    sets = [
+        part
+        for one in (*tiny("carded", world, results), "train.max_steps=30", "train.validations=1")
+        for part in ("--set", one)
+    ]
+    command = [sys.executable, "-m", "ruvlm", "train", str(ROOT / "configs" / "nano_world.toml"), *sets]
+    subprocess.run(command, check=True, capture_output=True)
+    return results / "carded"
 
 
 @pytest.fixture
@@ -78,7 +85,7 @@ def test_an_evaluation_puts_its_figures_with_controls_on_the_card(
 
 def test_an_adapters_card_names_its_base(models: dict[str, Path], world: Path, tmp_path: Path) -> None:
     config = settings(models, world, tmp_path, "vlm.lora_rank=4", "train.max_steps=2")
-    text = (train(config, False, lambda _: None, lambda _: None).folder / "README.md").read_text(encoding="utf-8")
+    text = write_card(train(config, False, lambda _: None, lambda _: None).folder).read_text(encoding="utf-8")
     for part in ("license: other", "base_model:", "library_name: peft", "LoRA ранга 4", "Лицензия – базовой модели"):
         assert part in text, part
 

@@ -48,7 +48,7 @@ def test_broken_toml(tmp_path: Path) -> None:
 
 
 def test_toml_round_trip(tmp_path: Path) -> None:
-    from ruvlm.training.run_folder import to_toml
+    from ruvlm.config import to_toml
 
     config = RunConfig.model_validate({"name": "a", "train": {"max_minutes": 2, "lr": 1e-3}})
     path = tmp_path / "run.toml"

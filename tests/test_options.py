@@ -20,12 +20,12 @@ from torch import nn
 from ruvlm.config import RunConfig, load_config
 from ruvlm.errors import ConfigError, ModelError, RuvlmError
 from ruvlm.files import recover, whole_folder
+from ruvlm.run_folder import checkpoints
 from ruvlm.training import loop
 from ruvlm.training.budget import memory_line, needed_memory, out_of_memory, time_line
 from ruvlm.training.ema import Ema
 from ruvlm.training.mixture import Epochs
 from ruvlm.training.optim import Muon
-from ruvlm.training.state import checkpoints
 from tests.conftest import ROOT, tiny
 from tests.test_vlm import settings
 
@@ -140,7 +140,13 @@ def test_a_run_that_gets_no_better_ends(world: Path, tmp_path: Path, monkeypatch
     done, _ = trained(config)
     assert (done.early, done.best) == (True, 99.0), "the last validation, at the end, counts too"
     assert done.steps < 100
-    assert [r["gqa"] for r in records(tmp_path, "stale") if r["kind"] == "validation"] == [10, 30, 30, 29, 99]
+    assert [r["scores"]["gqa-ru"] for r in records(tmp_path, "stale") if r["kind"] == "validation"] == [
+        10,
+        30,
+        30,
+        29,
+        99,
+    ]
 
 
 def test_the_last_checkpoints_are_kept_and_a_damaged_one_gives_way(world: Path, tmp_path: Path) -> None:
@@ -306,11 +312,11 @@ def test_a_checkpoint_of_another_model_names_the_weight(world: Path, tmp_path: P
 
 def test_two_processes_do_not_train_in_one_folder(world: Path, tmp_path: Path) -> None:
     from ruvlm.errors import OutputError
-    from ruvlm.training.run_folder import claimed
+    from ruvlm.run_folder import RunFolder
 
     config = nano(world, tmp_path, "n")
-    with claimed(config, False), pytest.raises(OutputError, match="другой процесс"):
+    with RunFolder(config.folder).claimed(False), pytest.raises(OutputError, match="другой процесс"):
         trained(config)
     trained(config)
-    with claimed(config, True), pytest.raises(OutputError, match="другой процесс"):
+    with RunFolder(config.folder).claimed(True), pytest.raises(OutputError, match="другой процесс"):
         trained(config, resume=True)

@@ -18,8 +18,8 @@ from ruvlm.config import load_config
 from ruvlm.data.images import load_image
 from ruvlm.errors import ConfigError, ModelError
 from ruvlm.models.shortcuts import AnswersOnly, decoder_layers, logits_at, skip_unread_vision
+from ruvlm.run_folder import checkpoints
 from ruvlm.training.loop import train
-from ruvlm.training.state import checkpoints
 from tests.conftest import ROOT, tiny
 from tests.test_vlm import overrides, ranked, settings, task
 
@@ -167,8 +167,8 @@ def test_sharded_weights_take_the_steps_of_one_process(models: dict[str, Path], 
     records = [
         [json.loads(x) for x in (tmp_path / n / "metrics.jsonl").read_text().splitlines()] for n in ("one", "two")
     ]
-    assert [r["gqa"] for r in records[0] if r["kind"] == "validation"] == [
-        r["gqa"] for r in records[1] if r["kind"] == "validation"
+    assert [r["scores"] for r in records[0] if r["kind"] == "validation"] == [
+        r["scores"] for r in records[1] if r["kind"] == "validation"
     ]
     losses = [[r["loss"] for r in some] for some in records]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from ruvlm.training.state import checkpoints
+from ruvlm.run_folder import checkpoints
 from tests.conftest import ROOT, tiny
 
 

@@ -26,8 +26,8 @@ from ruvlm.config import RunConfig, load_config
 from ruvlm.data.images import load_image
 from ruvlm.errors import ModelError
 from ruvlm.models.vlm_parts import Lora, merged, part_of, prepared, shares
+from ruvlm.run_folder import checkpoints
 from ruvlm.training.loop import train
-from ruvlm.training.state import checkpoints
 from ruvlm.training.vlm_task import VlmTask
 from tests.conftest import ROOT, Ran, tiny
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -202,3 +203,25 @@ def _keys(section: str) -> list[str]:
         assert issubclass(annotation, BaseModel)
         model = annotation
     return list(model.model_fields)
+
+
+def to_toml(config: RunConfig) -> str:
+    """Settings as TOML that load_config reads back."""
+    values = config.model_dump(exclude_none=True)
+    lines = _fields(values)
+    for section, fields in values.items():
+        if isinstance(fields, dict):
+            lines += ["", f"[{section}]", *_fields(fields)]
+            for name, several in fields.items():
+                if _tables(several):
+                    lines += [line for one in several for line in ("", f"[[{section}.{name}]]", *_fields(one))]
+    return "\n".join(lines) + "\n"
+
+
+def _fields(values: dict[str, Any]) -> list[str]:
+    plain = {key: value for key, value in values.items() if not isinstance(value, dict) and not _tables(value)}
+    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
+
+
+def _tables(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], dict)

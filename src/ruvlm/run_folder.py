@@ -12,13 +12,13 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from ruvlm.config import RunConfig, load_config, to_toml
 from ruvlm.errors import ConfigError, DataError, ModelError, OutputError, because
-from ruvlm.files import LOCK, append_row, held, json_line, recover, repair, write_json, write_text
+from ruvlm.files import LOCK, append_row, held, json_line, recover, write_json, write_text
 from ruvlm.runtime import Machine
 
 BEST, FINAL = "best_model", "final_model"
@@ -39,6 +39,9 @@ class TrainedOn:
     split: str
     questions: int
     fingerprint: str
+
+
+TRAINED_ON = tuple(field.name for field in fields(TrainedOn))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +94,9 @@ class Record:
         if self.kind == "train":
             row |= {"stage": self.stage, "lr": self.lr}
         row |= {name: _short(value) for name, value in self.losses.items()}
-        return row | ({"scores": {name: _short(v) for name, v in self.scores.items()}} if self.kind == "validation" else {})
+        return row | (
+            {"scores": {name: _short(v) for name, v in self.scores.items()}} if self.kind == "validation" else {}
+        )
 
     @classmethod
     def of(cls, row: Any) -> Record:
@@ -149,9 +154,9 @@ class RunFolder:
 
     @property
     def published(self) -> list[Path]:
-        """What goes to the hub beside the model: the card, what a figure refers to, the evaluations' figures."""
-        own = [self.path / name for name in (CARD, HISTORY, SETTINGS, FACTS, METRICS)]
-        return [*(path for path in own if path.is_file()), *sorted(self.evaluations.glob("*/summary.json"))]
+        """What goes to the hub beside the model: the card, and what a figure refers to."""
+        own = (self.path / name for name in (CARD, HISTORY, SETTINGS, FACTS, METRICS))
+        return [path for path in own if path.is_file()]
 
     # --- while it is made
 
@@ -207,10 +212,6 @@ class RunFolder:
         """One more record. Raises OutputError."""
         append_row(self.path / METRICS, record.fields)
 
-    def repair_records(self) -> None:
-        """Drop a record that a kill has torn."""
-        repair(self.path / METRICS)
-
     # --- once it is made
 
     @property
@@ -234,7 +235,7 @@ class RunFolder:
         """Raises DataError if they are missing or damaged."""
         try:
             row = json.loads((self.path / FACTS).read_text(encoding="utf-8"))
-            train = tuple(TrainedOn(**{name: part[name] for name in TrainedOn.__match_args__}) for part in row["train"])
+            train = tuple(TrainedOn(**{name: part[name] for name in TRAINED_ON}) for part in row["train"])
             baselines = {name: value for name, value in row["baselines"].items() if _is_number(value)}
             return RunFacts(
                 code=str(row["code"]), train=train, checks=dict(row["data"]), source=str(row["source"]),

@@ -9,6 +9,7 @@ import os
 import platform
 import random
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,14 +91,22 @@ def code_fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
-def machine() -> dict[str, str | int]:
+@dataclass(frozen=True, kw_only=True)
+class Machine:
     """What a figure was measured on."""
+
+    system: str
+    python: str
+    torch: str
+    cores: int
+    accelerator: str
+
+
+def machine() -> Machine:
+    """The machine that this runs on."""
     import torch
 
-    return {
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "cores": os.cpu_count() or 1,
-        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "нет",
-    }
+    return Machine(
+        system=f"{platform.system()} {platform.machine()}", python=platform.python_version(), torch=torch.__version__,
+        cores=os.cpu_count() or 1, accelerator=torch.cuda.get_device_name() if torch.cuda.is_available() else "нет",
+    )  # fmt: skip

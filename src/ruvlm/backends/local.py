@@ -13,6 +13,7 @@ from ruvlm.backends.base import Asked, Backend
 from ruvlm.errors import ModelError
 from ruvlm.models.checkpoint import adapter_folder, base_of, model_folder, read_model_type
 from ruvlm.registry import CHECKPOINTS, lookup
+from ruvlm.run_folder import BEST, FINAL
 from ruvlm.schema import ImageRef
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def load_local(name: str, device: torch.device) -> LocalBackend:
     kind = read_model_type(folder)
     if kind not in CHECKPOINTS:
         raise ModelError(f"Модель в {folder} вида «{kind}», а умеем {', '.join(CHECKPOINTS)}: укажите другую папку.")
-    shown = folder.parent.name if folder.name in ("best_model", "final_model") else folder.name
+    shown = folder.parent.name if folder.name in (BEST, FINAL) else folder.name
     loaded: LocalBackend = lookup(CHECKPOINTS, kind, "Модель").load(folder, shown, device)
     return loaded
 

@@ -71,7 +71,8 @@ def evaluate(
     from ruvlm.backends.base import Access
     from ruvlm.evaluation.plan import evaluate_model
     from ruvlm.processes import current_ranks, leave
-    from ruvlm.reporting.card import is_run, write_card
+    from ruvlm.reporting.card import write_card
+    from ruvlm.run_folder import RunFolder
 
     access = Access(
         device=device, dtype=dtype, trust_remote_code=trust_remote_code, rows=batch_size, requests=requests, timeout_s=timeout,
@@ -99,7 +100,7 @@ def evaluate(
     leave()
     if current_ranks().first:
         _show(done, json_)
-        if out is None and is_run(Path(model)):
+        if out is None and RunFolder(Path(model)).described:
             say(f"Карточка: {write_card(Path(model))}")
     failed = sum(evaluation.failed for evaluation in done)
     if failed:

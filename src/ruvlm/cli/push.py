@@ -22,8 +22,8 @@ def push(
     Пример: ruvlm push results/nano_world org/nano-world --dry-run
     """
     from ruvlm.data.hub import megabytes
-    from ruvlm.models.push import left_out, named, planned
-    from ruvlm.models.push import push as send
+    from ruvlm.reporting.push import left_out, named, planned
+    from ruvlm.reporting.push import push as send
 
     named(repo)
     files = planned(run)

@@ -31,12 +31,12 @@ def show(
     Пример: ruvlm data show gqa-ru --n 12 --type verify
     """
     from ruvlm.data.catalog import open_source
+    from ruvlm.data.sheet import contact_sheet, png
     from ruvlm.errors import MissingSplitError
     from ruvlm.files import write_bytes
     from ruvlm.reporting.choice import cards, check_types
     from ruvlm.reporting.data_page import data_page
     from ruvlm.reporting.data_plots import plots
-    from ruvlm.reporting.sheet import contact_sheet, png
 
     source = open_source(data)
     datasets: list[Dataset] = []

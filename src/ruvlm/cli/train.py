@@ -32,7 +32,8 @@ def train(
     settings = load_config(config, overrides)
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from ruvlm.processes import leave
+    from ruvlm.processes import current_ranks, leave
+    from ruvlm.reporting.card import write_card
     from ruvlm.training.loop import train as run
 
     columns = (
@@ -54,6 +55,8 @@ def train(
 
         done = run(settings, resume, display, lambda text: say(f"  {text}"))
     leave()
+    if current_ranks().first:
+        write_card(done.folder)
     if json_ and speaks():
         show_json(
             {"out": str(done.folder), "steps": done.steps, "seconds": round(done.seconds, 1), "interrupted": done.interrupted,

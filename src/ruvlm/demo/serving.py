@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ruvlm.errors import ConfigError, DataError
+from ruvlm.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from ruvlm.demo.mistakes import Evaluated
@@ -91,7 +92,7 @@ def serve(
 def _own(names: Sequence[str], data: Sequence[str], report: Callable[[str], None]) -> list[Evaluated]:
     from ruvlm.demo.mistakes import evaluated
 
-    folders = [Path(name) for name in names if (Path(name) / "eval").is_dir()]
+    folders = [Path(name) for name in names if RunFolder(Path(name)).evaluations.is_dir()]
     try:
         return evaluated(folders, data) if folders else []
     except DataError as error:

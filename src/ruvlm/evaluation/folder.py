@@ -142,6 +142,11 @@ class EvaluationFolder:
         return self.path / "judged.jsonl"
 
     @property
+    def figures(self) -> Path:
+        """The file of its figures."""
+        return self.path / SUMMARY
+
+    @property
     def finished_on(self) -> date:
         """The day on which its figures were written."""
         return datetime.fromtimestamp((self.path / SUMMARY).stat().st_mtime, UTC).date()

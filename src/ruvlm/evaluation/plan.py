@@ -22,6 +22,7 @@ from ruvlm.evaluation.prompts import protocol_named
 from ruvlm.evaluation.run import Evaluation, Progress, evaluate, protocols_for
 from ruvlm.processes import current_ranks, local_device
 from ruvlm.registry import BACKENDS, lookup
+from ruvlm.run_folder import BEST, FINAL, RunFolder
 from ruvlm.schema import Benchmark, Dataset, Example
 
 # tokens for a thought and the answer after it
@@ -70,7 +71,7 @@ def evaluate_model(
             backends.append(BlindBackend(main))
     ranks = current_ranks()
     judge_model = None if judge is None else text_model_named(judge, access)
-    root = out or _home(model) / "eval"
+    root = out or RunFolder(_home(model)).evaluations
     found = []
     absent: list[Benchmark] = []
     for benchmark in source.folders:
@@ -194,6 +195,6 @@ def _training_split(source: Source, benchmark: Benchmark) -> tuple[Example, ...]
 def _home(model: str) -> Path:
     """The run folder a model is in, else results/, where the evaluations of what is no folder here go."""
     folder = Path(re.sub("^(blind:|shuffled:)+", "", model))
-    if folder.name in ("best_model", "final_model"):
+    if folder.name in (BEST, FINAL):
         folder = folder.parent
     return folder if folder.is_dir() else Path("results")

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ruvlm.errors import ModelError, because
+from ruvlm.run_folder import BEST, FINAL
 from ruvlm.runtime import quiet_transformers
 
 # a trained model that comes with the package, by the name it is asked by
@@ -22,7 +23,7 @@ def model_folder(name: str) -> Path:
     A folder of that name here that holds a model comes before the packaged one.
     """
     folder = Path(name)
-    for place in (folder / "best_model", folder / "final_model", folder):
+    for place in (folder / BEST, folder / FINAL, folder):
         if (place / "config.json").is_file():
             return place
     if name in PACKAGED:
@@ -42,7 +43,7 @@ def model_folder(name: str) -> Path:
 
 def adapter_folder(name: str) -> Path | None:
     """Where a run folder or a folder itself holds an adapter instead of a model; None if it does not."""
-    places = (Path(name) / "best_model", Path(name) / "final_model", Path(name))
+    places = (Path(name) / BEST, Path(name) / FINAL, Path(name))
     return next(
         (p for p in places if (p / "adapter_config.json").is_file() and not (p / "config.json").is_file()), None
     )

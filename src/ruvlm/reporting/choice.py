@@ -5,23 +5,12 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from ruvlm.data.sheet import Card
 from ruvlm.errors import ConfigError
 from ruvlm.schema import Dataset, Example
 
 TYPE_FIELDS = ("structural", "semantic", "detailed", "category", "l2")
-
-
-@dataclass(frozen=True)
-class Card:
-    """One picture with some of its questions."""
-
-    examples: tuple[Example, ...]
-
-    @property
-    def first(self) -> Example:
-        return self.examples[0]
 
 
 def types_of(example: Example) -> list[str]:

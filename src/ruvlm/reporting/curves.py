@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ruvlm.reporting.gathered import RunHistory
@@ -33,30 +33,26 @@ class Chart:
 
 
 def charts(histories: Sequence[RunHistory]) -> list[Chart]:
-    """Loss (on a logarithmic scale) and validation scores of all runs."""
-    wanted = (
-        ("Потери на ответах при обучении", "train", "answers", True),
-        ("GQA на проверке при обучении, %", "validation", "gqa", False),
-        (
-            "MMBench (circular; без перестановок – по строкам) на проверке при обучении, %",
-            "validation",
-            "mmbench",
-            False,
-        ),
-    )
-    found = (_chart(title, histories, kind, key, log) for title, kind, key, log in wanted)
-    return [chart for chart in found if chart is not None]
+    """Loss (on a logarithmic scale) and validation scores of all runs, a chart a benchmark."""
+    losses = {
+        run.name: [(r.minutes, r.losses["answers"]) for r in run.records if r.kind == "train" and "answers" in r.losses]
+        for run in histories
+    }
+    names = dict.fromkeys(name for run in histories for record in run.records for name in record.scores)
+    drawn = [_chart("Потери на ответах при обучении", losses, True)]
+    for name in names:
+        scores = {run.name: [(r.minutes, r.scores[name]) for r in run.records if name in r.scores] for run in histories}
+        drawn.append(_chart(f"{name}: балл на малой проверке при обучении, %", scores, False))
+    return [chart for chart in drawn if chart is not None]
 
 
-def _chart(title: str, histories: Sequence[RunHistory], kind: str, key: str, log: bool) -> Chart | None:
+def _chart(title: str, runs: Mapping[str, list[tuple[float, float]]], log: bool) -> Chart | None:
+    """Points (minutes, value) of each run."""
     series = {}
-    for history in histories:
-        points = [(r["seconds"] / 60, r[key]) for r in history.records if r["kind"] == kind and r.get(key) is not None]
-        points = points[:: max(1, len(points) // MOST_POINTS)]
-        if log:
-            points = [(x, y) for x, y in points if y > 0]
+    for name, line in runs.items():
+        points = [(x, y) for x, y in line[:: max(1, len(line) // MOST_POINTS)] if y > 0 or not log]
         if points:
-            series[history.name] = points
+            series[name] = points
     if not series:
         return None
     everything = [point for points in series.values() for point in points]

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ruvlm.data.images import load_image
+from ruvlm.data.sheet import Card
 from ruvlm.errors import DataError
-from ruvlm.reporting.choice import Card, types_of
+from ruvlm.reporting.choice import types_of
 from ruvlm.schema import Dataset
 
 SIDE = 420

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ruvlm.data.catalog import open_source
 from ruvlm.errors import DataError, RuvlmError
 from ruvlm.evaluation.compare import Difference, compare
 from ruvlm.evaluation.folder import EvaluationFolder, Measured, beside, evaluations_in
-from ruvlm.evaluation.stored import json_object, lines_of
+from ruvlm.run_folder import Record, RunFolder
 from ruvlm.schema import Dataset, Response, Verdict
 
 
@@ -43,10 +41,10 @@ class Section:
 
 @dataclass(frozen=True)
 class RunHistory:
-    """A training run: its metrics.jsonl and the lines its validation had to beat."""
+    """A training run: its records and the lines its validation had to beat."""
 
     name: str
-    records: tuple[dict[str, Any], ...]
+    records: tuple[Record, ...]
     baselines: dict[str, float]
 
 
@@ -112,11 +110,9 @@ def _differences(models: Sequence[Answers]) -> tuple[Difference, ...]:
 
 def _trained_on(folder: Path) -> list[str]:
     """Where a run's settings say its data is."""
-    import tomllib
-
     try:
-        return [tomllib.loads((folder / "run.toml").read_text(encoding="utf-8"))["data"]["path"]]
-    except (OSError, ValueError, KeyError):
+        return [RunFolder(folder).config.data.path]
+    except DataError:
         return []
 
 
@@ -137,25 +133,9 @@ def _rows(measured: Measured, places: Sequence[str]) -> Dataset | None:
 
 def _histories(folders: Sequence[Path]) -> Iterable[RunHistory]:
     for folder in folders:
+        run = RunFolder(folder)
         try:
-            records = [row for _, row in lines_of(folder / "metrics.jsonl") if row is not None]
-            baselines = json_object(folder / "run.json")["baselines"]
-            if isinstance(baselines, dict):
-                known = {name: value for name, value in baselines.items() if _is_number(value)}
-                yield RunHistory(folder.name, tuple(filter(_is_record, records)), known)
-        except (OSError, ValueError, KeyError):
+            if run.described and run.records:
+                yield RunHistory(folder.name, tuple(run.records), run.facts.baselines)
+        except DataError:
             continue
-
-
-def _is_record(row: dict[str, Any]) -> bool:
-    """A line of metrics.jsonl whose figures are figures."""
-    figures = (row.get(name) for name in ("seconds", "answers", "gqa", "mmbench", "loss"))
-    return (
-        isinstance(row.get("kind"), str)
-        and _is_number(row.get("seconds"))
-        and all(v is None or _is_number(v) for v in figures)
-    )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

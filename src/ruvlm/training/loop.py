@@ -13,17 +13,16 @@ from typing import Any
 import torch
 
 from ruvlm.config import RunConfig
-from ruvlm.errors import ConfigError
+from ruvlm.errors import ConfigError, DataError, ModelError
 from ruvlm.files import whole_folder
 from ruvlm.processes import Group, current_ranks, launched_by_accelerate_alone, local_device
 from ruvlm.registry import MODELS, lookup
-from ruvlm.reporting.card import write_card
-from ruvlm.runtime import keep_freed_memory, pick_device, quiet_transformers, seed_everything
+from ruvlm.run_folder import BEST, FINAL, Record, RunFacts, RunFolder, TrainedOn
+from ruvlm.runtime import code_fingerprint, keep_freed_memory, machine, pick_device, quiet_transformers, seed_everything
 from ruvlm.training.budget import ESTIMATE_AT, memory_line, out_of_memory, time_line, used_memory
 from ruvlm.training.ema import Ema
 from ruvlm.training.guards import refuse_leaks, stopped
 from ruvlm.training.history import History, plot_history
-from ruvlm.training.run_folder import claimed, describe, refuse_other_data
 from ruvlm.training.samples import sheet, write_samples
 from ruvlm.training.state import Learning, Progress, read_checkpoint, restore, save_checkpoint
 from ruvlm.training.step import Stepper
@@ -74,7 +73,7 @@ class Run:
     ) -> None:  # fmt: skip
         self.config, self.task, self.validator, self.group = config, task, validator, group
         self.display, self.report = display, report
-        self.folder = config.folder
+        self.folder = RunFolder(config.folder)
         self.device = pick_device(local_device(config.device))
         if config.train.sharding == "fsdp2":
             task.shard()
@@ -85,15 +84,14 @@ class Run:
         self.ema = Ema(task.model, config.train.ema)
         self.progress = Progress()
         self.stop = Stop(waits=group.ranks.size > 1)
-        self.checkpoints = self.folder / "checkpoints"
         self._last_saved = 0.0
         if resume:
-            self.progress, tensors, scalars = read_checkpoint(self.checkpoints, self._settings, report)
+            self.progress, tensors, scalars = read_checkpoint(self.folder.checkpoints_folder, self._settings, report)
             restore(self._learning(), tensors, scalars)
             self._last_saved = self.progress.seconds
         self.history = History(self.folder, self.progress if resume else None, group.first)
         step = self.progress.step
-        self.trackers: list[Tracker] = trackers_named(config.train.trackers, self.folder, step) if group.first else []
+        self.trackers: list[Tracker] = trackers_named(config.train.trackers, config.folder, step) if group.first else []
 
     @property
     def _settings(self) -> str:
@@ -114,7 +112,7 @@ class Run:
                 if not self.progress.done:
                     self._validate(last=True)
                 with self.ema.used():
-                    self.save("final_model")
+                    self.save(FINAL)
         except KeyboardInterrupt:
             interrupted = True
             self._save_checkpoint()
@@ -125,10 +123,8 @@ class Run:
             for tracker in self.trackers:
                 tracker.close()
         self._plot()
-        if self.group.first:
-            write_card(self.folder)
         progress = self.progress
-        return Finished(self.folder, progress.step, progress.seconds, progress.best, interrupted, early)
+        return Finished(self.folder.path, progress.step, progress.seconds, progress.best, interrupted, early)
 
     def _stages(self) -> None:
         while self.progress.stage < len(self.stages):
@@ -171,7 +167,7 @@ class Run:
         factor = warm * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
         losses = self.stepper.take(stage, self.progress.stage_step, self.progress.step, share, factor)
         if not bool(torch.isfinite(losses.total)):
-            raise stopped(self.stepper.batch, self.progress.step, self.folder, self.checkpoints)
+            raise stopped(self.stepper.batch, self.progress.step, self.folder.path, self.folder.checkpoints_folder)
         self.ema.update(self.progress.step)
         return losses, factor
 
@@ -186,21 +182,19 @@ class Run:
         parts = {name: float(value) for name, value in losses.parts.items()}
         loss = float(losses.total.detach())
         self.history.add(
-            kind="train", step=self.progress.step, stage=stage.name, seconds=self.progress.seconds, loss=loss, lr=factor,
-            **parts,
+            Record(kind="train", step=self.progress.step, seconds=self.progress.seconds, stage=stage.name, lr=factor, losses={"loss": loss, **parts})
         )  # fmt: skip
         for tracker in self.trackers:
             tracker.numbers(
                 self.progress.step,
                 {"train/loss": loss, "train/lr": factor} | {f"train/{k}": v for k, v in parts.items()},
             )
-        checks = [r["gqa"] for r in self.history.records if r["kind"] == "validation" and r.get("gqa") is not None]
         rate = self.progress.answers / max(1e-9, self.progress.seconds)
         share = self._share(stage)
         left = self.progress.stage_seconds * (1 - share) / max(1e-9, share)
         self.display(
             Tick(stage.name, self.progress.step, self.progress.seconds, share, left, loss, rate, used_memory(self.device),
-                 checks[-1] if checks else None)
+                 next(iter(self.history.scores.values()), None))
         )  # fmt: skip
 
     def _between_steps(self, stage: Stage, share: float) -> None:
@@ -226,7 +220,7 @@ class Run:
                 self.progress.stale = 0 if better else self.progress.stale + 1
                 if better:
                     self.progress.best = score
-                    self.save("best_model")
+                    self.save(BEST)
         if check is not None:
             self._show(check)
         self.progress.done = last
@@ -237,36 +231,38 @@ class Run:
     def _show(self, check: Check) -> None:
         if not self.group.first:
             return
+        losses = {} if check.loss is None else {"loss": check.loss}
         self.history.add(
-            kind="validation", step=self.progress.step, seconds=self.progress.seconds, gqa=check.gqa,
-            mmbench=check.mmbench, loss=check.loss,
+            Record(kind="validation", step=self.progress.step, seconds=self.progress.seconds, losses=losses, scores=check.scores)
         )  # fmt: skip
-        figures = {"val/gqa": check.gqa, "val/mmbench": check.mmbench, "val/loss": check.loss}
+        figures = {f"val/{name}": value for name, value in {**check.scores, **losses}.items()}
         image = sheet(check.samples) if check.samples else None
         for tracker in self.trackers:
-            tracker.numbers(self.progress.step, {name: value for name, value in figures.items() if value is not None})
+            tracker.numbers(self.progress.step, figures)
             if image is not None:
                 tracker.picture(self.progress.step, "val/answers", image)
         if image is not None:
-            write_samples(self.folder, self.progress.step, check.samples, image)
+            write_samples(self.folder.samples(self.progress.step), check.samples, image)
         self._plot()
 
     def _save_checkpoint(self) -> None:
         keep = self.config.train.keep_last
-        save_checkpoint(self.checkpoints, self._learning(), self.progress, self._settings, keep, self.group.first)
+        save_checkpoint(
+            self.folder.checkpoints_folder, self._learning(), self.progress, self._settings, keep, self.group.first
+        )
         self._last_saved = self.progress.seconds
 
     def _plot(self) -> None:
         if not self.group.first:
             return
         title = f"{self.config.name}: {self.validator.source}"
-        plot_history(self.history.records, self.validator.baselines, title, self.folder / "training_history.png")
+        plot_history(self.history.records, self.validator.baselines, title, self.folder.history_picture)
 
     def save(self, name: str) -> None:
         """Write a model folder into the run folder."""
         writer = self.task.writer()
         if self.group.first:
-            with whole_folder(self.folder / name, over=True) as fresh:
+            with whole_folder(self.folder.path / name, over=True) as fresh:
                 writer(fresh)
 
 
@@ -283,7 +279,7 @@ def train(config: RunConfig, resume: bool, display: Display, report: Report) -> 
         report(
             "accelerate launch --cpu запустил один процесс: для нескольких – torchrun --nproc_per_node N -m ruvlm train …"
         )
-    with claimed(config, resume) if ranks.first else nullcontext():
+    with RunFolder(config.folder).claimed(resume) if ranks.first else nullcontext():
         group.wait()
         return _run(config, resume, display, report, group)
 
@@ -305,9 +301,40 @@ def _run(config: RunConfig, resume: bool, display: Display, report: Report, grou
     if not config.data.allow_leaks and ranks.first:
         checked = [example for dataset in validator.datasets for example in dataset.examples]
         refuse_leaks(task.train_examples, checked, Path(config.results) / ".cache")
+    facts = _facts(task, validator)
     if resume and ranks.first:
-        refuse_other_data(config, task, validator)
+        _refuse_other_data(RunFolder(config.folder), facts)
     run = Run(config, task, validator, display, report, resume, group)
     if not resume and ranks.first:
-        describe(config, task, validator)
+        run.folder.describe(config, facts)
     return run.train()
+
+
+def _facts(task: Task, validator: Validator) -> RunFacts:
+    """What code, data and machine a run has."""
+    parts = [
+        TrainedOn(source=d.source, name=d.name, split=d.split, questions=len(d.examples), fingerprint=d.fingerprint)
+        for d in task.datasets
+    ]
+    return RunFacts(
+        code=code_fingerprint(), train=tuple(parts), checks=validator.fingerprints, source=validator.source, machine=machine(),
+        parameters=sum(p.numel() for p in task.model.parameters()), baselines=validator.baselines, notes=tuple(task.notes),
+    )  # fmt: skip
+
+
+def _refuse_other_data(folder: RunFolder, now: RunFacts) -> None:
+    """Raise ModelError if the data of a run that is gone on with is not what it began on."""
+    try:
+        began = folder.facts
+    except DataError as error:
+        raise ModelError(f"На каких данных начато, неизвестно: {error}") from error
+    kinds = (
+        ("обучения", [part.fingerprint for part in began.train], [part.fingerprint for part in now.train]),
+        ("проверки", began.checks, now.checks),
+    )
+    for what, before, after in kinds:
+        if before != after:
+            raise ModelError(
+                f"Данные {what} с начала запуска {folder.path} изменились (отпечаток был {before}, стал {after}): верните их или "
+                "начните другой запуск (--set name=…)."
+            )

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from ruvlm.data.sheet import Card, contact_sheet, png
 from ruvlm.files import write_bytes, write_text
-from ruvlm.reporting.choice import Card
-from ruvlm.reporting.sheet import contact_sheet, png
 from ruvlm.schema import Dataset, Example, Response, Verdict
 
 PICTURES, EACH = 8, 3
@@ -48,12 +47,11 @@ def sheet(found: Sequence[Sample]) -> Image.Image:
     return contact_sheet([Card(tuple(s.example for s in some)) for some in by_picture.values()], said=said)
 
 
-def write_samples(folder: Path, step: int, found: Sequence[Sample], image: Image.Image) -> None:
-    """samples/step_N.png and .jsonl in a run folder. Raises OutputError."""
+def write_samples(target: Path, found: Sequence[Sample], image: Image.Image) -> None:
+    """`target`, a JSONL file, and a PNG beside it. Raises OutputError."""
     lines = [
         {"id": s.example.id, "image": s.example.image_id, "question": s.example.question, "gold": s.example.answer,
          "said": s.said, "right": s.right} for s in found
     ]  # fmt: skip
-    target = folder / "samples" / f"step_{step:06d}.jsonl"
     write_text(target, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     write_bytes(target.with_suffix(".png"), png(image))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,9 +17,8 @@ from torch import Tensor, nn
 
 from ruvlm.errors import ModelError
 from ruvlm.files import whole_folder
+from ruvlm.run_folder import checkpoints
 from ruvlm.training.sharding import full, put, spread_like
-
-NAME = re.compile(r"step_(\d{8})_(\d{4})")
 
 
 @dataclass
@@ -74,12 +72,6 @@ def save_checkpoint(root: Path, learning: Learning, progress: Progress, config: 
         (fresh / "state.json").write_text(json.dumps(state, ensure_ascii=False, indent=1), encoding="utf-8")
     for old in checkpoints(root)[keep:]:
         shutil.rmtree(old, ignore_errors=True)
-
-
-def checkpoints(root: Path) -> list[Path]:
-    """A run's checkpoints, the latest first; half-written ones have another name."""
-    found = [path for path in root.iterdir() if NAME.fullmatch(path.name)] if root.is_dir() else []
-    return sorted(found, key=lambda path: path.name, reverse=True)
 
 
 def read_checkpoint(

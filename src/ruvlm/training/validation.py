@@ -22,18 +22,16 @@ CHOICE_GROUPS = 60
 
 @dataclass(frozen=True)
 class Check:
-    """One validation: GQA exact match and MMBench circular accuracy in per cent, and the loss on answers."""
+    """One validation: each benchmark's headline score in per cent, and the loss on answers."""
 
-    gqa: float | None
-    mmbench: float | None
+    scores: dict[str, float]
     loss: float | None
     samples: tuple[Sample, ...] = ()
 
     @property
     def score(self) -> float:
         """What best_model is chosen by: the mean of what there is."""
-        found = [value for value in (self.gqa, self.mmbench) if value is not None]
-        return sum(found) / len(found) if found else -1.0
+        return sum(self.scores.values()) / len(self.scores) if self.scores else -1.0
 
 
 class Validator:
@@ -66,7 +64,7 @@ class Validator:
         if not self.datasets:
             return None
         backend = task.backend()
-        found: dict[str, float] = {}
+        scores: dict[str, float] = {}
         shown: list[Sample] = []
         for dataset in self.datasets:
             protocol = "gqa-ru/lmms" if dataset.name == "gqa-ru" else "mmbench-ru/lmms"
@@ -75,10 +73,10 @@ class Validator:
             shown += samples(dataset, responses, verdicts)
             result = score(dataset, protocol, verdicts)
             # the headline: exact match, circular accuracy, or accuracy over rows where no question was asked in two orders
-            found[dataset.name] = next(iter(result.scores.values())).value
+            scores[dataset.name] = next(iter(result.scores.values())).value
         with torch.no_grad():
             loss = task.validation_loss([e for d in self.datasets for e in d.examples if not e.options])
-        return Check(found.get("gqa-ru"), found.get("mmbench-ru"), loss, tuple(shown))
+        return Check(scores, loss, tuple(shown))
 
 
 def _cut(dataset: Dataset) -> Dataset:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
 
 from ruvlm.data.images import load_image
 from ruvlm.errors import DataError
-from ruvlm.reporting.choice import Card
 from ruvlm.schema import Example
 
 CELL, MARGIN, LINE = 300, 12, 19
 INK, FAINT, ANSWER, PAPER = (20, 20, 24), (110, 110, 120), (0, 90, 40), (255, 255, 255)
 RIGHT, WRONG = (30, 80, 170), (185, 30, 30)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One picture with some of its questions."""
+
+    examples: tuple[Example, ...]
+
+    @property
+    def first(self) -> Example:
+        return self.examples[0]
 
 
 @cache

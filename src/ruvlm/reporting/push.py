@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ruvlm.errors import ConfigError, ModelError, RuvlmError
+from ruvlm.evaluation.folder import evaluations_in
 from ruvlm.models.checkpoint import model_folder
+from ruvlm.run_folder import RunFolder
 
-# of a run folder, beside its model: what a figure or a card refers to
-BESIDE = ("README.md", "training_history.png", "run.toml", "run.json", "metrics.jsonl")
 SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt")
 NAME = re.compile(r"[\w.\-]+/[\w.\-]+")
 
@@ -32,13 +32,14 @@ class Sent:
 def planned(run: Path) -> list[Sent]:
     """What a run's repository would hold. Raises ModelError if there is no model or no card."""
     model = model_folder(str(run))
-    if not (run / "README.md").is_file():
+    if not RunFolder(run).card.is_file():
         raise ModelError(f"В {run} нет README.md: карточку пишут ruvlm train и ruvlm eval, выполните одну из них.")
     found = [
         Sent(path, path.name) for path in sorted(model.iterdir()) if _is_of_model(path) and path.name != "README.md"
     ]
-    found += [Sent(run / name, name) for name in BESIDE if (run / name).is_file()]
-    found += [Sent(path, str(path.relative_to(run))) for path in sorted(run.glob("eval/*/summary.json"))]
+    folder = RunFolder(run)
+    beside = [*folder.published, *(place.figures for place in evaluations_in(folder.evaluations))]
+    found += [Sent(path, str(path.relative_to(run))) for path in beside]
     return found
 
 
