@@ -13,7 +13,8 @@ from ruvlm.cli.console import cells, results, say, show_json
 
 def compare(
     folders: Annotated[
-        list[Path], typer.Argument(help="папки оценок (…/eval/…) одних и тех же данных, две или больше")
+        list[Path],
+        typer.Argument(help="папки оценок (…/eval/…) или файлы ответов на одни и те же вопросы, два или больше"),
     ],
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
@@ -27,7 +28,7 @@ def compare(
     from ruvlm.evaluation.compare import compare as compared
 
     if len(folders) < 2:
-        raise ConfigError("Сравнивать нужно хотя бы две оценки: укажите ещё одну папку.")
+        raise ConfigError("Сравнивать нужно хотя бы две оценки: укажите ещё одну папку или файл ответов.")
     rows = compared(folders)
     if json_:
         show_json([{**asdict(row), "words": row.words} for row in rows])

@@ -132,7 +132,7 @@ def _switched(text: str) -> bool:
 
 def _show(done: list[Evaluation], json_: bool) -> None:
     if json_:
-        from ruvlm.evaluation.folder import score_dict
+        from ruvlm.evaluation.evaluated import score_dict
 
         show_json(
             [
@@ -232,7 +232,7 @@ def _tell_disputes(rows: list[Dispute], json_: bool) -> None:
 
 
 def _tell_result(result: Result, json_: bool) -> None:
-    from ruvlm.evaluation.folder import score_dict
+    from ruvlm.evaluation.evaluated import score_dict
 
     if json_:
         scores = {rule: score_dict(score) for rule, score in result.scores.items()}

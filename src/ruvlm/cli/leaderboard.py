@@ -26,7 +26,7 @@ app = App(cls=BuildByDefault, help=HELP, no_args_is_help=True)
 
 @app.command("build")
 def build(
-    runs: Annotated[list[Path], typer.Argument(help="папки с запусками или оценками")],
+    runs: Annotated[list[Path], typer.Argument(help="папки с запусками или оценками, файлы ответов")],
     out: Annotated[Path, typer.Option(help="папка страницы")] = Path("site"),
     json_: Annotated[bool, typer.Option("--json", help="таблицы в JSON на выход")] = False,
 ) -> None:
@@ -85,7 +85,7 @@ def verify(
 
     Пример: ruvlm leaderboard verify submission.json --data data
     """
-    from ruvlm.evaluation.folder import score_dict
+    from ruvlm.evaluation.evaluated import score_dict
     from ruvlm.reporting.submission import verify as verified
 
     found = verified(file, data)

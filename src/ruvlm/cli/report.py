@@ -12,7 +12,9 @@ from ruvlm.cli.console import say, show_json
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="папки запусков или оценок, одна или несколько")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="папки запусков или оценок, файлы ответов, журналы; один или несколько")
+    ],
     out: Annotated[Path, typer.Option(help="куда записать страницу")] = Path("report.html"),
     data: Annotated[
         list[str] | None, typer.Option(help="где вопросы и картинки, если не там, где при обучении")

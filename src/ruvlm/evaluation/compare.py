@@ -13,7 +13,8 @@ from itertools import combinations
 from pathlib import Path
 
 from ruvlm.errors import DataError
-from ruvlm.evaluation.folder import NAMES, EvaluationFolder, Identity
+from ruvlm.evaluation.answers import open_answers
+from ruvlm.evaluation.evaluated import NAMES, Evaluated, Identity
 from ruvlm.evaluation.stats import difference, holm, mcnemar
 from ruvlm.schema import Status, Verdict
 
@@ -30,7 +31,7 @@ class Stored:
 
     folder: Path
     model: str
-    identity: Identity
+    identity: Identity | None
     right: dict[str, dict[str, bool]]
     clusters: dict[str, str]
     rows: frozenset[str]
@@ -66,12 +67,12 @@ class Difference:
         return f"различие значимо: лучше {better}"
 
 
-def compare(folders: list[Path]) -> list[Difference]:
-    """Every pair of evaluations under every rule they share.
+def compare(paths: list[Path]) -> list[Difference]:
+    """Every pair of evaluations, or files of answers, under every rule they share. A file's rows are known by their ids alone.
 
     Raises DataError if they are of different data, splits or protocols, or judged by different rules, saying which.
     """
-    stored = _distinct([read_stored(folder) for folder in folders])
+    stored = _distinct([read_stored(open_answers(path)) for path in paths])
     for other in stored[1:]:
         _comparable(stored[0], other)
     found = [_difference(a, b, rule) for a, b in combinations(stored, 2) for rule in a.right]
@@ -93,7 +94,9 @@ def _difference(a: Stored, b: Stored, rule: str) -> Difference:
             "спросит только неотвеченные."
         )
     left, right = ([stored.right[rule][unit] for unit in units] for stored in (a, b))
-    points, low, high = difference([a.clusters[unit] for unit in units], left, right)
+    # a file may not say which picture a row is about
+    clusters = (b if a.identity is None else a).clusters
+    points, low, high = difference([clusters[unit] for unit in units], left, right)
     p = mcnemar(left, right)
     return Difference(
         a=a.model, b=b.model, rule=rule, n=len(units), value_a=100 * sum(left) / len(units), value_b=100 * sum(right) / len(units),
@@ -101,24 +104,24 @@ def _difference(a: Stored, b: Stored, rule: str) -> Difference:
     )  # fmt: skip
 
 
-def read_stored(folder: Path) -> Stored:
-    """Read an evaluation folder. Raises DataError if it is none, unfinished, or its figures are not those of its verdicts."""
-    place = EvaluationFolder(folder)
-    identity, measured, verdicts = place.identity, place.measured, list(place.verdicts.values())
+def read_stored(place: Evaluated) -> Stored:
+    """Raises DataError if it is no evaluation, unfinished, or its figures are not those of its verdicts."""
+    measured, verdicts = place.measured, list(place.verdicts.values())
     if any(verdict.correct.keys() != verdicts[0].correct.keys() for verdict in verdicts):
-        raise DataError(f"Оценка в {folder} повреждена (в вердиктах разные правила): повторите ruvlm eval.")
-    stored = _units(folder, measured.model, identity, verdicts, identity.protocol.startswith("mmbench"))
+        raise DataError(f"Оценка в {place.path} повреждена (в вердиктах разные правила): повторите ruvlm eval.")
+    stored = _units(place, measured.model, verdicts)
     for rule, right in stored.right.items():
         if rule in measured.scores and measured.scores[rule].correct != sum(right.values()):
             raise DataError(
-                f"Оценка в {folder} повреждена: по правилу {rule} в баллах верных {measured.scores[rule].correct}, а в вердиктах "
+                f"Оценка в {place.path} повреждена: по правилу {rule} в баллах верных {measured.scores[rule].correct}, а в вердиктах "
                 f"{sum(right.values())}: повторите ruvlm eval, ответы уже сохранены."
             )
     return stored
 
 
-def _units(folder: Path, model: str, identity: Identity, verdicts: Sequence[Verdict], choice: bool) -> Stored:
+def _units(place: Evaluated, model: str, verdicts: Sequence[Verdict]) -> Stored:
     """Verdicts of rows, or of the groups of rows that CircularEval counts, if any question was asked in a second order."""
+    choice = place.choice
     circular = choice and len({verdict.cluster for verdict in verdicts}) < len(verdicts)
     right: dict[str, dict[str, bool]] = defaultdict(dict)
     clusters: dict[str, str] = {}
@@ -132,18 +135,22 @@ def _units(folder: Path, model: str, identity: Identity, verdicts: Sequence[Verd
             name = f"{rule}/{'circular' if circular else 'vanilla'}" if choice else rule
             right[name][unit] = right[name].get(unit, True) and correct
     return Stored(
-        folder=folder, model=model, identity=identity, right=dict(right), clusters=clusters,
+        folder=place.path, model=model, identity=place.identity, right=dict(right), clusters=clusters,
         rows=frozenset(verdict.id for verdict in verdicts), unanswered=frozenset(unanswered),
     )  # fmt: skip
 
 
 def _comparable(a: Stored, b: Stored) -> None:
-    kinds = ("data", "split", "protocol", "prompt")
-    pairs = [(name, getattr(a.identity, name), getattr(b.identity, name)) for name in kinds]
-    differ = [f"{NAMES[name]} ({own} и {other})" for name, own, other in pairs if own != other]
+    differ = []
+    if a.identity is not None and b.identity is not None:
+        kinds = ("data", "split", "protocol", "prompt")
+        pairs = [(name, getattr(a.identity, name), getattr(b.identity, name)) for name in kinds]
+        differ = [f"{NAMES[name]} ({own} и {other})" for name, own, other in pairs if own != other]
     if set(a.right) != set(b.right):
         differ.append(f"правила ({', '.join(sorted(set(a.right) ^ set(b.right)))})")
-    elif set(a.clusters) != set(b.clusters) or a.rows != b.rows:
+    elif (
+        a.right.keys() and set(next(iter(a.right.values()))) != set(next(iter(b.right.values())))
+    ) or a.rows != b.rows:
         differ.append("наборы строк")
     if differ:
         raise DataError(f"Оценки {a.folder} и {b.folder} не сравнить: различаются {'; '.join(differ)}.")

@@ -6,14 +6,15 @@ evaluation is whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from ruvlm.errors import DataError, OutputError, because
+from ruvlm.evaluation.evaluated import NAMES, Evaluated, Identity, Measured, Usage, score_dict
 from ruvlm.evaluation.store import RESPONSES, ResponseStore, merge_shards, read_responses
 from ruvlm.evaluation.stored import (
     json_object,
@@ -26,106 +27,15 @@ from ruvlm.evaluation.stored import (
     verdict_of,
 )
 from ruvlm.files import LOCK, held, json_line, write_json, write_text
-from ruvlm.schema import LetterUse, Response, Result, Score, Verdict
+from ruvlm.schema import Response, Result, Score, Verdict
 
 IDENTITY, VERDICTS, SUMMARY = "identity.json", "verdicts.jsonl", "summary.json"
-CONTROLS = ("random", "majority", "question-only")
 # what file managers leave wherever they look
 LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", ".directory")
-NAMES = {
-    "protocol": "протокол", "prompt": "вопрос к модели", "data": "данные", "split": "часть", "model": "модель", "sample": "выборка",
-}  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class Identity:
-    """What an evaluation is of: protocol, a mark of its wording, the data's and the model's fingerprints, the split.
-
-    `sample` is of how many rows a sample was drawn, None for all.
-    """
-
-    protocol: str
-    prompt: str
-    data: str
-    split: str
-    model: str
-    sample: int | None = None
-
-    @classmethod
-    def of(cls, fields: Mapping[str, str]) -> Identity:
-        """As stored. Raises ValueError naming what is missing or wrong."""
-        wanted = ("protocol", "prompt", "data", "split", "model")
-        missing = [name for name in wanted if not isinstance(fields.get(name), str)]
-        if missing:
-            raise ValueError(f"в {IDENTITY} нет {', '.join(missing)}")
-        sample = fields.get("sample")
-        if sample is not None and not (isinstance(sample, str) and sample.isdecimal()):
-            raise ValueError(f"sample = {str(sample)[:40]}")
-        return cls(**{name: fields[name] for name in wanted}, sample=None if sample is None else int(sample))
-
-    @property
-    def fields(self) -> dict[str, str]:
-        """As it is stored: texts alone, without a sample where there is none."""
-        return {name: str(value) for name, value in asdict(self).items() if value is not None}
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Tokens read (None where nobody counted) and written, and what they cost where prices were given."""
-
-    input_tokens: int | None
-    output_tokens: int
-    cost: float | None
-
-    @classmethod
-    def of(cls, responses: Iterable[Response], prices: tuple[float, float] | None) -> Usage:
-        """Of all answers together; `prices` are of a million tokens in and out."""
-        counts = [(response.input_tokens, response.tokens) for response in responses]
-        read, written = sum(n for n, _ in counts), sum(n for _, n in counts)
-        cost = None if prices is None else round((read * prices[0] + written * prices[1]) / 1e6, 6)
-        return cls(read or None, written, cost)  # not every way to reach a model counts what it reads
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """One evaluation: who was asked what, and every figure.
-
-    `world` says that the rows are drawn, not published ones.
-    """
-
-    folder: Path
-    model: str
-    parameters: int | None
-    source: str
-    benchmark: str
-    split: str
-    protocol: str
-    n: int
-    scores: dict[str, Score]
-    breakdowns: dict[str, dict[str, Score]]
-    unparsed: int
-    errors: int
-    notes: tuple[str, ...]
-    warnings: tuple[str, ...]
-    letters: tuple[LetterUse, ...]
-    fingerprints: dict[str, str]
-    sample: int | None
-
-    @property
-    def rows(self) -> str:
-        """The split in words, with the sample if it is one."""
-        return self.split if self.sample is None else f"{self.split}, выборка {self.sample}"
-
-    @property
-    def world(self) -> bool:
-        return self.source.startswith("world")
-
-    @property
-    def control(self) -> bool:
-        return self.model in CONTROLS or self.model.startswith(("blind:", "shuffled:"))
-
-
-class EvaluationFolder:
+@final
+class EvaluationFolder(Evaluated):
     """The evaluation in the folder `path`."""
 
     def __init__(self, path: Path) -> None:
@@ -235,6 +145,10 @@ class EvaluationFolder:
             return Identity.of(text_object(self.path / IDENTITY))
 
     @property
+    def choice(self) -> bool:
+        return self.identity.protocol.startswith("mmbench")
+
+    @property
     def measured(self) -> Measured:
         """Who was asked, and the figures. Raises DataError as `identity` does."""
         sample = self.identity.sample
@@ -302,20 +216,6 @@ def evaluations_in(folder: Path) -> list[EvaluationFolder]:
 def holds_evaluations(folder: Path) -> bool:
     """Is it an evaluation, finished or not, or a folder of some?"""
     return (folder / IDENTITY).is_file() or (folder.is_dir() and any(folder.glob(f"*/{IDENTITY}")))
-
-
-def beside(own: Measured, others: Iterable[Measured]) -> list[Measured]:
-    """The controls that were asked the same rows under the same protocol."""
-    return [
-        other for other in others
-        if other.control and other.protocol == own.protocol and other.fingerprints["data"] == own.fingerprints["data"]
-        and other.split == own.split
-    ]  # fmt: skip
-
-
-def score_dict(score: Score) -> dict[str, Any]:
-    """{"n", "correct", "value", "low", "high", "error"}, values in per cent."""
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(score).items()}
 
 
 def _plain_scores(scores: Mapping[str, Score]) -> dict[str, dict[str, Any]]:

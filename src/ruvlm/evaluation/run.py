@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ruvlm.backends.base import Asked, Backend, TextModel
 from ruvlm.data.images import read_bytes
-from ruvlm.evaluation.folder import EvaluationFolder, Identity, Usage
+from ruvlm.evaluation.evaluated import Identity, Usage
+from ruvlm.evaluation.folder import EvaluationFolder
 from ruvlm.evaluation.judge import judge_all, score
 from ruvlm.evaluation.llm_judge import judge_unread
 from ruvlm.evaluation.prompts import DEFAULT_PROTOCOLS, Protocol, limited, prompt_for, protocol_named, wording_mark

@@ -20,7 +20,7 @@ from ruvlm.evaluation.judge import disagreements, judge, score_mmbench
 from ruvlm.evaluation.match import MATCHERS, match_all
 from ruvlm.evaluation.parse_ru import writes_cyrillic
 from ruvlm.evaluation.stats import score_columns
-from ruvlm.schema import LETTERS, Absent, Example, ImageRef, Response, Result, Score, Verdict
+from ruvlm.schema import LETTERS, Absent, Example, ImageRef, Response, Result, Score, Status, Verdict
 
 ROTATION = 1_000_000
 
@@ -41,6 +41,11 @@ class Answered:
     @property
     def gold(self) -> str:
         return self.golds[0]
+
+    @property
+    def name(self) -> str:
+        """Its id, or its line where it has none."""
+        return self.identity if self.identity is not None else f"строка {self.number}"
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,11 @@ def score_file(
 
     With `reference_random`, also lmms-eval's circular figure with a random letter for what it could not read. Rows of one image, where it is named, are resampled together. Raises DataError naming file, line and field.
     """
-    sheet = answered(path, gold, columns)
+    return scored(answered(path, gold, columns), reference_random)
+
+
+def scored(sheet: Sheet, reference_random: bool = False) -> Result:
+    """Scores of answers that stand beside their gold answers."""
     if sheet.lettering is not None:
         result = _score_choices(sheet, sheet.lettering, reference_random)
         return replace(result, notes=(*result.notes, *sheet.notes))
@@ -105,13 +114,23 @@ def _unfinished(count: int, rows: int) -> tuple[str, ...]:
     return (f"ответов с незаконченным рассуждением: {count} из {rows}, они не ответы",) if count else ()
 
 
+def judged(sheet: Sheet) -> list[Verdict]:
+    """Every row's verdict, in their order."""
+    if sheet.lettering is not None:
+        return _judged(sheet, sheet.lettering)[1]
+    return [
+        Verdict(
+            row.name, row.cluster or row.name, row.prediction, None, dict(zip(MATCHERS, right, strict=True)),
+            Status.ABSENT if cleaned(row.prediction).unfinished else Status.ANSWERED,
+        )
+        for row, right in zip(sheet.rows, _matched(sheet.rows).tolist(), strict=True)
+    ]  # fmt: skip
+
+
 def disputes(path: Path, gold: Path | None = None, columns: Columns = Columns()) -> list[Dispute]:  # noqa: B008
     """The lines of a file on which its rules differ."""
     sheet = answered(path, gold, columns)
-    if sheet.lettering is not None:
-        verdicts = [verdict.correct for verdict in _judged(sheet, sheet.lettering)[1]]
-    else:
-        verdicts = [dict(zip(MATCHERS, values, strict=True)) for values in _matched(sheet.rows).tolist()]
+    verdicts = [verdict.correct for verdict in judged(sheet)]
     return [
         Dispute(row.number, row.prediction, row.gold, tuple(itertools.compress(right, right.values())))
         for row, right in zip(sheet.rows, verdicts, strict=True)
@@ -279,10 +298,9 @@ def _rotated(sheet: Sheet) -> bool:
 
 def _example(path: Path, row: Answered, letter: str, rotated: bool) -> Example:
     """A row as an example; without rotations each one is a question of its own."""
-    name = row.identity if row.identity is not None else f"строка {row.number}"
-    index = int(name) if rotated else 0
-    base = str(index % ROTATION) if rotated else name
+    index = int(row.name) if rotated else 0
+    base = str(index % ROTATION) if rotated else row.name
     return Example(
-        name, "mmbench-ru", "", letter, ImageRef(path), base, base, tuple(option or "" for option in row.options),
+        row.name, "mmbench-ru", "", letter, ImageRef(path), base, base, tuple(option or "" for option in row.options),
         rotation=index // ROTATION, category=row.category, l2=row.l2,
     )  # fmt: skip

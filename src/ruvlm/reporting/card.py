@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from ruvlm.data.hub_sets import HUB_SETS
-from ruvlm.evaluation.folder import Measured, beside, evaluations_in
+from ruvlm.evaluation.evaluated import Measured, beside
+from ruvlm.evaluation.folder import evaluations_in
 from ruvlm.files import write_text
 from ruvlm.run_folder import RunFolder
 from ruvlm.schema import Score

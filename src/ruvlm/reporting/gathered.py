@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ruvlm.data.catalog import open_source
 from ruvlm.errors import DataError, RuvlmError
+from ruvlm.evaluation.answers import answers_under
 from ruvlm.evaluation.compare import Difference, compare
-from ruvlm.evaluation.folder import EvaluationFolder, Measured, beside, evaluations_in
+from ruvlm.evaluation.evaluated import Evaluated, Measured, beside, same_rows
 from ruvlm.run_folder import Record, RunFolder
 from ruvlm.schema import Dataset, Response, Verdict
 
@@ -56,53 +56,47 @@ class Gathered:
     histories: tuple[RunHistory, ...]
 
 
-def gather(folders: Sequence[Path], data: Sequence[str], report: Callable[[str], None]) -> Gathered:
-    """Evaluations found in run folders and evaluation folders. Raises DataError where there is none or one is damaged.
+def gather(paths: Sequence[Path], data: Sequence[str], report: Callable[[str], None]) -> Gathered:
+    """Evaluations found in run folders and evaluation folders, and files of answers.
 
-    `data` is where rows may be; the data that a run was trained on is looked at too. Rows that are not found are told of.
+    `data` is where rows may be; the data that a run was trained on is looked at too. Rows that are not found are told of. Raises
+    DataError where there is no evaluation or one is damaged.
     """
-    found: list[tuple[Path, Measured]] = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise DataError(f"Папки {folder} нет: укажите папку запуска или оценки.")
-        here = [place.measured for place in evaluations_in(folder)]
-        if not here:
-            raise DataError(f"В {folder} нет законченных оценок: сначала ruvlm eval {folder}.")
-        found += [(folder, measured) for measured in here]
-    kinds: dict[tuple[str, ...], list[tuple[Path, Measured]]] = defaultdict(list)
-    for folder, measured in found:
-        marks = measured.fingerprints
-        kinds[measured.protocol, measured.split, marks["data"], marks["prompt"]].append((folder, measured))
-    places = [*data, *(path for folder in folders for path in _trained_on(folder)), "world"]
-    sections = []
-    for some in kinds.values():
-        own = [(folder, m) for folder, m in some if not m.control] or some
-        dataset = _rows(own[0][1], places)
-        if dataset is None:
-            report(f"строк {own[0][1].source} ({own[0][1].split}) нет: вопросы и картинки покажу, если указать --data")
-        models = tuple(
-            Answers(name, m, EvaluationFolder(m.folder).responses, EvaluationFolder(m.folder).verdicts)
-            for name, (_, m) in _named(own)
-        )
-        controls = tuple({c.model: c for c in beside(own[0][1], [m for _, m in some])}.values())
-        differences = _differences(models) if len(models) > 1 else ()
-        sections.append(Section(models, controls if own is not some else (), dataset, differences))
+    pairs = [(path, one) for path in paths for one in answers_under(path)]
+    origins = {one.path: path.name for path, one in pairs}
+    places = [*data, *(where for path in paths for where in _trained_on(path)), "world"]
+    sections = [_section(group, origins, places, report) for group in same_rows([one for _, one in pairs])]
     sections.sort(key=lambda s: (s.first.world, s.first.benchmark, s.first.split == "holdout", s.first.protocol))
-    return Gathered(tuple(sections), tuple(_histories(folders)))
+    return Gathered(tuple(sections), tuple(_histories(paths)))
 
 
-def _named(own: Sequence[tuple[Path, Measured]]) -> Iterable[tuple[str, tuple[Path, Measured]]]:
-    """Each evaluation with a name of its own: the model's, with its folder's where two are alike."""
-    names = [m.model for _, m in own]
-    for folder, measured in own:
-        alike = names.count(measured.model) > 1
-        yield f"{measured.model} ({folder.name})" if alike else measured.model, (folder, measured)
+def _section(
+    group: Sequence[Evaluated], origins: Mapping[Path, str], places: Sequence[str], report: Callable[[str], None]
+) -> Section:
+    """`origins` are the names of what was given on the command line, by where each evaluation lies."""
+    own = [one for one in group if not one.measured.control] or group
+    first = own[0].measured
+    dataset = _rows(first, places)
+    if dataset is None:
+        what = f"{first.source} ({first.split})" if first.split else first.source
+        report(f"строк {what} нет: вопросы и картинки покажу, если указать --data")
+    models = tuple(Answers(name, one.measured, one.responses, one.verdicts) for name, one in _named(own, origins))
+    controls = {c.model: c for c in beside(first, [one.measured for one in group])}
+    differences = _differences(models) if len(models) > 1 else ()
+    return Section(models, tuple(controls.values()) if own is not group else (), dataset, differences)
+
+
+def _named(own: Sequence[Evaluated], origins: Mapping[Path, str]) -> Iterable[tuple[str, Evaluated]]:
+    """Each evaluation with a name of its own: the model's, with its origin's where two are alike."""
+    names = [one.measured.model for one in own]
+    for one in own:
+        model = one.measured.model
+        yield f"{model} ({origins[one.path]})" if names.count(model) > 1 else model, one
 
 
 def _differences(models: Sequence[Answers]) -> tuple[Difference, ...]:
-    folders = {answers.measured.folder: answers.name for answers in models}
-    names = list(folders.values())
-    rows = compare(list(folders))
+    names = [answers.name for answers in models]
+    rows = compare([answers.measured.folder for answers in models])
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     each = len(rows) // len(pairs)
     return tuple(replace(row, a=pairs[n // each][0], b=pairs[n // each][1]) for n, row in enumerate(rows))

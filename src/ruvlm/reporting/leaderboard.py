@@ -6,14 +6,13 @@ import csv
 import io
 import json
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ruvlm.errors import DataError
+from ruvlm.evaluation.answers import answers_under
 from ruvlm.evaluation.compare import LEVEL, compare
-from ruvlm.evaluation.folder import EvaluationFolder, Measured, beside, evaluations_in
+from ruvlm.evaluation.evaluated import Evaluated, Measured, beside, same_rows
 from ruvlm.reporting.published import PUBLISHED, Published
 from ruvlm.schema import Score
 
@@ -48,35 +47,26 @@ class Board:
     published: tuple[Published, ...]
 
 
-def boards(folders: Sequence[Path]) -> list[Board]:
-    """Every evaluation under the folders, tables of published sets first. Raises DataError where there is none."""
-    found: dict[Path, Measured] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise DataError(f"Папки {folder} нет: укажите папку с запусками или оценками.")
-        found |= {m.folder.resolve(): m for m in (place.measured for place in evaluations_in(folder))}
-    if not found:
-        raise DataError(f"В {', '.join(map(str, folders))} нет законченных оценок: сначала ruvlm eval.")
-    tables: dict[tuple[str, ...], list[Measured]] = defaultdict(list)
-    for measured in found.values():
-        marks = measured.fingerprints
-        tables[
-            measured.benchmark, measured.source, measured.split, measured.protocol, marks["data"], marks["prompt"]
-        ].append(measured)
-    made = [_board(some) for some in tables.values() if any(not m.control for m in some)]
+def boards(paths: Sequence[Path]) -> list[Board]:
+    """Every evaluation in folders, and files of answers; tables of published sets first. Raises DataError where there is none."""
+    evaluations = {one.path.resolve(): one for path in paths for one in answers_under(path)}
+    groups = same_rows(list(evaluations.values()))
+    made = [_board(group) for group in groups if any(not one.measured.control for one in group)]
     return sorted(
         made, key=lambda b: (b.world, b.benchmark, b.source, b.split.startswith("holdout"), b.split, b.protocol)
     )
 
 
-def _board(some: Sequence[Measured]) -> Board:
-    own = sorted((m for m in some if not m.control), key=lambda m: -_main(m)[1].value)
-    first = own[0]
+def _board(group: Sequence[Evaluated]) -> Board:
+    every = [one.measured for one in group]
+    own = sorted((m for m in every if not m.control), key=lambda m: -_main(m)[1].value)
+    days = {one.path: one.finished_on.isoformat() for one in group}
+    first = next((m for m in own if m.split), own[0])  # a file does not say what its rows are
     groups = _groups(own)
     entries = tuple(
         Entry(
-            groups[m.folder], m.model, m.parameters, *_main(m), _blind(m, some), 100 * m.unparsed / max(1, m.n), m.errors,
-            EvaluationFolder(m.folder).finished_on.isoformat(), str(m.folder),
+            groups[m.folder], m.model, m.parameters, *_main(m), _blind(m, every), 100 * m.unparsed / max(1, m.n), m.errors,
+            days[m.folder], str(m.folder),
         )
         for m in own
     )  # fmt: skip

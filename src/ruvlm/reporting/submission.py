@@ -9,7 +9,8 @@ from typing import Any
 from ruvlm.data.catalog import open_source
 from ruvlm.errors import DataError
 from ruvlm.evaluation.compare import read_stored
-from ruvlm.evaluation.folder import EvaluationFolder, Identity, score_dict
+from ruvlm.evaluation.evaluated import Identity, score_dict
+from ruvlm.evaluation.folder import EvaluationFolder
 from ruvlm.evaluation.prompts import protocol_named, wording_mark
 from ruvlm.evaluation.run import rescored
 from ruvlm.evaluation.stored import json_object, response_of
@@ -31,7 +32,7 @@ class Verified:
 
 def pack(folder: Path) -> dict[str, Any]:
     """A submission of one evaluation. Raises DataError if it is none or unfinished."""
-    read_stored(folder)  # raises where the figures are not those of the verdicts
+    read_stored(EvaluationFolder(folder))  # raises where the figures are not those of the verdicts
     place = EvaluationFolder(folder)
     measured = place.measured
     return {

@@ -327,7 +327,7 @@ def _refuse_other_data(folder: RunFolder, now: RunFacts) -> None:
     try:
         began = folder.facts
     except DataError as error:
-        raise ModelError(f"На каких данных начато, неизвестно: {error}") from error
+        raise ModelError(f"Не сказано, на каких данных начато: {error}") from error
     kinds = (
         ("обучения", [part.fingerprint for part in began.train], [part.fingerprint for part in now.train]),
         ("проверки", began.checks, now.checks),

@@ -1,0 +1,86 @@
+"""Whatever holds answers, opened as an evaluation: a folder of ours, a file of anybody's, another tool's log."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import final
+
+from ruvlm.data.files import sha256_of
+from ruvlm.errors import DataError
+from ruvlm.evaluation.evaluated import Evaluated, Identity, Measured
+from ruvlm.evaluation.folder import EvaluationFolder, evaluations_in, holds_evaluations
+from ruvlm.evaluation.table import Sheet, answered, judged, scored
+from ruvlm.schema import Response, Verdict
+
+
+@final
+class AnswersFile(Evaluated):
+    """A table of answers beside their gold answers, read and judged once. Its model is called as the file is."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def _sheet(self) -> Sheet:
+        return answered(self.path, None)
+
+    @property
+    def identity(self) -> Identity | None:
+        return None
+
+    @property
+    def choice(self) -> bool:
+        return self._sheet.lettering is not None
+
+    @property
+    def finished_on(self) -> date:
+        return datetime.fromtimestamp(self._sheet.path.stat().st_mtime, UTC).date()
+
+    @cached_property
+    def verdicts(self) -> dict[str, Verdict]:
+        return {verdict.id: verdict for verdict in judged(self._sheet)}
+
+    @property
+    def responses(self) -> dict[str, Response]:
+        return {row.name: Response(row.prediction) for row in self._sheet.rows}
+
+    @cached_property
+    def measured(self) -> Measured:
+        result = scored(self._sheet)
+        rows = sorted((row.name, *row.golds) for row in self._sheet.rows)
+        marks = {
+            "data": hashlib.sha256(repr(rows).encode()).hexdigest()[:16],
+            "model": sha256_of(self._sheet.path)[:16],
+            "prompt": "",
+        }
+        kind = "mmbench-ru" if self.choice else "gqa-ru"
+        return Measured(
+            folder=self.path, model=self.path.stem, parameters=None, source=f"файл {self.path.name}", benchmark=kind, split="",
+            protocol=f"{kind}/lmms", n=result.n, scores=result.scores, breakdowns=result.breakdowns, unparsed=result.unparsed,
+            errors=result.errors, notes=result.notes, warnings=result.warnings, letters=result.letters, fingerprints=marks,
+            sample=None,
+        )  # fmt: skip
+
+
+def open_answers(path: Path) -> Evaluated:
+    """An evaluation's folder, a file of answers, or the folder of another tool. Raises DataError where there is none of them."""
+    if path.is_dir() and (holds_evaluations(path) or evaluations_in(path)):
+        return EvaluationFolder(path)
+    if not path.exists():
+        raise DataError(f"Папки или файла {path} нет: проверьте путь.")
+    return AnswersFile(path)
+
+
+def answers_under(path: Path) -> list[Evaluated]:
+    """Every finished evaluation in a folder, however deep; a file of answers alone. Raises DataError where there is none."""
+    if not path.exists():
+        raise DataError(f"Папки или файла {path} нет: укажите папку запуска, оценку или файл ответов.")
+    if path.is_file():
+        return [AnswersFile(path)]
+    evaluations: list[Evaluated] = list(evaluations_in(path))
+    if not evaluations:
+        raise DataError(f"В {path} нет законченных оценок: сначала ruvlm eval {path}.")
+    return evaluations

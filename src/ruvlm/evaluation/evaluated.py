@@ -1,0 +1,182 @@
+"""What an evaluation is, wherever it lies: whom it asked what, its figures, verdicts and answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ruvlm.schema import LetterUse, Response, Score, Verdict
+
+CONTROLS = ("random", "majority", "question-only")
+NAMES = {
+    "protocol": "протокол", "prompt": "вопрос к модели", "data": "данные", "split": "часть", "model": "модель", "sample": "выборка",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What an evaluation is of: protocol, a mark of its wording, the data's and the model's fingerprints, the split.
+
+    `sample` is of how many rows a sample was drawn, None for all.
+    """
+
+    protocol: str
+    prompt: str
+    data: str
+    split: str
+    model: str
+    sample: int | None = None
+
+    @classmethod
+    def of(cls, fields: Mapping[str, str]) -> Identity:
+        """As stored. Raises ValueError naming what is missing or wrong."""
+        wanted = ("protocol", "prompt", "data", "split", "model")
+        missing = [name for name in wanted if not isinstance(fields.get(name), str)]
+        if missing:
+            raise ValueError(f"нет полей {', '.join(missing)}")
+        sample = fields.get("sample")
+        if sample is not None and not (isinstance(sample, str) and sample.isdecimal()):
+            raise ValueError(f"sample = {str(sample)[:40]}")
+        return cls(**{name: fields[name] for name in wanted}, sample=None if sample is None else int(sample))
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """As it is stored: texts alone, without a sample where there is none."""
+        return {name: str(value) for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens read (None where nobody counted) and written, and what they cost where prices were given."""
+
+    input_tokens: int | None
+    output_tokens: int
+    cost: float | None
+
+    @classmethod
+    def of(cls, responses: Iterable[Response], prices: tuple[float, float] | None) -> Usage:
+        """Of all answers together; `prices` are of a million tokens in and out."""
+        counts = [(response.input_tokens, response.tokens) for response in responses]
+        read, written = sum(n for n, _ in counts), sum(n for _, n in counts)
+        cost = None if prices is None else round((read * prices[0] + written * prices[1]) / 1e6, 6)
+        return cls(read or None, written, cost)  # not every way to reach a model counts what it reads
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One evaluation: who was asked what, and every figure.
+
+    `world` says that the rows are drawn, not published ones.
+    """
+
+    folder: Path
+    model: str
+    parameters: int | None
+    source: str
+    benchmark: str
+    split: str
+    protocol: str
+    n: int
+    scores: dict[str, Score]
+    breakdowns: dict[str, dict[str, Score]]
+    unparsed: int
+    errors: int
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    letters: tuple[LetterUse, ...]
+    fingerprints: dict[str, str]
+    sample: int | None
+
+    @property
+    def rows(self) -> str:
+        """The split in words, with the sample if it is one."""
+        return self.split if self.sample is None else f"{self.split}, выборка {self.sample}"
+
+    @property
+    def world(self) -> bool:
+        return self.source.startswith("world")
+
+    @property
+    def control(self) -> bool:
+        return self.model in CONTROLS or self.model.startswith(("blind:", "shuffled:"))
+
+
+class Evaluated(ABC):
+    """An evaluation that was made before: a folder of ours, or a file of answers that somebody else's tool has written.
+
+    `path` is where it lies, and what tells it from others; `choice` says whether letters of options were asked for.
+    """
+
+    path: Path
+
+    @property
+    @abstractmethod
+    def identity(self) -> Identity | None:
+        """What it is of; None where nobody wrote that down. Raises DataError."""
+
+    @property
+    @abstractmethod
+    def measured(self) -> Measured:
+        """Its figures. Raises DataError."""
+
+    @property
+    @abstractmethod
+    def verdicts(self) -> dict[str, Verdict]:
+        """By their examples' ids. Raises DataError."""
+
+    @property
+    @abstractmethod
+    def responses(self) -> dict[str, Response]:
+        """By their examples' ids. Raises DataError."""
+
+    @property
+    @abstractmethod
+    def choice(self) -> bool: ...
+
+    @property
+    @abstractmethod
+    def finished_on(self) -> date:
+        """The day on which it was written."""
+
+
+def same_rows(evaluations: Sequence[Evaluated]) -> list[list[Evaluated]]:
+    """Those that may stand beside one another: of one protocol, wording, split and data.
+
+    A file says none of that: it stands beside the first that was judged on rows of the same ids.
+    """
+    kinds: dict[tuple[object, ...], list[Evaluated]] = {}
+    loose = []
+    for one in evaluations:
+        identity = one.identity
+        if identity is None:
+            loose.append(one)
+        else:
+            # what is drawn from different sources may have one fingerprint only if it is the same
+            kinds.setdefault((identity.protocol, identity.split, identity.data, identity.prompt), []).append(one)
+    groups = list(kinds.values())
+    for one in loose:
+        ids = one.verdicts.keys()
+        near = next((g for g in groups if g[0].choice == one.choice and g[0].verdicts.keys() == ids), None)
+        if near is None:
+            groups.append([one])
+        else:
+            near.append(one)
+    return groups
+
+
+def beside(own: Measured, others: Iterable[Measured]) -> list[Measured]:
+    """The controls that were asked the same rows under the same protocol."""
+    return [
+        other for other in others
+        if other.control and other.protocol == own.protocol and other.fingerprints["data"] == own.fingerprints["data"]
+        and other.split == own.split
+    ]  # fmt: skip
+
+
+def score_dict(score: Score) -> dict[str, Any]:
+    """{"n", "correct", "value", "low", "high", "error"}, values in per cent."""
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(score).items()}
