@@ -40,6 +40,8 @@ STANDS_FOR = {
     "vlm.path=ИМЯ": "vlm.path=models/llava", "МОДЕЛЬ": "results/nano_world", "--data ПАПКА": "--data data/world-mini", "ПАПКА": "made/folder",
 }  # fmt: skip
 # a run of minutes, made one of seconds
+# calls whose sentence is not their first argument
+SENTENCES = {"held": 1}
 KINDS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.RuvlmError)}
 SHORT = ["train.max_steps=2", "train.images_per_step=4", "train.validations=0", "train.checkpoint_minutes=60"]
 
@@ -298,8 +300,13 @@ def messages() -> list[str]:
     found = []
     for path in sorted((ROOT / "src" / "ruvlm").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KINDS and node.args:
-                text = _text(node.args[0])
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in (*KINDS, *SENTENCES)
+                and len(node.args) > SENTENCES.get(node.func.id, 0)
+            ):
+                text = _text(node.args[SENTENCES.get(node.func.id, 0)])
                 if re.search(r"[А-Яа-я]{3}", text):
                     found.append(text)
     return found

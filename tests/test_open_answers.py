@@ -36,7 +36,9 @@ def as_somebody_writes(folder: EvaluationFolder, world: Path, path: Path) -> Pat
     """The same answers as a table of another tool: id, prediction, gold and picture, no word of ours."""
     rows = {}
     for part in sorted((world / "gqa-ru/testdev_balanced_instructions").glob("*.parquet")):
-        rows |= {row["id"]: row for row in pq.read_table(part, columns=["id", "imageId", "question", "answer"]).to_pylist()}
+        rows |= {
+            row["id"]: row for row in pq.read_table(part, columns=["id", "imageId", "question", "answer"]).to_pylist()
+        }
     lines = [
         {"id": name, "question": rows[name]["question"], "prediction": said.text, "gold": rows[name]["answer"], "imageId": rows[name]["imageId"]}
         for name, said in folder.responses.items()
@@ -62,7 +64,9 @@ def test_a_file_and_a_folder_differ_as_two_folders_do(evaluated: Path, world: Pa
     one, other = (folder_of(evaluated, name, "gqa-ru") for name in ("majority", "random"))
     file = as_somebody_writes(other, world, tmp_path / "random.jsonl")
     expected, found = compare([one.path, other.path]), compare([one.path, file])
-    assert [(r.rule, r.points, r.low, r.high, r.p_holm) for r in found] == [(r.rule, r.points, r.low, r.high, r.p_holm) for r in expected]
+    assert [(r.rule, r.points, r.low, r.high, r.p_holm) for r in found] == [
+        (r.rule, r.points, r.low, r.high, r.p_holm) for r in expected
+    ]
     assert [row.b for row in found] == ["random"] * len(found)
 
 

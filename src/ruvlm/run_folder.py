@@ -171,11 +171,14 @@ class RunFolder:
                 f"В {self.path} нет точки, с которой продолжать: запустите обучение без --resume, начатое до первой точки начнётся "
                 "заново."
             )
-        busy = f"В {self.path} уже учит другой процесс: дождитесь его или смените имя (--set name=…)."
         with ExitStack() as stack:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(held(self.path / LOCK, busy))
+                busy = held(
+                    self.path / LOCK,
+                    f"В {self.path} уже учит другой процесс: дождитесь его или смените имя (--set name=…).",
+                )
+                stack.enter_context(busy)
             except OSError as error:
                 raise OutputError(f"Папку {self.path} не создать ({because(error)}).") from error
             if not resume:

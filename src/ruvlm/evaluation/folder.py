@@ -71,10 +71,11 @@ class EvaluationFolder(Evaluated):
 
         Raises OutputError if another process holds it, or if it holds something else, saying what differs.
         """
-        busy = f"В {self.path} уже пишет другой процесс: дождитесь его или укажите другую --out."
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with held(self.path / LOCK, busy):
+            with held(
+                self.path / LOCK, f"В {self.path} уже пишет другой процесс: дождитесь его или укажите другую --out."
+            ):
                 self._refuse_other(identity, replays)
                 yield
         except OSError as error:
