@@ -119,7 +119,7 @@ class Group:
             return total
         flat = torch.cat([self._flat(p) * share for p in used])
         dist.all_reduce(flat)
-        for parameter, grad in zip(used, flat.split([p.numel() for p in used]), strict=True):
+        for parameter, grad in zip(used, torch.split(flat, [p.numel() for p in used]), strict=True):
             parameter.grad = grad.view_as(parameter).to(parameter.dtype)
         return total
 

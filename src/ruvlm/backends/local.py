@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,7 +59,8 @@ class LocalBackend(Backend):
     @property
     def trained_on(self) -> str:
         """What its training data are called; empty where its checkpoint is too old to say."""
-        return str(self.model.config.trained_on)
+        config: Any = self.model.config
+        return str(config.trained_on)
 
     def look(self, asked: Asked) -> Look:
         """Where the model looks as it begins to answer. Raises ModelError where `looks` is not declared."""

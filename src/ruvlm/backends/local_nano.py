@@ -247,7 +247,7 @@ class _TextCache:
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
         x = model.read(padded.to(device), positions)
-        for number, layer in enumerate(model.layers):
+        for number, layer in enumerate(model.stack):
             q, k, v = layer.project(x)
             self.keys.append(torch.cat([self.prefix.keys[number][owner], k], dim=2))
             self.values.append(torch.cat([self.prefix.values[number][owner], v], dim=2))
@@ -269,7 +269,7 @@ class _TextCache:
         x = self.model.read(tokens_N[:, None], positions[:, None])
         self.lengths = self.lengths + 1
         self.valid = torch.cat([self.valid, self.valid.new_ones(len(tokens_N), 1)], dim=1)
-        for number, layer in enumerate(self.model.layers):
+        for number, layer in enumerate(self.model.stack):
             q, k, v = layer.project(x)
             self.keys[number] = torch.cat([self.keys[number], k], dim=2)
             self.values[number] = torch.cat([self.values[number], v], dim=2)

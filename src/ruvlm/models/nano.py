@@ -11,8 +11,9 @@ taught to point at the thing it names.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -107,6 +108,11 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
 
+    @property
+    def stack(self) -> Sequence[Layer]:
+        """The layers, as what they are."""
+        return cast("Sequence[Layer]", self.layers)
+
     def get_input_embeddings(self) -> nn.Module:
         return self.embed
 
@@ -126,11 +132,13 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     def read(self, ids_BT: Tensor, positions_BT: Tensor) -> Tensor:
         """Text embeddings with their positions. [B, T, D]."""
-        return self.embed(ids_BT) + self.text_position(positions_BT)
+        words: Tensor = self.embed(ids_BT) + self.text_position(positions_BT)
+        return words
 
     def weighed(self, hidden_ND: Tensor) -> Tensor:
         """How right an option's last token believes the option to be. [..., D] → [...]."""
-        return self.weigh(F.layer_norm(hidden_ND, (hidden_ND.shape[-1],))).squeeze(-1)
+        weighed: Tensor = self.weigh(F.layer_norm(hidden_ND, (hidden_ND.shape[-1],)))
+        return weighed.squeeze(-1)
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Scores over the vocabulary, tied to the word embeddings. [..., D] → [..., V]."""
@@ -142,7 +150,7 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         seen = self.see(pixels_BCSS)
         x = self.placed(seen)
         keys, values = [], []
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(self.stack):
             if number < self.seeing_layers:
                 x, k, v = layer.forward_prefix(x)
             else:
@@ -162,13 +170,13 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         last = len(self.layers) - 1
         early, late, matching = self.taught_layers
         taught = {early: (places.mentions_M, 0), late: (places.points_K, 0), matching: (places.seconds_L, -1)}
-        for number, layer in enumerate(self.layers[:last]):
+        for number, layer in enumerate(self.stack[:last]):
             x, looks[number] = layer.forward_rows(
                 x, prefix.keys[number], prefix.values[number], owner_R, bias, taught.get(number)
             )
             states[number] = x
-        alike = self.layers[matching].match(states[matching - 1], places.mentions_M)
-        answering, decisive = self.layers[last].forward_slots(
+        alike = self.stack[matching].match(states[matching - 1], places.mentions_M)
+        answering, decisive = self.stack[last].forward_slots(
             x, prefix.keys[last], prefix.values[last], owner_R, bias, places.slots_RA, places.ends_Q
         )
         return Traces(
@@ -223,7 +231,7 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         is_image = input_ids == self.config.image_token_id
         x, _positions = self._embedded(input_ids, is_image, pixel_values, attention_mask, past)
         mask = self._mask(is_image, attention_mask, past)
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(self.stack):
             done = layer(x, mask, past_key_values, number)
             x = done if number < self.seeing_layers else torch.where(is_image[..., None], x, done)
         kept = x[:, -logits_to_keep:] if logits_to_keep else x
@@ -231,7 +239,7 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         loss = None
         if labels is not None:
             loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)  # type: ignore[arg-type]
+        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)
 
     def _embedded(
         self, ids_BT: Tensor, is_image_BT: Tensor, pixels: Tensor | None, attention_BS: Tensor, past: int

@@ -78,7 +78,8 @@ class Layer(nn.Module):
         """The rest of the layer after attention."""
         x = x_BTD + self.out(attended_BHTd.transpose(1, 2).flatten(2))
         normed = F.layer_norm(x, (x.shape[-1],), self.norms[1])
-        return x + self.down(F.relu(self.up(normed)).square())
+        grown: Tensor = x + self.down(F.relu(self.up(normed)).square())
+        return grown
 
     def forward(self, x_BTD: Tensor, mask: Tensor | None, cache: Cache | None = None, index: int = 0) -> Tensor:
         q, k, v = self.project(x_BTD)
@@ -141,7 +142,8 @@ class Layer(nn.Module):
         size = width // self.heads
         q = F.layer_norm(F.linear(normed, self.qkv.weight[width - size : width]), (size,)) * self.sharpness[-1, 0]
         k = F.layer_norm(F.linear(normed, self.qkv.weight[2 * width - size : 2 * width]), (size,))
-        return q @ k.T * size**-0.5
+        scores: Tensor = q @ k.T * size**-0.5
+        return scores
 
     def _headed(self, x_BTD: Tensor) -> Tensor:
         batch, length, width = x_BTD.shape
@@ -155,5 +157,5 @@ def log_attention(q_BHTd: Tensor, k_BHSd: Tensor, bias: Tensor, look_N: Tensor, 
     """
     q_Nd = q_BHTd[:, head].flatten(0, 1)[look_N]
     k_NSd = k_BHSd[:, head][look_N // q_BHTd.shape[2]]
-    scores = torch.bmm(k_NSd, q_Nd[..., None])[..., 0] * q_Nd.shape[-1] ** -0.5
+    scores: Tensor = torch.bmm(k_NSd, q_Nd[..., None])[..., 0] * q_Nd.shape[-1] ** -0.5
     return (scores + bias[:, 0].flatten(0, 1)[look_N]).float().log_softmax(-1)

@@ -17,6 +17,14 @@ _ALPHABET = "абвгдеёжзийклмнопрстуфхцчшщъыьэюя"
 _WORDS = Regex(r"\n?[A-E]\.(?=\s)| ?[\w]+|[^\w\s]|\s")
 
 
+def special_id(tokenizer: Tokenizer, mark: str) -> int:
+    """The number of one of `SPECIAL`. Raises ModelError for a tokenizer that is not of ours."""
+    number: int | None = tokenizer.token_to_id(mark)
+    if number is None:
+        raise ModelError(f"В токенизаторе нет метки {mark}: tokenizer.json – не от этой модели.")
+    return number
+
+
 def train_tokenizer(texts: Iterable[str], vocab_size: int, instructions: tuple[str, ...]) -> Tokenizer:
     r"""Byte-pair encoding over words; «\\nA.» is one piece, so are the fixed instructions of the prompts.
 

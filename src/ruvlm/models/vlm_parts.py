@@ -94,7 +94,8 @@ def _adapted(model: nn.Module, parts: Sequence[str], lora: Lora) -> nn.Module:
     with warnings.catch_warnings():
         # peft asks for a property that transformers has renamed
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
-        return get_peft_model(model, config)
+        adapted: nn.Module = get_peft_model(model, config)
+    return adapted
 
 
 def _roots(model: nn.Module, part: str) -> Iterator[str]:

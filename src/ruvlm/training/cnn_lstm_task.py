@@ -28,6 +28,8 @@ VALIDATION_BATCH = 256
 class CnnLstmTask(Task):
     """The baseline on a folder of data: open questions whose answer is among its classes."""
 
+    model: CnnLstm
+
     def __init__(self, config: RunConfig, pictures: Pictures, device: torch.device) -> None:
         self.config, self.pictures, self.device = config, pictures, device
         examples = [example for group in pictures.questions for example in group]

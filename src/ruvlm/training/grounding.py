@@ -51,7 +51,7 @@ def covered_cells(boxes: Sequence[Box], grid: int) -> np.ndarray:
     lines = np.arange(grid, dtype=np.float32)
     wide = np.clip(np.minimum(box[:, 2:3], lines + 1) - np.maximum(box[:, 0:1], lines), 0, 1)
     high = np.clip(np.minimum(box[:, 3:4], lines + 1) - np.maximum(box[:, 1:2], lines), 0, 1)
-    covered = (high[:, :, None] * wide[:, None, :] >= 0.4).reshape(len(box), grid * grid)
+    covered: np.ndarray = (high[:, :, None] * wide[:, None, :] >= 0.4).reshape(len(box), grid * grid)
     column = np.clip((box[:, 0] + box[:, 2]) / 2, 0, grid - 1).astype(int)
     row = np.clip((box[:, 1] + box[:, 3]) / 2, 0, grid - 1).astype(int)
     covered[np.arange(len(box)), row * grid + column] = True

@@ -30,7 +30,7 @@ from ruvlm.evaluation.prompts import (
 )
 from ruvlm.models.nano import NanoForConditionalGeneration, Traces, parameter_count
 from ruvlm.models.nano_config import NanoConfig
-from ruvlm.models.text import BOS, EOS, IMAGE, PAD, train_tokenizer, word_families
+from ruvlm.models.text import BOS, EOS, IMAGE, PAD, special_id, train_tokenizer, word_families
 from ruvlm.schema import Dataset, Example
 from ruvlm.training.grounding import CELL_WORDS, IGNORED, word_targets
 from ruvlm.training.grouping import Pictures, generator_of, training_pictures
@@ -73,10 +73,10 @@ class NanoTask(Task):
                 stem_blocks=settings.stem_blocks,
                 max_text_positions=settings.max_text_positions,
                 trained_on=pictures.label,
-                image_token_id=tokenizer.token_to_id(IMAGE),
-                pad_token_id=tokenizer.token_to_id(PAD),
-                bos_token_id=tokenizer.token_to_id(BOS),
-                eos_token_id=tokenizer.token_to_id(EOS),
+                image_token_id=special_id(tokenizer, IMAGE),
+                pad_token_id=special_id(tokenizer, PAD),
+                bos_token_id=special_id(tokenizer, BOS),
+                eos_token_id=special_id(tokenizer, EOS),
             )
         ).to(device)
         grid = self.model.config.grid
@@ -133,7 +133,7 @@ class NanoTask(Task):
         found = [Stage("answers", 1 - share, steps, answer, self.batch, self.loss, self.join_families)]
         if aligned:
             stem = [p for p in self.model.stem.parameters() if p.ndim == 4 and p.shape[1] > 3]
-            others = [p for p in self.model.stem.parameters() if p.ndim < 4 or p.shape[1] <= 3]
+            others: list[Tensor] = [p for p in self.model.stem.parameters() if p.ndim < 4 or p.shape[1] <= 3]
             others += [self.model.see_norm, self.model.embed.weight]
             optimizers = (
                 Muon(stem, lr=2.5 * train.matrix_lr),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 def orthogonalised(matrices_NRC: Tensor, steps: int = 5) -> Tensor:
     """Newton–Schulz iteration (Jordan et al., 2024): each matrix's nearest semi-orthogonal one. [N, R, C] → [N, R, C]."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrices_NRC / (matrices_NRC.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    x: Tensor = matrices_NRC / (matrices_NRC.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     flip = x.shape[-2] > x.shape[-1]
     if flip:
         x = x.mT
@@ -64,7 +64,8 @@ class Muon(torch.optim.Optimizer):
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """(matrices for Muon, the rest for Adam): embeddings, norms, biases and the first convolution are the rest."""
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    matrices, rest = [], []
+    matrices: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for parameter in model.parameters():
         if not parameter.requires_grad:
             continue

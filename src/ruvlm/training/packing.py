@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
 from ruvlm.models.nano import Places
-from ruvlm.models.text import EOS
+from ruvlm.models.text import EOS, special_id
 from ruvlm.schema import LETTERS, Box, Region
 from ruvlm.training.grounding import (
     CELL_WORDS,
@@ -71,7 +72,8 @@ class PackedBatch:
     questions: int
 
     def to(self, device: torch.device) -> PackedBatch:
-        return PackedBatch(**{k: v if isinstance(v, int) else v.to(device) for k, v in self.__dict__.items()})
+        moved: dict[str, Any] = {k: v if isinstance(v, int) else v.to(device) for k, v in self.__dict__.items()}
+        return PackedBatch(**moved)
 
 
 class Packer:
@@ -88,7 +90,7 @@ class Packer:
         self.max_positions = max_positions
         self.weights = weights
         self.row_length = row_length
-        self.eos = tokenizer.token_to_id(EOS)
+        self.eos = special_id(tokenizer, EOS)
         self._letters = [tokenizer.encode(f" {letter}", add_special_tokens=False).ids[0] for letter in LETTERS]
 
     def pack(self, pixels: np.ndarray, words: np.ndarray, asked: Sequence[Sequence[Asked]]) -> PackedBatch:

@@ -84,7 +84,7 @@ class Stepper:
             self.batch = self.prefetcher.batch(stage.batch, stage_step, start, parts, stage.max_steps)
             losses = self._lost(stage, self.batch, share)
             whole = losses.total * losses.weight if weighted else losses.total
-            self.scaler.scale(whole).backward()
+            torch.autograd.backward(self.scaler.scale(whole))
             found.append(losses)
         losses = found[0] if len(found) == 1 else mean_losses(found)
         return losses, losses.weight if weighted else 1.0

@@ -61,6 +61,8 @@ class VlmBackend(HfBackend):
 class VlmTask(Task):
     """A Hugging Face image-text-to-text model on a folder of data or a mixture."""
 
+    # of whatever class transformers or peft make it
+    model: Any
     splits = True
     _sharded = False
 
@@ -71,7 +73,7 @@ class VlmTask(Task):
         self.config, self.device = config, loaded.model.device
         torch.manual_seed(config.train.seed)
         lora = Lora(settings.lora_rank, settings.lora_alpha, settings.lora_dropout)
-        self.model: Any = prepared(loaded.model, settings.parts, lora)
+        self.model = prepared(loaded.model, settings.parts, lora)
         whole = self._whole
         skip_unread_vision(whole)
         # layers computed anew in the backward pass would not know the places any more
