@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 quickstart: setup
-	$(BIN)/python benchmarks/quickstart.py --out results/quickstart
+	$(BIN)/python bench/quickstart.py --out results/quickstart
 
 # axe-core checks the pages' accessibility in the tests; without npm those tests are skipped
 $(VENV)/axe.min.js:
@@ -48,9 +48,9 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	$(BIN)/python benchmarks/world_speed.py
-	$(BIN)/python benchmarks/start_speed.py
-	$(BIN)/python benchmarks/quickstart.py --out results/bench --nano-minutes 5 --cnn-minutes 5
+	$(BIN)/python bench/world_speed.py
+	$(BIN)/python bench/start_speed.py
+	$(BIN)/python bench/quickstart.py --out results/bench --nano-minutes 5 --cnn-minutes 5
 
 demo: setup
 	$(BIN)/ruvlm demo nano

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from benchmarks.random_models import idefics3, llava, qwen
+from bench.random_models import idefics3, llava, qwen
 
 from ruvlm.cli.main import main
 from ruvlm.world.export import build, plans

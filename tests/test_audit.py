@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from benchmarks.damage import GQA, MMBENCH, Damage, small_world
+from bench.damage import GQA, MMBENCH, Damage, small_world
 
 from ruvlm.audit import text
 from ruvlm.audit.run import audit

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from benchmarks.random_models import WORDS, _spread, trained_tokenizer
+from bench.random_models import WORDS, _spread, trained_tokenizer
 from PIL import Image
 
 from ruvlm.errors import ModelError

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from benchmarks.random_models import llava
+from bench.random_models import llava
 from PIL import Image
 
 from ruvlm import errors
@@ -344,6 +344,6 @@ def test_the_readme_names_every_file() -> None:
         if path.name != "__init__.py" or path.parent.name == "ruvlm"
     ]
     assert [str(path) for path in sources if path.name not in tree] == []
-    for folder, kind in (("docs", "*.md"), ("benchmarks", "*.py"), ("notebooks", "*.ipynb")):
+    for folder, kind in (("docs", "*.md"), ("bench", "*.py"), ("notebooks", "*.ipynb")):
         missing = [path.name for path in (ROOT / folder).glob(kind) if path.stem not in tree]
         assert missing == [], f"{folder}: {missing}"

@@ -26,7 +26,7 @@ from typing import Any
 
 import pytest
 import torch
-from benchmarks.random_models import CHAT, QWEN_CHAT, WORDS, _spread, eager_to_stop, llava, printable, trained_tokenizer
+from bench.random_models import CHAT, QWEN_CHAT, WORDS, _spread, eager_to_stop, llava, printable, trained_tokenizer
 from safetensors.torch import load_file, save_file
 
 from ruvlm.backends.base import Access, Asked

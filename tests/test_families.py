@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from benchmarks.family_models import built
+from bench.family_models import built
 from PIL import Image
 
 from ruvlm.backends.base import Access, Asked

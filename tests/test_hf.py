@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks.family_models import built
+from bench.family_models import built
 from PIL import Image
 from safetensors.torch import load_file, save_file
 

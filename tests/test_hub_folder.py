@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from benchmarks.family_models import built
-from benchmarks.random_models import llava
+from bench.family_models import built
+from bench.random_models import llava
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from benchmarks.packaged_nano import RULES, TEST_SEED
+from bench.packaged_nano import RULES, TEST_SEED
 
 from ruvlm.evaluation.plan import evaluate_model
 from ruvlm.models.checkpoint import PACKAGED, model_folder
@@ -75,7 +75,7 @@ def test_it_says_what_it_knows(ruvlm: Run) -> None:
     assert "на фотографиях она гадает" in done.err
     card = (NANO / "README.md").read_text(encoding="utf-8")
     assert "Это не баллы GQA-ru" in card
-    assert "python -m benchmarks.packaged_nano" in card
+    assert "python bench/packaged_nano.py" in card
     assert json.loads((NANO / "config.json").read_text())["trained_on"].startswith("world-mini")
 
 

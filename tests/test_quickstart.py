@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 
 def run(out: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "benchmarks" / "quickstart.py"), "--quick", "--out", str(out)]
+    command = [sys.executable, str(ROOT / "bench" / "quickstart.py"), "--quick", "--out", str(out)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+from ruvlm.models.push import left_out, planned
 from safetensors.torch import load_file, save_file
 
 from ruvlm.cli import main as cli
@@ -31,7 +32,6 @@ from ruvlm.evaluation.folder import EvaluationFolder
 from ruvlm.evaluation.store import ResponseStore
 from ruvlm.files import inside, whole_folder
 from ruvlm.models.checkpoint import weights_fingerprint
-from ruvlm.models.push import left_out, planned
 from ruvlm.photos.coco import read_coco
 from ruvlm.photos.notes import Skipped
 from ruvlm.reporting.leaderboard import as_csv, as_markdown, boards

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from benchmarks.importers import IMPORTERS, differing
+from bench.importers import IMPORTERS, differing
 from openpyxl import Workbook
 
 from ruvlm.data.predictions import read_answers

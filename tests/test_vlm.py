@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from benchmarks.family_models import built
-from benchmarks.random_models import llava
+from bench.family_models import built
+from bench.random_models import llava
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
@@ -307,7 +307,7 @@ def test_an_adapter_of_a_kind_that_does_not_merge_is_refused(models: dict[str, P
 @pytest.mark.slow
 def test_kills_at_random_moments_change_nothing() -> None:
     """Eight SIGKILLs, half of them aimed into a save: two kinds of models end bit for bit as undisturbed ones."""
-    command = [sys.executable, "-m", "benchmarks.resume", "--kills", "8", "--seed", "1"]
+    command = [sys.executable, "-m", "bench.resume", "--kills", "8", "--seed", "1"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])

@@ -1,6 +1,6 @@
 """Does what we train come back? Per family: train → final_model → eval, whole and LoRA, and the adapter merged.
 
-    python benchmarks/train_loops.py [FAMILY…] [--steps 60] [--folder /tmp/families] [--quick]
+    python bench/train_loops.py [FAMILY…] [--steps 60] [--folder /tmp/families] [--quick]
 
 A tiny random model of each family learns the questions of four drawn pictures; then the written folder answers them. What
 is printed is how many of its training questions each of the folders answers right (a fit, no measure of quality). Adapter
@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.family_models import built
+from bench.family_models import built
 
 ROOT = Path(__file__).resolve().parents[1]
 FAMILIES = (

@@ -1,6 +1,6 @@
 """Make the nano that comes with the package, or measure the one that is there.
 
-python -m benchmarks.packaged_nano [--check]: draw its world, train by configs/nano_packaged.toml, halve the weights' precision,
+python bench/packaged_nano.py [--check]: draw its world, train by configs/nano_packaged.toml, halve the weights' precision,
 put the model into src/ruvlm/models/packaged/nano, measure it on a world of another seed, and write its card. `--check` only measures.
 """
 
@@ -61,8 +61,8 @@ GQA по типам: {kinds}.
 ## Повторить
 
 ```
-python -m benchmarks.packaged_nano           # обучить, измерить, записать
-python -m benchmarks.packaged_nano --check   # измерить ту, что в пакете
+python bench/packaged_nano.py           # обучить, измерить, записать
+python bench/packaged_nano.py --check   # измерить ту, что в пакете
 ```
 
 Обучена {day}: {machine}; {steps} шагов. Настройки – `configs/nano_packaged.toml`.

@@ -1,6 +1,6 @@
 """Is hf: right and fast for the families of transformers? Tiny random models of the real classes, against generate.
 
-    python benchmarks/families.py [FAMILY…] [--quick] [--torchvision FOLDER] [--folder /tmp/families]
+    python bench/families.py [FAMILY…] [--quick] [--torchvision FOLDER] [--folder /tmp/families]
 
 Every family runs in a process of its own. What it is measured against is a loop of this file: the model as transformers
 loads it, ids from the processor's own `apply_chat_template(tokenize=True)`, `generate` for one question at a time; for
@@ -24,7 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.family_models import FAMILIES, built
+from bench.family_models import FAMILIES, built
 
 LIMIT_SECONDS, TOKENS = 900, 12
 # their cards show no question beside the picture

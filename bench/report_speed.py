@@ -1,6 +1,6 @@
 """A report of as many rows as the published sets have: how long to build, how large, how soon a browser shows it.
 
-python -m benchmarks.report_speed [--quick]: random answers to a mini world cut to 12,216 + 3,910 rows, two models; needs Chromium.
+python bench/report_speed.py [--quick]: random answers to a mini world cut to 12,216 + 3,910 rows, two models; needs Chromium.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.browsing import browsing
 
 from ruvlm.world.export import build, plans

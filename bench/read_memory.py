@@ -1,6 +1,6 @@
 """Reading a train split of GQA-ru's size: memory over all of it, and how soon the first example comes.
 
-python benchmarks/read_memory.py [--quick]: writes 27,519 random JPEGs (4 GB) and 40,000 questions in the hub's layout into a
+python bench/read_memory.py [--quick]: writes 27,519 random JPEGs (4 GB) and 40,000 questions in the hub's layout into a
 temporary folder, --quick a tenth of that. Each figure is of a fresh process.
 """
 

@@ -1,6 +1,6 @@
 """`ruvlm score` as a whole process with a 10,000-fold bootstrap, beside lmms-eval with a canned model on the same rows.
 
-python benchmarks/score_speed.py [--quick]
+python bench/score_speed.py [--quick]
 
 12,216 GQA rows over 398 pictures and 3,910 MMBench rows of 1,109 groups, synthetic, with GQA-ru's ratio of questions to
 pictures. lmms-eval cannot score a file: it loads its data set first, and that is in its time.
@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks.lmms_side import Measured, hub_slice, measured, run_lmms
+from bench.lmms_side import Measured, hub_slice, measured, run_lmms
 
 ANSWERS = ["да", "нет", "красный", "стол", "Слева.", "большая кошка", "мужчина", "белые"]
 GROUPS, ROWS = 1_109, 3_910

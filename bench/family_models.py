@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import random_models
-from benchmarks.random_models import WORDS, trained_tokenizer
+from bench import random_models
+from bench.random_models import WORDS, trained_tokenizer
 
 Builder = Callable[[Path], None]
 FAMILIES: dict[str, Builder] = {}

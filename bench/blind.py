@@ -1,6 +1,6 @@
 """What the questions alone give away: the question-only control, trained on one file of rows and scored on another.
 
-    python benchmarks/blind.py --train ../shared/real/gqa_ru/train_rows.jsonl --test ../shared/real/gqa_ru/testdev_rows.jsonl
+    python bench/blind.py --train ../shared/real/gqa_ru/train_rows.jsonl --test ../shared/real/gqa_ru/testdev_rows.jsonl
 
 Rows are JSONL with id, imageId, question, answer.
 """

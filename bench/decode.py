@@ -1,6 +1,6 @@
 """Pictures a second: plain Pillow, `datasets` + transformers' processor, our first pass, and our cached pixels.
 
-python benchmarks/decode.py [--quick]: 640×480 JPEGs to 224×224, side by side, medians of alternating rounds. `datasets` is no
+python bench/decode.py [--quick]: 640×480 JPEGs to 224×224, side by side, medians of alternating rounds. `datasets` is no
 dependency of ours: it is installed into `.bench-datasets` for this measurement, and left out with --quick if it is not there.
 """
 

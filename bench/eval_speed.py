@@ -1,6 +1,6 @@
 """Our evaluation beside lmms-eval 0.7.3: same files, same model folder, same answers; ratios of medians, alternating runs.
 
-python benchmarks/eval_speed.py [--quick] [--images 16] [--runs 3] [--only gqa,mmbench,canned]
+python bench/eval_speed.py [--quick] [--images 16] [--runs 3] [--only gqa,mmbench,canned]
 
 The set is a slice of the embedded world in the hub's layout: its ratio of 30 questions a picture is GQA-ru's. The model is
 an untrained LLaVA of tens of millions of parameters with 196 image tokens, whose end token is likely enough for answers to
@@ -22,8 +22,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks.lmms_side import Measured, hub_slice, measured, run_lmms
-from benchmarks.random_models import llava
+from bench.lmms_side import Measured, hub_slice, measured, run_lmms
+from bench.random_models import llava
 
 TASKS = {"gqa": ("gqa-ru", "gqa-ru/lmms"), "mmbench": ("mmbench_ru_dev", "mmbench-ru/lmms")}
 STOPS = {"gqa": "\n\n", "mmbench": "ASSISTANT:"}

@@ -1,6 +1,6 @@
 """Kill a training run with SIGKILL, half the times inside a save, resume it each time: does it end as an undisturbed run, bit for bit?
 
-python -m benchmarks.resume [--kills 20] [--quick]: a tiny LLaVA with LoRA, dropout and 2 workers making batches, and nano; CPU,
+python bench/resume.py [--kills 20] [--quick]: a tiny LLaVA with LoRA, dropout and 2 workers making batches, and nano; CPU,
 fp32, across the ends of epochs. A run is a fork of a process that has imported everything, so a kill costs no imports. Counted is
 every kill of a run whose final weights, optimiser state and recorded losses equal the undisturbed run's.
 """
@@ -36,7 +36,7 @@ from ruvlm.training.loop import train
 ROOT = Path(__file__).parents[1]
 PREPARE = """
 import sys; from pathlib import Path
-from benchmarks.random_models import llava
+from bench.random_models import llava
 from ruvlm.world.export import build, plans
 llava(Path(sys.argv[1]) / "model"); build("mini", Path(sys.argv[1]) / "world", seed=3, splits=plans("mini", 60, 0.03))
 """

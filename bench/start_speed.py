@@ -1,6 +1,6 @@
 """How soon the command line answers: `ruvlm --help`, median of several runs.
 
-python benchmarks/start_speed.py [--quick]
+python bench/start_speed.py [--quick]
 """
 
 from __future__ import annotations

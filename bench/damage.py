@@ -1,6 +1,6 @@
 """Plant damage of more than forty kinds into a clean world, one kind at a time: does `ruvlm data check` find each, and nothing on clean data?
 
-python benchmarks/damage.py [--quick]: --quick leaves out the second clean world. A finding counts only under the kind that
+python bench/damage.py [--quick]: --quick leaves out the second clean world. A finding counts only under the kind that
 was planted: that a file differs from its manifest is not enough, except where that is the damage.
 """
 

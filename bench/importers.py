@@ -1,6 +1,6 @@
 """Does every importer give what a reader of ten lines gives, row by row, on files drawn at random?
 
-    python benchmarks/importers.py [--cases 1000] [--quick]
+    python bench/importers.py [--cases 1000] [--quick]
 
 For CSV, JSON, xlsx, logs of lmms-eval, COCO instances, GQA scene graphs and conversations: files of every build are drawn,
 read by us and by a reference of the standard library (openpyxl for xlsx), and compared. Prints a table and, as its last

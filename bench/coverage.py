@@ -1,6 +1,6 @@
 """Do our 95 % intervals hold the truth 95 times of 100, and the naive ones not?
 
-    python benchmarks/coverage.py [--quick]
+    python bench/coverage.py [--quick]
 
 Runs are drawn with a known true score: each picture has a difficulty of its own, so its questions go together. For
 every drawn run the interval of `ruvlm` (cluster bootstrap; at the edges a score interval), the cluster-robust one (± 1.96 errors) and the naive

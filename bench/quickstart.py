@@ -1,6 +1,6 @@
 """The main job on the embedded world: draw it, train both models, evaluate them with controls, ask one question.
 
-    python benchmarks/quickstart.py --out results/quickstart [--nano-minutes 5] [--cnn-minutes 0.75] [--quick]
+    python bench/quickstart.py --out results/quickstart [--nano-minutes 5] [--cnn-minutes 0.75] [--quick]
 
 Prints the table and, as its last line, the figures as JSON. A second run reuses what is finished and resumes what is
 not. `--quick` is a minute-long rehearsal on a small world: its figures mean nothing and say so.

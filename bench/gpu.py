@@ -1,7 +1,7 @@
 """What one GPU does: nano_small on the full world (fp32, bf16, compiled), eight minutes of training, shared-prefix evaluation.
 
-python -m benchmarks.gpu [--minutes 8] [--write]: needs CUDA; --quick runs every part on whatever there is, in about a minute and
-with figures that mean nothing. With --write a section with date and card is added to benchmarks/gpu.md.
+python bench/gpu.py [--minutes 8] [--write]: needs CUDA; --quick runs every part on whatever there is, in about a minute and
+with figures that mean nothing. With --write a section with date and card is added to bench/gpu.md.
 
 Samples are questions answered, tokens those of the rows and the pictures' own (padding not counted). MFU: floating-point
 operations of an eager step, as torch's FlopCounterMode counts them, over the card's dense bf16 (or TF32-free fp32) peak.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.random_models import llava
 from torch.utils.flop_counter import FlopCounterMode
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bench.random_models import llava
 
 from ruvlm.backends.base import Access, Asked
 from ruvlm.backends.hf import HfBackend
@@ -184,7 +187,7 @@ def main() -> None:
     text = "\n".join(section(card, speeds, scores, shared))
     print(text)
     if arguments.write:
-        with (ROOT / "benchmarks" / "gpu.md").open("a", encoding="utf-8") as handle:
+        with (ROOT / "bench" / "gpu.md").open("a", encoding="utf-8") as handle:
             handle.write("\n" + text + "\n")
     figures: dict[str, Any] = {s.name: round(s.answers, 1) for s in speeds} | {
         "shared_ratio": round(shared[0] / shared[1], 2)

@@ -1,6 +1,6 @@
 """Training speed: our packed loop against the Hugging Face Trainer with a plain collator, and against the bare step.
 
-python benchmarks/train_speed.py [--quick]: one LLaVA of 34 M random parameters (196 picture tokens), projector and language
+python bench/train_speed.py [--quick]: one LLaVA of 34 M random parameters (196 picture tokens), projector and language
 model learning in fp32, AdamW, no checkpoint, no validation; 16 pictures with 30 questions each (GQA-ru's 30.7), then one
 question a picture. Answers per second after one warm-up step, medians of alternating rounds in one process. Both see the same
 questions, the same number of answers a step; the loss is on answers only. The overhead is of our loop (batches, record,
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,8 +23,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from benchmarks.random_models import llava
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bench.random_models import llava
 
 from ruvlm.config import RunConfig, validated
 from ruvlm.data.images import load_image

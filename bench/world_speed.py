@@ -1,6 +1,6 @@
 """How fast mini scenes are made on one core: sampled, drawn, encoded as PNG; and with their questions.
 
-python benchmarks/world_speed.py [--quick]
+python bench/world_speed.py [--quick]
 """
 
 from __future__ import annotations
