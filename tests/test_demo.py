@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ruvlm.backends.local import Look
+from ruvlm.backends.base import Look
 from ruvlm.demo.drawing import drawn
 from ruvlm.demo.mistakes import ALL, KINDS, RIGHT, UNREAD, WRONG, chosen, described, evaluated
 from ruvlm.demo.spotlight import spotlight

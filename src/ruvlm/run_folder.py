@@ -20,6 +20,7 @@ from ruvlm.config import RunConfig, load_config, to_toml
 from ruvlm.errors import ConfigError, DataError, ModelError, OutputError, because
 from ruvlm.files import LOCK, append_row, held, json_line, recover, write_json, write_text
 from ruvlm.runtime import Machine
+from ruvlm.schema import is_drawn
 
 BEST, FINAL = "best_model", "final_model"
 SETTINGS, FACTS, METRICS, HISTORY, CARD = "run.toml", "run.json", "metrics.jsonl", "training_history.png", "README.md"
@@ -64,7 +65,7 @@ class RunFacts:
     @property
     def drawn(self) -> bool:
         """Did it learn from drawn scenes alone?"""
-        return all(part.source.startswith("world") for part in self.train)
+        return all(is_drawn(part.source) for part in self.train)
 
 
 @dataclass(frozen=True, kw_only=True)

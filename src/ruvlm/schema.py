@@ -75,6 +75,11 @@ class Example:
         return LETTERS[: len(self.options)]
 
 
+def is_drawn(source: str) -> bool:
+    """Are the rows of a source drawn by the embedded world? Figures on them are never called a published set's score."""
+    return source.startswith("world")
+
+
 # detailed question type -> the answers that a training split gives to questions of that type
 Vocabulary = Mapping[str, frozenset[str]]
 
@@ -95,6 +100,10 @@ class Dataset:
     notes: tuple[str, ...] = ()
     vocabulary: Vocabulary | None = None
     sample: int | None = None
+
+    @property
+    def drawn(self) -> bool:
+        return is_drawn(self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +177,16 @@ class Verdict:
     correct: dict[str, bool]
     status: Status = Status.ANSWERED
 
+    @property
+    def rule(self) -> str:
+        """The headline rule: a protocol names its reference rule first."""
+        return next(iter(self.correct))
+
+    @property
+    def right(self) -> bool:
+        """Under the headline rule."""
+        return self.correct[self.rule]
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -219,3 +238,8 @@ class Result:
     incomplete: tuple[str, ...] = ()
     absent: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> tuple[str, Score]:
+        """The rule that models are compared by, and the score under it: a protocol names its reference rule first."""
+        return next(iter(self.scores.items()))

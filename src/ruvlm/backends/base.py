@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ruvlm.schema import Dataset, Example, Generation, Prompt, Response
 
 
@@ -37,13 +39,33 @@ class Access:
     shared: bool = True
 
 
+@dataclass(frozen=True)
+class Alternative:
+    """A possible answer and its probability."""
+
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Look:
+    """Where a model looked: weights over a grid on the picture, float [G, G] that add up to 1, row by row from the top.
+
+    `share` is how much of that look fell on the picture at all; the rest went to words.
+    """
+
+    weights: np.ndarray
+    share: float
+
+
 class Backend(ABC):
     """A way to reach a model.
 
     `name` is what tables call it; `fingerprint` is a hash of everything that decides its answers: weights, code of the
     model, settings. `scores_candidates` declares that prompts with candidates are answered by log-probabilities; `free`, that it can be
     asked the same again about other pictures at no cost but time; `replays`, that its answers are in a file; `advice` is what to do about
-    questions without an answer; `prices`, what a million tokens in and out cost.
+    questions without an answer; `prices`, what a million tokens in and out cost; `ranks_answers`, that it names other answers with
+    their probabilities; `looks`, that it can say where it looked.
     """
 
     name: str
@@ -53,6 +75,21 @@ class Backend(ABC):
     replays: bool = False
     advice: str = "повторите команду, она спросит только их"
     prices: tuple[float, float] | None = None
+    ranks_answers: bool = False
+    looks: bool = False
+
+    @property
+    def trained_on(self) -> str | None:
+        """What its training data are called, empty where a model of ours does not say; None for models of others."""
+        return None
+
+    def alternatives(self, asked: Asked, top: int = 5) -> list[Alternative]:
+        """Up to `top` answers, the likeliest first. Raises NotImplementedError where `ranks_answers` is not declared."""
+        raise NotImplementedError(f"{type(self).__name__} does not declare ranks_answers")
+
+    def look(self, asked: Asked) -> Look:
+        """Where it looks as it begins to answer. Raises NotImplementedError where `looks` is not declared."""
+        raise NotImplementedError(f"{type(self).__name__} does not declare looks")
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ruvlm.backends.base import Asked, Backend
+from ruvlm.backends.base import Alternative, Asked, Backend
 from ruvlm.errors import ModelError
 from ruvlm.models.checkpoint import adapter_folder, base_of, model_folder, read_model_type
 from ruvlm.registry import CHECKPOINTS, lookup
@@ -21,30 +20,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True)
-class Alternative:
-    """A possible answer and its probability."""
-
-    text: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class Look:
-    """Where a model looked: weights over a grid on the picture, float [G, G] that add up to 1, row by row from the top.
-
-    `share` is how much of that look fell on the picture at all; the rest went to words.
-    """
-
-    weights: np.ndarray
-    share: float
-
-
 class LocalBackend(Backend):
-    """A model of ours, from a checkpoint or in training. `looks` declares that it can say where it looked."""
+    """A model of ours, from a checkpoint or in training."""
 
     scores_candidates = True
-    looks: bool = False
+    ranks_answers = True
 
     def __init__(self, model: nn.Module, name: str, fingerprint: str, device: torch.device) -> None:
         self.model = model.to(device)
@@ -62,12 +42,8 @@ class LocalBackend(Backend):
         config: Any = self.model.config
         return str(config.trained_on)
 
-    def look(self, asked: Asked) -> Look:
-        """Where the model looks as it begins to answer. Raises ModelError where `looks` is not declared."""
-        raise ModelError(f"Модель {self.name} не говорит, куда смотрит.")
-
     @abstractmethod
-    def alternatives(self, asked: Asked, count: int = 5) -> list[Alternative]:
+    def alternatives(self, asked: Asked, top: int = 5) -> list[Alternative]:
         """The likeliest answers, best first; for a multiple choice its options with probabilities that add up to 1."""
 
     @abstractmethod

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ruvlm.backends.base import Asked
-from ruvlm.backends.local import Alternative, LocalBackend
+from ruvlm.backends.base import Alternative, Asked
+from ruvlm.backends.local import LocalBackend
 from ruvlm.data.images import load_image
 from ruvlm.data.pixels import square
 from ruvlm.models.checkpoint import load_strictly, weights_fingerprint
@@ -69,7 +69,7 @@ class CnnLstmBackend(LocalBackend):
         letter = LETTERS[int(np.argmax(scores))]
         return Response(letter, 1, seconds, mean_logprobs=scores, sum_logprobs=scores)
 
-    def alternatives(self, asked: Asked, count: int = 5) -> list[Alternative]:
+    def alternatives(self, asked: Asked, top: int = 5) -> list[Alternative]:
         """The likeliest classes; for a multiple choice the options, those without a class at zero."""
         scores = self.logprobs([asked.prompt.image], [asked.example.question])[0]
         if asked.example.options:
@@ -77,7 +77,7 @@ class CnnLstmBackend(LocalBackend):
             shares = torch.tensor(found).softmax(0).tolist()
             ranked = sorted(zip(asked.example.options, shares, strict=True), key=lambda item: -item[1])
             return [Alternative(text, share) for text, share in ranked]
-        best, index = scores.exp().topk(min(count, len(scores)))
+        best, index = scores.exp().topk(min(top, len(scores)))
         return [
             Alternative(self.model.config.answers[i], p) for i, p in zip(index.tolist(), best.tolist(), strict=True)
         ]

@@ -15,8 +15,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from ruvlm.backends.base import Asked
-from ruvlm.backends.local import Alternative, LocalBackend, Look
+from ruvlm.backends.base import Alternative, Asked, Look
+from ruvlm.backends.local import LocalBackend
 from ruvlm.data.images import load_image
 from ruvlm.data.pixels import square
 from ruvlm.errors import DataError
@@ -176,7 +176,7 @@ class NanoBackend(LocalBackend):
         return sums
 
     @torch.inference_mode()
-    def alternatives(self, asked: Asked, count: int = 5) -> list[Alternative]:
+    def alternatives(self, asked: Asked, top: int = 5) -> list[Alternative]:
         """The best first tokens, each continued greedily; for a multiple choice the letters' probabilities."""
         self.model.eval()
         prompt, options = asked.prompt, asked.example.options
@@ -188,7 +188,7 @@ class NanoBackend(LocalBackend):
         pixels, owner = self._seen([prompt])
         ids = self._encoded([prompt.text])
         first = self.model.logits(_TextCache(self.model, pixels, owner, ids).last).float().log_softmax(-1)
-        scores, tokens = first[0].topk(count)
+        scores, tokens = first[0].topk(top)
         rows = [ids[0] + [int(token)] for token in tokens]
         rest, logprobs = self._greedy(pixels, owner.repeat(count), rows, LONGEST_ANSWER)
         found: dict[str, float] = {}

@@ -172,7 +172,7 @@ def _table(done: list[Evaluation]) -> None:
     for evaluation in done:
         if evaluation.folder is not None and evaluation.model == done[0].model:
             say(f"Ответы и разбивки: {evaluation.folder}")
-    if done[0].dataset.source.startswith("world"):
+    if done[0].dataset.drawn:
         say("Это встроенный мир: его цифры – не баллы GQA-ru и MMBench-ru.")
 
 

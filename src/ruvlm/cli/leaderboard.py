@@ -97,7 +97,7 @@ def verify(
             say(f"Не сошлось: {problem}")
         say(f"Заявка {file} отклонена.")
     else:
-        rule, score = next(iter(found.result.scores.items()))
+        rule, score = found.result.headline
         say(f"Сошлось: {found.model}, {rule} {score.value:.2f} % на {score.n}, правил {len(found.result.scores)}.")
     if found.problems:
         raise typer.Exit(1)

@@ -12,8 +12,7 @@ from typing import final
 
 from PIL import Image
 
-from ruvlm.backends.base import Access, Asked, Backend
-from ruvlm.backends.local import LocalBackend, Look
+from ruvlm.backends.base import Access, Asked, Backend, Look
 from ruvlm.data.images import load_image
 from ruvlm.demo.spotlight import spotlight
 from ruvlm.errors import DataError, ModelError
@@ -82,6 +81,6 @@ class Models:
 def _reply(backend: Backend, asked: Asked, image: Image.Image) -> Reply:
     started = time.perf_counter()
     answer = answered(backend, asked, TOP)
-    look: Look | None = backend.look(asked) if isinstance(backend, LocalBackend) and backend.looks else None
+    look: Look | None = backend.look(asked) if backend.looks else None
     seconds = time.perf_counter() - started
     return Reply(answer, seconds, spotlight(image, look) if look else None, look.share if look else 0.0)

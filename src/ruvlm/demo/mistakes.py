@@ -22,7 +22,7 @@ LONGEST = 600
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class Browsed:
     """One evaluation with its rows: what the page's list calls it, and the rule its rows are judged by."""
 
     title: str
@@ -35,7 +35,7 @@ class Evaluated:
         return sorted({name for example in self.dataset.examples for name in types_of(example)})
 
 
-def evaluated(folders: Sequence[Path], data: Sequence[str]) -> list[Evaluated]:
+def evaluated(folders: Sequence[Path], data: Sequence[str]) -> list[Browsed]:
     """The evaluations in these folders whose rows were found. Raises DataError where there is none."""
     missing: list[str] = []
     found = []
@@ -44,22 +44,22 @@ def evaluated(folders: Sequence[Path], data: Sequence[str]) -> list[Evaluated]:
             measured, verdicts = answers.measured, answers.verdicts
             if section.dataset is None or not verdicts:
                 continue
-            rule = next(iter(next(iter(verdicts.values())).correct))
-            score = f"{next(iter(measured.scores.values())).value:.1f}".replace(".", ",")
+            verdict, *_ = verdicts.values()
+            score = f"{measured.headline[1].value:.1f}".replace(".", ",")
             title = f"{answers.name} · {measured.source}, {measured.rows} · {measured.protocol} · {score} %"
-            found.append(Evaluated(title, answers, section.dataset, rule))
+            found.append(Browsed(title, answers, section.dataset, verdict.rule))
     if not found:
         raise DataError(f"Показать ошибки нельзя: {missing[0] if missing else 'в оценках нет строк'}.")
     return found
 
 
-def chosen(one: Evaluated, kind: str, of_type: str | None, words: str) -> list[int]:
+def chosen(one: Browsed, kind: str, of_type: str | None, words: str) -> list[int]:
     """Numbers of the rows that fit: what became of them, their type, and words of the question or an answer."""
     wanted = words.casefold().split()
     return [n for n in range(len(one.dataset.examples)) if _fits(one, n, kind, of_type, wanted)]
 
 
-def _fits(one: Evaluated, number: int, kind: str, of_type: str | None, words: list[str]) -> bool:
+def _fits(one: Browsed, number: int, kind: str, of_type: str | None, words: list[str]) -> bool:
     example = one.dataset.examples[number]
     verdict = one.answers.verdicts.get(example.id)
     right = verdict is not None and bool(verdict.correct.get(one.rule))
@@ -75,12 +75,12 @@ def _fits(one: Evaluated, number: int, kind: str, of_type: str | None, words: li
     return all(word in text for word in words)
 
 
-def picture(one: Evaluated, number: int) -> Image.Image:
+def picture(one: Browsed, number: int) -> Image.Image:
     """The row's picture, large enough to see. Raises DataError."""
     return sized(load_image(one.dataset.examples[number].image))
 
 
-def described(one: Evaluated, number: int) -> str:
+def described(one: Browsed, number: int) -> str:
     """The row as a definition list; every text in it is escaped, and cut at LONGEST characters."""
     example = one.dataset.examples[number]
     verdict, said = one.answers.verdicts.get(example.id), one.answers.said.get(example.id)

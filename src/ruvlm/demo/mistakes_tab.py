@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from ruvlm.demo import mistakes
-from ruvlm.demo.mistakes import Evaluated
+from ruvlm.demo.mistakes import Browsed
 from ruvlm.demo.parts import BUTTONS, told
 
 NONE = (
@@ -18,7 +18,7 @@ NONE = (
 )
 
 
-def mistakes_tab(blocks: gr.Blocks, runs: Sequence[Evaluated]) -> None:
+def mistakes_tab(blocks: gr.Blocks, runs: Sequence[Browsed]) -> None:
     """Filters above; below them one row with its picture."""
     if not runs:
         gr.Markdown(NONE)
@@ -65,5 +65,5 @@ def mistakes_tab(blocks: gr.Blocks, runs: Sequence[Evaluated]) -> None:
         button.click(told(partial(moved, step)), [*asked, place], outputs, **kept)
 
 
-def _types(run: Evaluated) -> list[Any]:
+def _types(run: Browsed) -> list[Any]:
     return [("любой", ""), *run.types]

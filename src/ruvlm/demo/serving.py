@@ -16,7 +16,7 @@ from ruvlm.errors import ConfigError, DataError
 from ruvlm.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from ruvlm.demo.mistakes import Evaluated
+    from ruvlm.demo.mistakes import Browsed
 
 FIRST_PORT, PORTS = 7860, 100
 WAITING = 16
@@ -89,7 +89,7 @@ def serve(
     report("Страница закрыта.")
 
 
-def _own(names: Sequence[str], data: Sequence[str], report: Callable[[str], None]) -> list[Evaluated]:
+def _own(names: Sequence[str], data: Sequence[str], report: Callable[[str], None]) -> list[Browsed]:
     from ruvlm.demo.mistakes import evaluated
 
     folders = [Path(name) for name in names if RunFolder(Path(name)).evaluations.is_dir()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from ruvlm.backends.local import Look
+from ruvlm.backends.base import Look
 
 DIMMED = 0.22
 SIDE = 512

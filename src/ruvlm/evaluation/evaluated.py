@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ruvlm.schema import LetterUse, Response, Score, Verdict
+from ruvlm.schema import LetterUse, Response, Score, Verdict, is_drawn
 
 CONTROLS = ("random", "majority", "question-only")
 NAMES = {
@@ -70,7 +70,7 @@ class Usage:
 class Measured:
     """One evaluation: who was asked what, and every figure.
 
-    `world` says that the rows are drawn, not published ones.
+    `drawn` says that the rows are the embedded world's, not published ones.
     """
 
     folder: Path
@@ -97,8 +97,13 @@ class Measured:
         return self.split if self.sample is None else f"{self.split}, выборка {self.sample}"
 
     @property
-    def world(self) -> bool:
-        return self.source.startswith("world")
+    def drawn(self) -> bool:
+        return is_drawn(self.source)
+
+    @property
+    def headline(self) -> tuple[str, Score]:
+        """The rule that models are compared by, and the score under it."""
+        return next(iter(self.scores.items()))
 
     @property
     def control(self) -> bool:

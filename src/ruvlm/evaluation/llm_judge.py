@@ -58,10 +58,8 @@ def judge_unread(
         append_row(path, {"key": keys[n], "id": examples[n].id, "said": said.text, "letter": letter})
     found = list(verdicts)
     for n, verdict in enumerate(verdicts):
-        rule, right = next(iter(verdict.correct.items()))
-        if n in prompts:
-            right = known.get(keys[n]) == examples[n].answer
-        found[n] = replace(verdict, correct={**verdict.correct, f"{rule}+judge": right})
+        right = known.get(keys[n]) == examples[n].answer if n in prompts else verdict.right
+        found[n] = replace(verdict, correct={**verdict.correct, f"{verdict.rule}+judge": right})
     read = sum(known.get(keys[n]) is not None for n in unread)
     note = f"судья прочитал {read} из {len(unread)} непрочитанных ответов" + (
         f", не ответил {failed} раз" * (failed > 0)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ruvlm.backends.base import Access, Asked, Backend
-from ruvlm.backends.local import Alternative, LocalBackend
+from ruvlm.backends.base import Access, Alternative, Asked, Backend
 from ruvlm.data.images import load_image
 from ruvlm.errors import ConfigError, DataError, ModelError
 from ruvlm.evaluation.parse_ru import read_russian
 from ruvlm.evaluation.plan import backend_named
 from ruvlm.evaluation.prompts import prompt_for, protocol_named
 from ruvlm.files import sound
-from ruvlm.schema import LETTERS, Example, ImageRef
+from ruvlm.schema import LETTERS, Example, ImageRef, is_drawn
 
 DRAWN = "Модель обучена на нарисованных сценах: на фотографиях она гадает."
 LONGEST_QUESTION = 1000
@@ -38,7 +37,7 @@ def ask_once(model: str, image: Path, question: str, options: str | None, top: i
 
 def answered(backend: Backend, asked: Asked, top: int) -> Answer:
     """What an open model answers, with up to `top` answers in all. Raises RuvlmError."""
-    if not isinstance(backend, LocalBackend):
+    if not backend.ranks_answers:
         return _said(backend, asked)
     ranked = backend.alternatives(asked, top)
     if not ranked:
@@ -48,11 +47,12 @@ def answered(backend: Backend, asked: Asked, top: int) -> Answer:
 
 def limits(backend: Backend) -> str:
     """What whoever asks a model should know of what it has seen; empty where nothing is known."""
-    known = backend.trained_on if isinstance(backend, LocalBackend) else ""
+    known = backend.trained_on
+    if known is None:
+        return ""
     if not known:
-        return "На чём модель обучена, в её папке не записано." if isinstance(backend, LocalBackend) else ""
-    drawn = all(part.startswith("world") for part in known.split(", "))
-    return DRAWN if drawn else f"Модель обучена на {known}."
+        return "На чём модель обучена, в её папке не записано."
+    return DRAWN if all(map(is_drawn, known.split(", "))) else f"Модель обучена на {known}."
 
 
 def _said(backend: Backend, asked: Asked) -> Answer:

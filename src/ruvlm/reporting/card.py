@@ -10,7 +10,7 @@ from ruvlm.evaluation.evaluated import Measured, beside
 from ruvlm.evaluation.folder import evaluations_in
 from ruvlm.files import write_text
 from ruvlm.run_folder import RunFolder
-from ruvlm.schema import Score
+from ruvlm.schema import Score, is_drawn
 
 WORLD_LIMIT = "Обучена на нарисованных сценах: о фотографиях она гадает. Её баллы на встроенном мире – не баллы GQA-ru и MMBench-ru."
 LIMITS = (
@@ -89,7 +89,7 @@ def _data(run: RunFolder) -> str:
 
 
 def _licence(source: str) -> str:
-    if source.startswith("world"):
+    if is_drawn(source):
         return "Apache-2.0 (рисунки программы)"
     return next((found.licence for found in HUB_SETS.values() if found.repo in source), "см. у набора")
 

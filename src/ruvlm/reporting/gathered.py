@@ -66,7 +66,7 @@ def gather(paths: Sequence[Path], data: Sequence[str], report: Callable[[str], N
     origins = {one.path: path.name for path, one in pairs}
     places = [*data, *(where for path in paths for where in _trained_on(path)), "world"]
     sections = [_section(group, origins, places, report) for group in same_rows([one for _, one in pairs])]
-    sections.sort(key=lambda s: (s.first.world, s.first.benchmark, s.first.split == "holdout", s.first.protocol))
+    sections.sort(key=lambda s: (s.first.drawn, s.first.benchmark, s.first.split == "holdout", s.first.protocol))
     return Gathered(tuple(sections), tuple(_histories(paths)))
 
 

@@ -59,40 +59,35 @@ def boards(paths: Sequence[Path]) -> list[Board]:
 
 def _board(group: Sequence[Evaluated]) -> Board:
     every = [one.measured for one in group]
-    own = sorted((m for m in every if not m.control), key=lambda m: -_main(m)[1].value)
+    own = sorted((m for m in every if not m.control), key=lambda m: -m.headline[1].value)
     days = {one.path: one.finished_on.isoformat() for one in group}
     first = next((m for m in own if m.split), own[0])  # a file does not say what its rows are
     groups = _groups(own)
     entries = tuple(
         Entry(
-            groups[m.folder], m.model, m.parameters, *_main(m), _blind(m, every), 100 * m.unparsed / max(1, m.n), m.errors,
+            groups[m.folder], m.model, m.parameters, *m.headline, _blind(m, every), 100 * m.unparsed / max(1, m.n), m.errors,
             days[m.folder], str(m.folder),
         )
         for m in own
     )  # fmt: skip
     # a published figure is of the whole set under the reference's own wording
-    whole = not first.world and first.sample is None and "deepvk/" in first.source
+    whole = not first.drawn and first.sample is None and "deepvk/" in first.source
     published = tuple(p for p in PUBLISHED if whole and p.benchmark == first.benchmark)
     return Board(
         first.benchmark,
         first.source,
         first.rows,
         first.protocol,
-        first.world,
+        first.drawn,
         first.fingerprints["data"],
         entries,
         published,
     )
 
 
-def _main(measured: Measured) -> tuple[str, Score]:
-    """The figure models are ordered by: the reference rule's."""
-    return next(iter(measured.scores.items()))
-
-
 def _blind(own: Measured, some: Sequence[Measured]) -> float | None:
     found = [c for c in beside(own, some) if c.model == f"blind:{own.model}"]
-    return _main(found[0])[1].value if found else None
+    return found[0].headline[1].value if found else None
 
 
 def _groups(own: Sequence[Measured]) -> dict[Path, int]:

@@ -37,7 +37,8 @@ def browser(section: Section, pictures: int, seed: int = 0) -> Browser | None:
     """All rows of a section, with up to `pictures` pictures; None where the rows were not found."""
     if section.dataset is None:
         return None
-    rules = list(next(iter(section.models[0].verdicts.values())).correct)
+    verdict, *_ = section.models[0].verdicts.values()
+    rules = list(verdict.correct)
     types = sorted({name for example in section.dataset.examples for name in types_of(example)})
     numbers = {name: n for n, name in enumerate(types)}
     rows = [_row(example, section.models, rules, numbers) for example in section.dataset.examples]

@@ -53,7 +53,7 @@ def report_page(gathered: Gathered, pictures: int, command: str) -> str:
     return environment.get_template("report.html.j2").render(
         parts=parts, charts=charts(gathered.histories), width=WIDTH, height=HEIGHT, left=LEFT, style=style, script=script,
         script_mark=script_mark(script), data=_for_script(data), today=date.today().isoformat(),
-        command=command, version=__version__, world=any(p.section.first.world for p in parts), colours=range(8),
+        command=command, version=__version__, world=any(p.section.first.drawn for p in parts), colours=range(8),
     )  # fmt: skip
 
 
@@ -89,9 +89,7 @@ def _part(section: Section, number: int, pictures: int) -> Part:
 def _calibrated(answers: Answers) -> Calibration | None:
     """Only where every answer has its probability."""
     rows = [(answers.said.get(name), verdict) for name, verdict in answers.verdicts.items()]
-    known = [
-        (r.probability, next(iter(v.correct.values()))) for r, v in rows if r is not None and r.probability is not None
-    ]
+    known = [(r.probability, v.right) for r, v in rows if r is not None and r.probability is not None]
     if not rows or len(known) < len(rows):
         return None
     return calibration([p for p, _ in known], [right for _, right in known])

@@ -34,7 +34,7 @@ def samples(dataset: Dataset, responses: Sequence[Response], verdicts: Sequence[
             continue
         kept[example.image_id] = kept.get(example.image_id, 0) + 1
         if kept[example.image_id] <= EACH:
-            found.append(Sample(example, response.text.strip(), next(iter(verdict.correct.values()))))
+            found.append(Sample(example, response.text.strip(), verdict.right))
     return found
 
 
