@@ -190,7 +190,7 @@ class NanoBackend(LocalBackend):
         first = self.model.logits(_TextCache(self.model, pixels, owner, ids).last).float().log_softmax(-1)
         scores, tokens = first[0].topk(top)
         rows = [ids[0] + [int(token)] for token in tokens]
-        rest, logprobs = self._greedy(pixels, owner.repeat(count), rows, LONGEST_ANSWER)
+        rest, logprobs = self._greedy(pixels, owner.repeat(top), rows, LONGEST_ANSWER)
         found: dict[str, float] = {}
         for token, score, tail, tail_scores in zip(tokens.tolist(), scores.tolist(), rest, logprobs, strict=True):
             if token != self._eos:
