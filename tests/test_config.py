@@ -40,6 +40,25 @@ def test_a_wrong_override_is_one_sentence(override: str, said: str) -> None:
         load_config(ROOT / "configs" / "nano_world.toml", [override])
 
 
+@pytest.mark.parametrize(
+    ("recipe", "override", "said"),
+    [
+        (
+            "cnn_lstm",
+            "model.image_size=224",
+            "model.image_size» = 224: у модели cnn_lstm такой настройки нет (она у nano)",
+        ),
+        ("cnn_lstm", "vlm.lora_rank=8", "она у vlm"),
+        ("nano_world", "model.classes=20", "она у cnn_lstm"),
+        ("vlm_lora", "train.word_weight=0", "она у nano"),
+    ],
+)
+def test_a_setting_that_a_model_does_not_have_is_no_silence(recipe: str, override: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(ROOT / "configs" / f"{recipe}.toml", [override])
+    assert said in str(caught.value)
+
+
 def test_broken_toml(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text("name = ", encoding="utf-8")

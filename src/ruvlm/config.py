@@ -6,6 +6,7 @@ import difflib
 import json
 import tomllib
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,7 +21,7 @@ class Section(BaseModel):
 
 
 class ModelSettings(Section):
-    """Which model, and its size. Fields that a model does not have are ignored by it."""
+    """Which model, and its size. What a model does not have may not be set for it (`OWN`)."""
 
     name: str = "nano"
     image_size: int = Field(64, ge=16, le=1024)
@@ -124,6 +125,19 @@ class VlmSettings(Section):
     row_tokens: int = Field(2048, ge=64)
 
 
+# settings that one model has and the others do not
+OWN: MappingProxyType[str, dict[str, tuple[str, ...]]] = MappingProxyType({
+    "nano": {
+        "model": ("image_size", "hidden_size", "layers", "heads", "mlp_ratio", "stem_widths", "stem_blocks", "vocab_size",
+                  "max_text_positions"),
+        "train": ("choices_per_image", "matrix_lr", "word_weight", "mention_weight", "point_weight", "describe_weight",
+                  "choice_weight", "decisive_weight"),
+    },
+    "cnn_lstm": {"model": ("classes",)},
+    "vlm": {"vlm": tuple(VlmSettings.model_fields), "train": ("length_grouped",)},
+})  # fmt: skip
+
+
 class RunConfig(Section):
     """A complete run."""
 
@@ -159,9 +173,25 @@ def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
 def validated(values: dict[str, Any], where: str) -> RunConfig:
     """Settings from plain values. Raises ConfigError."""
     try:
-        return RunConfig.model_validate(values)
+        config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_sentence(error, where)) from error
+    _refuse_ignored(config, where)
+    return config
+
+
+def _refuse_ignored(config: RunConfig, where: str) -> None:
+    """Raise ConfigError for a setting that the model does not have: it would change nothing, and nobody would notice."""
+    name, unset = config.model.name, RunConfig()
+    for owner, sections in OWN.items():
+        for section, keys in sections.items():
+            chosen, default = getattr(config, section), getattr(unset, section)
+            ignored = [key for key in keys if getattr(chosen, key) != getattr(default, key)]
+            if ignored and owner != name and name in OWN:
+                raise ConfigError(
+                    f"{where}: «{section}.{ignored[0]}» = {getattr(chosen, ignored[0])!r}: у модели {name} такой настройки нет (она у "
+                    f"{owner}): уберите её."
+                )
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
