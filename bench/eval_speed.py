@@ -1,10 +1,11 @@
 """Our evaluation beside lmms-eval 0.7.3: same files, same model folder, same answers; ratios of medians, alternating runs.
 
-python bench/eval_speed.py [--quick] [--images 16] [--runs 3] [--only gqa,mmbench,canned]
+python bench/eval_speed.py [--quick] [--images 16] [--runs 3] [--only gqa,mmbench,hybrid,canned]
 
-The set is a slice of the embedded world in the hub's layout: its ratio of 30 questions a picture is GQA-ru's. The model is
-an untrained LLaVA of tens of millions of parameters with 196 image tokens, whose end token is likely enough for answers to
-end. The canned model answers from a file: what is timed there is everything around a model.
+The set is a slice of the embedded world in the hub's layout: its ratio of 30 questions a picture is GQA-ru's. The models
+are an untrained LLaVA and, as hybrid and hybrid_mmbench, a Qwen3.5 (gated delta nets and attention): tens of millions of
+parameters, 196 image tokens, and an end token likely enough for answers to end. lmms-eval's own class opens each. The canned
+model answers from a file: what is timed there is everything around a model.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,12 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.lmms_side import Measured, hub_slice, measured, run_lmms
-from bench.random_models import llava
+from bench.random_models import hybrid, llava
 
 TASKS = {"gqa": ("gqa-ru", "gqa-ru/lmms"), "mmbench": ("mmbench_ru_dev", "mmbench-ru/lmms")}
+TIMED = {"gqa": "gqa", "mmbench": "mmbench", "hybrid": "gqa", "hybrid_mmbench": "mmbench"}
+# of the hybrid's pictures: (448 / 32)² = 196 tokens
+SIDE = 448
 STOPS = {"gqa": "\n\n", "mmbench": "ASSISTANT:"}
 # stamps the moment when a model is asked for the first time, as the canned model of lmms-eval does
 STAMPED = """
@@ -70,20 +75,30 @@ def identities(work: Path, kind: str) -> list[Any]:
     return found
 
 
-def compare_model(work: Path, model: Path, kind: str, runs: int, extra: list[str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Rival:
+    """A model's folder and how lmms-eval opens it: its class, the arguments of that, and whether it wants torchvision."""
+
+    folder: Path
+    name: str
+    arguments: str
+    vision: bool = False
+
+
+def compare_model(work: Path, rival: Rival, kind: str, runs: int, name: str) -> dict[str, Any]:
     """Alternating runs of both sides with a real model."""
     seconds: dict[str, list[float]] = {"ours": [], "lmms": []}
     equal = 0
     for _ in range(runs):
-        ours, mine = ask_ours(work, f"hf:{model}", kind, [])
-        arguments = f"pretrained={model},device=cpu,device_map=cpu,dtype=float32"
-        theirs, other = run_lmms(work, "llava_hf", arguments, TASKS[kind][0], work / "stamp", extra)
+        ours, mine = ask_ours(work, f"hf:{rival.folder}", kind, [])
+        arguments = f"pretrained={rival.folder},device=cpu,device_map=cpu,{rival.arguments}"
+        theirs, other = run_lmms(work, rival.name, arguments, TASKS[kind][0], work / "stamp", vision=rival.vision)
         seconds["ours"].append(ours.seconds)
         seconds["lmms"].append(theirs.seconds)
         # the protocol stops at these texts, llava_hf of lmms-eval does not: its answers are cut here; its MMBench log has
         # them stripped
         equal = sum(mine[key].strip() == text.split(STOPS[kind])[0].strip() for key, text in other.items())
-    return _row(kind, seconds, len(mine), equal)
+    return _row(name, seconds, len(mine), equal)
 
 
 def compare_canned(work: Path, runs: int) -> dict[str, Any]:
@@ -127,7 +142,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", default="gqa,mmbench,canned")
+    parser.add_argument("--only", default="gqa,mmbench,hybrid,canned")
     parser.add_argument("--world", type=Path, default=None, help="готовый мир; иначе рисуется малый")
     given = parser.parse_args()
     images, runs = (1, 1) if given.quick else (given.images, given.runs)
@@ -140,22 +155,45 @@ def main() -> None:
             drawn = [sys.executable, "-m", "ruvlm", "data", "world", "--train-images", "50", "--out", str(world)]
             subprocess.run(drawn, check=True, capture_output=True)
         work = hub_slice(world, root / "slice", images)
-        model = llava(
-            root / "model", width=512, layers=10, heads=8, image=224, patch=16, vision=256, vision_layers=6,
-            vocabulary=8000, strength=8.0, texts=_texts(world),
-        )  # fmt: skip
-        size = sum(path.stat().st_size for path in model.glob("*.safetensors")) / 4e6
-        print(f"модель LLaVA: {size:.1f} млн параметров, 196 токенов картинки; срез {images} картинок", flush=True)
+        print(f"срез {images} картинок", flush=True)
         started = time.time()
-        if "gqa" in only:
-            figures |= compare_model(work, model, "gqa", runs, [])
-        if "mmbench" in only:
-            figures |= compare_model(work, model, "mmbench", runs, [])
+        for name in (name for name in TIMED if name in only):
+            opened = _hybrid if name.startswith("hybrid") else _llava
+            figures |= compare_model(work, opened(root, world), TIMED[name], runs, name)
         if "canned" in only:
             whole = hub_slice(world, root / "whole", None if not given.quick else 40)
             figures |= compare_canned(whole, 1 if given.quick else max(5, runs))
         figures["minutes"] = round((time.time() - started) / 60, 1)
     print(json.dumps(figures))
+
+
+def _llava(root: Path, world: Path) -> Rival:
+    folder = root / "llava"
+    if not folder.exists():
+        llava(
+            folder, width=512, layers=10, heads=8, image=224, patch=16, vision=256, vision_layers=6, vocabulary=8000,
+            strength=8.0, texts=_texts(world),
+        )  # fmt: skip
+        _present("LLaVA", folder)
+    return Rival(folder, "llava_hf", "dtype=float32")
+
+
+def _hybrid(root: Path, world: Path) -> Rival:
+    folder = root / "hybrid"
+    if not folder.exists():
+        hybrid(
+            folder, width=512, layers=8, head=128, side=SIDE, vision=192, vision_layers=4, vocabulary=8000, strength=3.0,
+            texts=_texts(world),
+        )  # fmt: skip
+        _present("Qwen3.5", folder)
+    # its own defaults let the model think and make pictures smaller; ours are not to think, and the folder's size
+    size = f"min_pixels={SIDE * SIDE},max_pixels={SIDE * SIDE}"
+    return Rival(folder, "qwen3_5_float32", f"enable_thinking=False,{size}", vision=True)
+
+
+def _present(name: str, folder: Path) -> None:
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 4e6
+    print(f"модель {name}: {size:.1f} млн параметров, 196 токенов картинки", flush=True)
 
 
 def _texts(world: Path) -> list[str]:

@@ -70,6 +70,22 @@ class Canned(lmms):
         raise NotImplementedError
 '''
 
+FLOAT32 = '''"""lmms-eval's own Qwen 3.5, which it always opens in bfloat16, counting in float32: only so are answers comparable."""
+from lmms_eval.api.registry import register_model
+from lmms_eval.models.simple.qwen3_5 import Qwen3_5
+
+
+@register_model("qwen3_5_float32")
+class Float32(Qwen3_5):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self._model.float()
+'''
+PLUGINS = {
+    "__init__.py": "", "tasks/__init__.py": "", "models/canned.py": CANNED, "models/qwen3_5_float32.py": FLOAT32,
+    "models/__init__.py": 'AVAILABLE_MODELS = {"canned": "Canned", "qwen3_5_float32": "Float32"}\n',
+}  # fmt: skip
+
 
 class QuickJudge(BaseHTTPRequestHandler):
     """A judge that answers at once: without one lmms-eval sleeps 45 seconds at every answer that it cannot read."""
@@ -109,6 +125,20 @@ def ensure_venv() -> Path:
         constraints.unlink()
         (VENV / ".ready").touch()
     return python
+
+
+def ensure_vision() -> Path:
+    """A folder with torchvision for lmms-eval's Qwen, which does not start without it; made when it is not there.
+
+    Its compiled operations are for CUDA and do not load; the module that describes them is emptied, and the rest works.
+    """
+    folder = VENV / "vision"
+    if not (folder / ".ready").exists():
+        pinned = ["--no-deps", "--target", str(folder), "torchvision==0.28.0"]
+        subprocess.run([str(ensure_venv()), "-m", "pip", "install", "--quiet", "--upgrade", *pinned], check=True)
+        (folder / "torchvision/_meta_registrations.py").write_text("", encoding="utf-8")
+        (folder / ".ready").touch()
+    return folder
 
 
 def hub_slice(world: Path, work: Path, images: int | None) -> Path:
@@ -177,27 +207,26 @@ def measured(command: list[str], cwd: Path, extra: dict[str, str]) -> Measured:
     return Measured(float(seconds), int(memory) / 1024, int(code), tail, started)
 
 
-def run_lmms(work: Path, model: str, model_args: str, task: str, stamp: Path, extra: list[str] | None = None) -> tuple[Measured, dict[str, str]]:  # fmt: skip
-    """One run of lmms-eval; its answers by id. Raises SystemExit with its words when it fails."""
-    plugin = work / "canned"
-    (plugin / "models").mkdir(parents=True, exist_ok=True)
-    (plugin / "tasks").mkdir(exist_ok=True)
-    for path, text in (
-        ("__init__.py", ""), ("tasks/__init__.py", ""),
-        ("models/__init__.py", 'AVAILABLE_MODELS = {"canned": "Canned"}\n'), ("models/canned.py", CANNED),
-    ):  # fmt: skip
-        (plugin / path).write_text(text, encoding="utf-8")
+def run_lmms(
+    work: Path, model: str, model_args: str, task: str, stamp: Path, vision: bool = False
+) -> tuple[Measured, dict[str, str]]:
+    """One run of lmms-eval, with torchvision if `vision`; its answers by id. Raises SystemExit with its words when it fails."""
+    for name, text in PLUGINS.items():
+        path = work / "canned" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     logs = work / "lmms_logs"
     before = set(logs.rglob("*samples*.jsonl"))
     command = [
         str(ensure_venv()), "-m", "lmms_eval", "--model", model, "--model_args", model_args, "--tasks", task,
-        "--batch_size", "1", "--log_samples", "--output_path", str(logs), *(extra or []),
+        "--batch_size", "1", "--log_samples", "--output_path", str(logs),
     ]  # fmt: skip
     judge = ThreadingHTTPServer(("127.0.0.1", 0), QuickJudge)
     threading.Thread(target=judge.serve_forever, daemon=True).start()
+    paths = [work, *([ensure_vision()] if vision else [])]
     environment = {
         "HF_HUB_OFFLINE": "1", "HF_HOME": str(work / "hf_home"), "HF_TOKEN": "x", "LMMS_EVAL_PLUGINS": "canned",
-        "PYTHONPATH": str(work), "CANNED_STAMP": str(stamp), "OPENAI_API_KEY": "x", "OPENAI_API_URL": f"http://127.0.0.1:{judge.server_port}",
+        "PYTHONPATH": ":".join(map(str, paths)), "CANNED_STAMP": str(stamp), "OPENAI_API_KEY": "x", "OPENAI_API_URL": f"http://127.0.0.1:{judge.server_port}",
     }  # fmt: skip
     done = measured(command, work, environment)
     judge.shutdown()

@@ -73,12 +73,12 @@ class RowsLayer(CacheLayerMixin):
         self.values = self.values[rows, :, first : self.length]
         self.length -= first
 
-    def join(self, pieces: list[RowsLayer], order: Tensor) -> None:
-        """Take over the rows of several layers, right-aligned, in another order."""
+    def join(self, pieces: list[RowsLayer], order: Tensor | None) -> None:
+        """Take over the rows of several layers, right-aligned, one after another or in another order."""
         length = max(piece.length for piece in pieces)
 
         def whole(parts: list[Tensor]) -> Tensor:
-            return torch.cat([pad(x, (0, 0, length - x.shape[2], 0)) for x in parts])[order]
+            return _in_order([pad(x, (0, 0, length - x.shape[2], 0)) for x in parts], order)
 
         self.keys = whole([piece.keys[:, :, : piece.length] for piece in pieces])
         self.values = whole([piece.values[:, :, : piece.length] for piece in pieces])
@@ -108,13 +108,13 @@ class StateLayer(LinearAttentionLayer):
                 if state is not None:
                     states[number] = state[rows]
 
-    def join(self, pieces: list[StateLayer], order: Tensor) -> None:
-        """Take over the rows of several layers, in another order."""
+    def join(self, pieces: list[StateLayer], order: Tensor | None) -> None:
+        """Take over the rows of several layers, one after another or in another order."""
         for number in range(self.number_of_states):
             if self.conv_states[number] is not None:
-                self.conv_states[number] = torch.cat([piece.conv_states[number] for piece in pieces])[order]
+                self.conv_states[number] = _in_order([piece.conv_states[number] for piece in pieces], order)
             if self.recurrent_states[number] is not None:
-                self.recurrent_states[number] = torch.cat([piece.recurrent_states[number] for piece in pieces])[order]
+                self.recurrent_states[number] = _in_order([piece.recurrent_states[number] for piece in pieces], order)
 
     def share(self, other: StateLayer) -> None:
         """Every row has its own copy of its prefix."""
@@ -126,7 +126,7 @@ class NoLayer(DummyLayer):
     def keep(self, rows: Tensor, pictures: list[int], first: int) -> None:
         """Nothing is there to drop."""
 
-    def join(self, pieces: list[NoLayer], order: Tensor) -> None:
+    def join(self, pieces: list[NoLayer], order: Tensor | None) -> None:
         """Nothing is there to take over."""
 
     def share(self, other: NoLayer) -> None:
@@ -162,9 +162,8 @@ class RowsCache(Cache):
 
     def share(self, other: RowsCache) -> None:
         """Let rows about other pictures come after these."""
-        order = torch.arange(sum(self.counts) + sum(other.counts), device=self.own_places_NS.device)
         for layer, more in zip(self.layers, other.layers, strict=True):
-            layer.join([layer, more], order)
+            layer.join([layer, more], None)
             layer.share(more)
         self.counts, self.lengths = [*self.counts, *other.counts], [*self.lengths, *other.lengths]
 
@@ -180,6 +179,12 @@ def _rows_of(layer: Any, owner_N: Tensor, lengths: list[int]) -> RowsLayer | Sta
     if type(layer) is DummyLayer:
         return NoLayer()
     raise PrefixUnsupportedError("не все слои хранят ключи и значения")
+
+
+def _in_order(parts: list[Tensor], order: Tensor | None) -> Tensor:
+    """Rows of several tensors together; without an order they are copied once, not twice."""
+    rows = torch.cat(parts)
+    return rows if order is None else rows[order]
 
 
 def owners(counts: list[int]) -> Tensor:
