@@ -133,7 +133,7 @@ def test_a_run_that_gets_no_better_ends(world: Path, tmp_path: Path, monkeypatch
     def check(self: Any, task: Any) -> Any:
         from ruvlm.training.validation import Check
 
-        return Check(next(scores), None, None)
+        return Check({"gqa-ru": next(scores)}, None)
 
     monkeypatch.setattr("ruvlm.training.validation.Validator.check", check)
     config = nano(world, tmp_path, "stale", "train.patience=2", "train.validations=10", "train.max_steps=100")

@@ -206,7 +206,7 @@ def test_wrong_folders_are_one_sentence(tmp_path: Path, ruvlm: Run, evaluated: t
     shutil.copytree(evaluated[0] / "eval", tmp_path / "bad")
     next((tmp_path / "bad").glob("*/summary.json")).write_text('{"model": 1')
     done = ruvlm("report", tmp_path / "bad", "--out", tmp_path / "r.html")
-    assert (done.code, "повреждён" in done.err) == (2, True), done.err
+    assert (done.code, "повреждена (summary.json" in done.err) == (2, True), done.err
     assert not (tmp_path / "r.html").exists()
 
 

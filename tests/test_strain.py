@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
-from ruvlm.models.push import left_out, planned
 from safetensors.torch import load_file, save_file
 
 from ruvlm.cli import main as cli
@@ -35,6 +34,7 @@ from ruvlm.models.checkpoint import weights_fingerprint
 from ruvlm.photos.coco import read_coco
 from ruvlm.photos.notes import Skipped
 from ruvlm.reporting.leaderboard import as_csv, as_markdown, boards
+from ruvlm.reporting.push import left_out, planned
 from ruvlm.schema import Generation, ImageRef, Prompt, Response
 from tests.conftest import ROOT, Ran, tiny
 

@@ -145,6 +145,11 @@ def _responses_text(body: Any) -> str | None:
 # --- folders
 
 
+def holds_tables(folder: Path) -> bool:
+    """Is there anything in a folder that may be a table of answers?"""
+    return any(path.suffix.lower() in TABLES for path in folder.rglob("*"))
+
+
 def table_in(folder: Path) -> Path:
     """The one table of answers in a folder of lmms-eval or VLMEvalKit. Raises DataError naming what there is."""
     if (folder / "identity.json").is_file() or any(folder.glob("*/identity.json")):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import final
 
 from ruvlm.data.files import sha256_of
+from ruvlm.data.tool_logs import holds_tables
 from ruvlm.errors import DataError
 from ruvlm.evaluation.evaluated import Evaluated, Identity, Measured
 from ruvlm.evaluation.folder import EvaluationFolder, evaluations_in, holds_evaluations
@@ -67,7 +68,7 @@ class AnswersFile(Evaluated):
 
 def open_answers(path: Path) -> Evaluated:
     """An evaluation's folder, a file of answers, or the folder of another tool. Raises DataError where there is none of them."""
-    if path.is_dir() and (holds_evaluations(path) or evaluations_in(path)):
+    if path.is_dir() and (holds_evaluations(path) or evaluations_in(path) or not holds_tables(path)):
         return EvaluationFolder(path)
     if not path.exists():
         raise DataError(f"Папки или файла {path} нет: проверьте путь.")

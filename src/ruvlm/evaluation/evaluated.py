@@ -160,8 +160,9 @@ def same_rows(evaluations: Sequence[Evaluated]) -> list[list[Evaluated]]:
         if identity is None:
             loose.append(one)
         else:
-            # what is drawn from different sources may have one fingerprint only if it is the same
-            kinds.setdefault((identity.protocol, identity.split, identity.data, identity.prompt), []).append(one)
+            # a world's rows and a published set's are never in one table, whatever their fingerprints say
+            kind = (one.measured.source, identity.protocol, identity.split, identity.data, identity.prompt)
+            kinds.setdefault(kind, []).append(one)
     groups = list(kinds.values())
     for one in loose:
         ids = one.verdicts.keys()
