@@ -145,7 +145,7 @@ def _answers(here: Path) -> None:
 
 
 def _left_by_commands(here: Path) -> None:
-    """What earlier commands of a page leave behind, at their usual places: a set of photos, two stages of LLaVA, their merger."""
+    """What earlier commands of a page leave behind, at their usual places: photos, two stages of LLaVA, their merger, a submission."""
     assert (
         main(["data", "from-coco", "--instances", "instances.json", "--images", "photos", "--out", "data/my-photos"])
         == 0
@@ -158,6 +158,8 @@ def _left_by_commands(here: Path) -> None:
         sets = [part for one in chosen for part in ("--set", one)]
         assert main(["train", f"configs/{config}.toml", *sets]) == 0
     assert main(["model", "merge", f"{stage1}+results/llava_stage2/final_model", "--out", "models/mine"]) == 0
+    packed = next(Path("results/nano_world/eval").glob("*-gqa-ru_lmms-nano*"))
+    assert main(["leaderboard", "pack", str(packed), "--out", "submission.json"]) == 0
 
 
 def shortened(command: str, place: Place, number: int) -> list[str]:
