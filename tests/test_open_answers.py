@@ -89,9 +89,16 @@ def test_the_commands_take_files(evaluated: Path, world: Path, tmp_path: Path, r
     assert ran.code == 0, ran.err
     assert {row["b"] for row in json.loads(ran.out)} == {"theirs"}
     page = tmp_path / "report.html"
-    ran = ruvlm("report", folder.path, file, "--data", world, "--out", page)
-    assert ran.code == 0, ran.err
-    assert "theirs" in page.read_text(encoding="utf-8")
+    for paths in ((folder.path, file), (file, folder.path)):
+        ran = ruvlm("report", *paths, "--data", world, "--out", page)
+        assert ran.code == 0, ran.err
+        text = page.read_text(encoding="utf-8")
+        assert "theirs" in text
+        assert text.count("<h2") == 2, "one section for both, and where the figures come from"
+        assert "часть testdev" in text, "it is called what the evaluation's rows are called"
+    ran = ruvlm("report", file, "--out", page)
+    assert "короткие ответы" in page.read_text(encoding="utf-8"), "nobody has said that these are GQA-ru's rows"
+    assert "файл ответов" in ran.err
     ran = ruvlm("leaderboard", folder.path, file, "--out", tmp_path / "site", "--json")
     assert ran.code == 0, ran.err
     assert any({"theirs", "majority"} & {e["model"] for e in board["entries"]} for board in json.loads(ran.out))

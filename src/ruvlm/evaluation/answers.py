@@ -57,10 +57,10 @@ class AnswersFile(Evaluated):
             "model": sha256_of(self._sheet.path)[:16],
             "prompt": "",
         }
-        kind = "mmbench-ru" if self.choice else "gqa-ru"
         return Measured(
-            folder=self.path, model=self.path.stem, parameters=None, source=f"файл {self.path.name}", benchmark=kind, split="",
-            protocol=f"{kind}/lmms", n=result.n, scores=result.scores, breakdowns=result.breakdowns, unparsed=result.unparsed,
+            folder=self.path, model=self.path.stem, parameters=None, source=self.path.name, split="весь файл",
+            # whose benchmark these rows are nobody has said: only the rules are a benchmark's
+            benchmark="варианты" if self.choice else "короткие ответы", protocol="верные ответы файла", n=result.n, scores=result.scores, breakdowns=result.breakdowns, unparsed=result.unparsed,
             errors=result.errors, notes=result.notes, warnings=result.warnings, letters=result.letters, fingerprints=marks,
             sample=None,
         )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -172,6 +172,18 @@ def same_rows(evaluations: Sequence[Evaluated]) -> list[list[Evaluated]]:
         else:
             near.append(one)
     return groups
+
+
+def measured_together(group: Sequence[Evaluated]) -> list[Measured]:
+    """Figures of evaluations on the same rows. What a file does not say of its rows, an evaluation beside it does."""
+    known = next((one.measured for one in group if one.identity is not None), None)
+    return [
+        one.measured if known is None or one.identity is not None else replace(
+            one.measured, benchmark=known.benchmark, source=known.source, split=known.split, protocol=known.protocol,
+            sample=known.sample, fingerprints={**known.fingerprints, "model": one.measured.fingerprints["model"]},
+        )
+        for one in group
+    ]  # fmt: skip
 
 
 def beside(own: Measured, others: Iterable[Measured]) -> list[Measured]:

@@ -10,7 +10,7 @@ from ruvlm.data.catalog import open_source
 from ruvlm.errors import DataError, RuvlmError
 from ruvlm.evaluation.answers import answers_under
 from ruvlm.evaluation.compare import Difference, compare
-from ruvlm.evaluation.evaluated import Evaluated, Measured, beside, same_rows
+from ruvlm.evaluation.evaluated import Evaluated, Measured, beside, measured_together, same_rows
 from ruvlm.run_folder import Record, RunFolder
 from ruvlm.schema import Dataset, Response, Verdict
 
@@ -74,24 +74,28 @@ def _section(
     group: Sequence[Evaluated], origins: Mapping[Path, str], places: Sequence[str], report: Callable[[str], None]
 ) -> Section:
     """`origins` are the names of what was given on the command line, by where each evaluation lies."""
-    own = [one for one in group if not one.measured.control] or group
-    first = own[0].measured
+    together = list(zip(group, measured_together(group), strict=True))
+    own = [pair for pair in together if not pair[1].control] or together
+    first = own[0][1]
     dataset = _rows(first, places)
-    if dataset is None:
-        what = f"{first.source} ({first.split})" if first.split else first.source
-        report(f"строк {what} нет: вопросы и картинки покажу, если указать --data")
-    models = tuple(Answers(name, one.measured, one.responses, one.verdicts) for name, one in _named(own, origins))
-    controls = {c.model: c for c in beside(first, [one.measured for one in group])}
+    if dataset is None and all(one.identity is None for one in group):
+        report(f"{first.source}: это файл ответов, вопросы и картинки покажу рядом с оценкой на тех же строках")
+    elif dataset is None:
+        report(f"строк {first.source} ({first.split}) нет: вопросы и картинки покажу, если указать --data")
+    names = _named([one for one, _ in own], origins)
+    models = tuple(Answers(name, m, one.responses, one.verdicts) for name, (one, m) in zip(names, own, strict=True))
+    controls = {c.model: c for c in beside(first, [m for _, m in together])}
     differences = _differences(models) if len(models) > 1 else ()
-    return Section(models, tuple(controls.values()) if own is not group else (), dataset, differences)
+    return Section(models, tuple(controls.values()) if len(own) < len(group) else (), dataset, differences)
 
 
-def _named(own: Sequence[Evaluated], origins: Mapping[Path, str]) -> Iterable[tuple[str, Evaluated]]:
-    """Each evaluation with a name of its own: the model's, with its origin's where two are alike."""
-    names = [one.measured.model for one in own]
-    for one in own:
-        model = one.measured.model
-        yield f"{model} ({origins[one.path]})" if names.count(model) > 1 else model, one
+def _named(own: Sequence[Evaluated], origins: Mapping[Path, str]) -> list[str]:
+    """A name of its own for each evaluation: the model's, with its origin's where two are alike."""
+    models = [one.measured.model for one in own]
+    return [
+        f"{model} ({origins[one.path]})" if models.count(model) > 1 else model
+        for model, one in zip(models, own, strict=True)
+    ]
 
 
 def _differences(models: Sequence[Answers]) -> tuple[Difference, ...]:

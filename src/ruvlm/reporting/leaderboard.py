@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ruvlm.evaluation.answers import answers_under
 from ruvlm.evaluation.compare import LEVEL, compare
-from ruvlm.evaluation.evaluated import Evaluated, Measured, beside, same_rows
+from ruvlm.evaluation.evaluated import Evaluated, Measured, beside, measured_together, same_rows
 from ruvlm.reporting.published import PUBLISHED, Published
 from ruvlm.schema import Score
 
@@ -58,10 +58,10 @@ def boards(paths: Sequence[Path]) -> list[Board]:
 
 
 def _board(group: Sequence[Evaluated]) -> Board:
-    every = [one.measured for one in group]
+    every = measured_together(group)
     own = sorted((m for m in every if not m.control), key=lambda m: -m.headline[1].value)
     days = {one.path: one.finished_on.isoformat() for one in group}
-    first = next((m for m in own if m.split), own[0])  # a file does not say what its rows are
+    first = own[0]
     groups = _groups(own)
     entries = tuple(
         Entry(
