@@ -41,6 +41,7 @@ def browsing(width: int = 1280, height: int = 900, dark: bool = False) -> Iterat
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", locale="ru-RU"
         )
+        context.set_default_timeout(180_000)  # events are waited for, however loaded the machine is
         page: Any = context.new_page()
         page.said = []
         page.on("pageerror", lambda error: page.said.append(f"error: {error}"))

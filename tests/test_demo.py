@@ -87,7 +87,7 @@ def served(asked_runs: Path, world: Path, tmp_path_factory: pytest.TempPathFacto
 
 def settled(page: Any) -> None:
     """Until the page is there: it keeps a connection open, so its network is never idle."""
-    page.get_by_role("button", name="Спросить", exact=True).wait_for(timeout=60_000)
+    page.get_by_role("button", name="Спросить", exact=True).wait_for()
     page.wait_for_timeout(500)
 
 
@@ -102,7 +102,7 @@ def opened(served: Served) -> Iterator[Any]:
 def answer(page: Any, number: int = 0) -> str:
     """What the label of a model says, once it says something."""
     label = page.get_by_test_id("label-output-value").nth(number)
-    label.wait_for(timeout=30_000)
+    label.wait_for()
     return str(label.inner_text())
 
 
