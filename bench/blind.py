@@ -13,8 +13,7 @@ from pathlib import Path
 
 from ruvlm.backends.base import Asked
 from ruvlm.backends.controls import MajorityBackend, QuestionOnlyBackend
-from ruvlm.evaluation.judge import judge, score_gqa
-from ruvlm.evaluation.prompts import prompt_for, protocol_named
+from ruvlm.benchmarks.catalog import benchmark_named, protocol_named
 from ruvlm.schema import Example, ImageRef
 
 
@@ -23,8 +22,8 @@ def read(path: Path) -> list[Example]:
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [
         Example(
-            id=row["id"], benchmark="gqa-ru", question=row["question"], answer=row["answer"],
-            image=ImageRef(Path("none")), image_id=row["imageId"], cluster=row["imageId"],
+            id=row["id"], benchmark="gqa-ru", question=row["question"], answers=(row["answer"],),
+            images=(ImageRef(Path("none")),), image_id=row["imageId"], cluster=row["imageId"],
             structural=(row.get("types") or {}).get("structural"),
         )
         for row in rows
@@ -41,10 +40,9 @@ def main() -> None:
     protocol = protocol_named("gqa-ru/lmms")
     figures: dict[str, float] = {"train_rows": len(train), "test_rows": len(test)}
     for backend in (MajorityBackend(train), QuestionOnlyBackend(train)):
-        responses = backend.answer([Asked(prompt_for(protocol, example), example) for example in test])
-        verdicts = [judge(protocol.name, e, r) for e, r in zip(test, responses, strict=True)]
-        result = score_gqa(test, verdicts)
-        score = result.scores["gqa-ru/lmms"]
+        responses = backend.answer([Asked(protocol.prompt(example), example) for example in test])
+        result = protocol.score(benchmark_named("gqa-ru").axes, test, protocol.judge_all(test, list(responses)))
+        score = result.headline[1]
         print(f"{backend.name}: {score.value:.2f} % ({score.low:.2f}–{score.high:.2f}), n = {score.n}; "
               + ", ".join(f"{k} {s.value:.1f}" for k, s in result.breakdowns.get("structural", {}).items()))  # fmt: skip
         figures[backend.name] = round(score.value, 2)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ruvlm.evaluation.stats import Z, score_columns
+from ruvlm.benchmarks.stats import Z, score_columns
 
 RESAMPLES = 2000
 

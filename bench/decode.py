@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from ruvlm.data.pixels import PixelStore
+from ruvlm.questions.rows import IMAGES
 from ruvlm.schema import ImageRef
-from ruvlm.world.tables import IMAGES
 
 SIDE = 224
 ROOT = Path(__file__).parents[1]

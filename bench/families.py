@@ -204,8 +204,12 @@ def asked(root: Path) -> list[Any]:
         if not path.is_file():
             blocks.convert(mode).save(path)
         for question in QUESTIONS[: len(QUESTIONS) - number]:
-            prompt = Prompt("x", question, ImageRef(path), Generation(TOKENS))
-            found.append(Asked(prompt, Example("a", "gqa-ru", question, "", prompt.image, "", "")))
+            images = (ImageRef(path),)
+            prompt = Prompt(protocol="x", text=question, images=images, generation=Generation(TOKENS))
+            example = Example(
+                id="a", benchmark="gqa-ru", question=question, answers=(), images=images, image_id="", cluster=""
+            )
+            found.append(Asked(prompt, example))
     return found
 
 

@@ -30,10 +30,10 @@ from bench.random_models import llava
 from ruvlm.backends.base import Access, Asked
 from ruvlm.backends.hf import HfBackend
 from ruvlm.backends.hf_load import load_hf
+from ruvlm.benchmarks.catalog import protocol_named
+from ruvlm.benchmarks.source import open_source
 from ruvlm.config import RunConfig, load_config
-from ruvlm.data.catalog import open_source
 from ruvlm.evaluation.plan import evaluate_model
-from ruvlm.evaluation.prompts import PROTOCOLS, prompt_for
 from ruvlm.processes import Group, Ranks
 from ruvlm.runtime import keep_freed_memory, quiet_transformers
 from ruvlm.training.budget import used_memory
@@ -129,7 +129,7 @@ def shared_prefix(root: Path, world: Path, device: torch.device, pictures: int) 
     dtype = "bfloat16" if device.type == "cuda" else "float32"
     examples = open_source(str(world)).load("gqa-ru", "test").examples
     names = list(dict.fromkeys(e.image for e in examples))[:pictures]
-    asked = [Asked(prompt_for(PROTOCOLS["gqa-ru/lmms"], e), e) for e in examples if e.image in names]
+    asked = [Asked(protocol_named("gqa-ru/lmms").prompt(e), e) for e in examples if e.image in names]
     said, rates = [], []
     for shared in (True, False):
         backend = HfBackend(load_hf(str(folder), Access(device=str(device), dtype=dtype)), shared=shared)

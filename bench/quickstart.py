@@ -111,7 +111,7 @@ def a_question(world: Path, folder: Path) -> tuple[Path, str, str]:
 
     A small world may not ask it: then the first question with «Кто».
     """
-    from ruvlm.data.catalog import open_source
+    from ruvlm.benchmarks.source import open_source
     from ruvlm.data.images import read_bytes
 
     examples = open_source(str(world)).load("gqa-ru", "test").examples

@@ -19,20 +19,20 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from ruvlm.world.tables import IMAGES, INSTRUCTIONS
+from ruvlm.questions.rows import IMAGES, INSTRUCTIONS
 
 IMAGES_COUNT, QUESTIONS_COUNT, SHARDS, GROUP = 27_519, 40_000, 9, 100
 
 FIRST = """
 import sys, time
-from ruvlm.data.catalog import open_source
+from ruvlm.benchmarks.source import open_source
 example = next(open_source({folder!r}).stream("train"))
 assert example.question and "torch" not in sys.modules
 print(example.id)
 """
 ALL = """
 import json, resource
-from ruvlm.data.catalog import open_source
+from ruvlm.benchmarks.source import open_source
 from ruvlm.data.images import read_bytes
 dataset = open_source({folder!r}).load("gqa-ru", "train")
 refs = sorted({{e.image for e in dataset.examples}}, key=lambda ref: (ref.path, ref.row))

@@ -32,11 +32,11 @@ from ruvlm.config import RunConfig, validated
 from ruvlm.data.images import load_image
 from ruvlm.data.sheet import png
 from ruvlm.processes import Group, Ranks
+from ruvlm.questions.rows import IMAGES, INSTRUCTIONS
 from ruvlm.runtime import keep_freed_memory, quiet_transformers
 from ruvlm.training.loop import Run
 from ruvlm.training.validation import Validator
 from ruvlm.training.vlm_task import VlmTask
-from ruvlm.world.tables import IMAGES, INSTRUCTIONS
 
 WORDS = ("мяч", "кошка", "стол", "машина", "дом", "птица")
 COLOURS = ("красный", "синий", "белый", "чёрный")
@@ -117,7 +117,7 @@ def trainer(model: Path, data: Path, batch: int, steps: int) -> float:
     """Answers a second of transformers.Trainer with a plain collator: a picture a question."""
     from transformers import AutoModelForImageTextToText, AutoProcessor, Trainer, TrainerCallback, TrainingArguments
 
-    from ruvlm.data.catalog import open_source
+    from ruvlm.benchmarks.source import open_source
 
     examples = open_source(str(data)).load("gqa-ru", "train").examples
     whole = AutoModelForImageTextToText.from_pretrained(model, dtype=torch.float32)

@@ -10,7 +10,8 @@ import json
 import random
 import time
 
-from ruvlm.world.balance import Balancer, entries_of
+from ruvlm.questions.balance import Balancer
+from ruvlm.world.export import entries_of
 from ruvlm.world.forms.asker import Asker
 from ruvlm.world.render import png, render
 from ruvlm.world.scene import SceneSampler

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ruvlm.evaluation.match import match_lemma, match_russian
-from ruvlm.evaluation.parse_ru import read_russian, writes_cyrillic
+from ruvlm.rules.match import match_lemma, match_russian
+from ruvlm.rules.parse_ru import read_russian, writes_cyrillic
 
 R, F = True, False
 FOUR = ["собака", "кошка", "стол", "поезд"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ruvlm.data.conversations import load
-from ruvlm.evaluation.match import match_lemma, match_russian
+from ruvlm.rules.match import match_lemma, match_russian
 from tests.conftest import ROOT, SHARED, Ran
 
 Run = Callable[..., Ran]

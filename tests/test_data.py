@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ruvlm.data import gqa_ru, mmbench_ru
-from ruvlm.data.catalog import open_source
+from ruvlm.benchmarks.source import open_source
 from ruvlm.data.images import load_image
 from ruvlm.data.pixels import PixelStore
 from ruvlm.errors import DataError
+from tests.support.rows import loaded
 
 
 def test_a_world_is_read_as_the_real_sets_are(world: Path) -> None:
@@ -29,12 +29,12 @@ def test_a_world_is_read_as_the_real_sets_are(world: Path) -> None:
 
 
 def test_a_benchmark_folder_alone_is_a_source(world: Path) -> None:
-    assert set(open_source(str(world / "gqa-ru")).folders) == {"gqa-ru"}
-    assert set(open_source(str(world / "mmbench-ru")).folders) == {"mmbench-ru"}
+    assert set(open_source(str(world / "gqa-ru")).benchmarks) == {"gqa-ru"}
+    assert set(open_source(str(world / "mmbench-ru")).benchmarks) == {"mmbench-ru"}
 
 
 def test_mentions_name_what_they_point_at(world: Path) -> None:
-    found = gqa_ru.load(world / "gqa-ru", "train", "x", grounding=True)
+    found = loaded("gqa-ru", world / "gqa-ru", "train", grounding=True)
     mentions = [(e.question[m.start : m.end], m.region.words) for e in found.examples for m in e.mentions]
     assert len(mentions) > 500
     stems = sum(words[0][:3] in text.lower() for text, words in mentions)
@@ -45,12 +45,12 @@ def test_column_order_extra_columns_and_lists_do_not_matter(world: Path, tmp_pat
     shutil.copytree(world / "gqa-ru", tmp_path / "g")
     path = tmp_path / "g/testdev_balanced_instructions/testdev-00000-of-00001.parquet"
     table = pq.read_table(path)
-    plain = gqa_ru.load(tmp_path / "g", "testdev", "x").examples
+    plain = loaded("gqa-ru", tmp_path / "g", "testdev").examples
     entailed = pa.array([list(example.entailed) for example in plain])
     table = table.drop(["entailed", "semantic"]).append_column("entailed", entailed)
     table = table.append_column("more", pa.array(["?"] * len(table))).select(table.column_names[::-1])
     pq.write_table(table, path)
-    assert gqa_ru.load(tmp_path / "g", "testdev", "x").examples == plain
+    assert loaded("gqa-ru", tmp_path / "g", "testdev").examples == plain
 
 
 @pytest.mark.parametrize("nothing", [None, "", "nan", "  "])
@@ -62,7 +62,7 @@ def test_every_spelling_of_nothing_is_a_missing_option(world: Path, tmp_path: Pa
         if row["answer"] != "D":
             row["D"] = nothing
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), tmp_path / "mmbench_ru_dev.parquet")
-    examples = mmbench_ru.load(tmp_path, "dev", "x").examples
+    examples = loaded("mmbench-ru", tmp_path, "dev").examples
     assert all(example.hint is None for example in examples)
     assert all(len(example.options) <= 3 for example in examples if example.answer != "D")
 
@@ -73,7 +73,7 @@ def test_a_gold_letter_that_is_no_option_is_refused(world: Path, tmp_path: Path)
     rows[3]["answer"] = "E"
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), tmp_path / "mmbench_ru_dev.parquet")
     with pytest.raises(DataError, match=r"строка 3.*«E»"):
-        mmbench_ru.load(tmp_path, "dev", "x")
+        loaded("mmbench-ru", tmp_path, "dev")
 
 
 def test_equal_pictures_are_stored_once_and_a_damaged_cache_is_rebuilt(world: Path, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def _conversations(here: Path) -> None:
 
 def _answers(here: Path) -> None:
     """answers.jsonl: what a model said of the world's test part, with gold answers and options."""
-    from ruvlm.data.catalog import open_source
+    from ruvlm.benchmarks.source import open_source
 
     rows = []
     for example in open_source("data/world-mini").load("gqa-ru", "test").examples:
@@ -337,15 +337,17 @@ def test_every_error_message_is_explained() -> None:
     assert unused == [], "explained, but never said"
 
 
-def test_the_readme_names_every_file() -> None:
-    tree = (ROOT / "README.md").read_text(encoding="utf-8")
-    tree = tree[tree.index("## Дерево") :]
-    sources = [
-        path
-        for path in (ROOT / "src" / "ruvlm").rglob("*.py")
-        if path.name != "__init__.py" or path.parent.name == "ruvlm"
-    ]
-    assert [str(path) for path in sources if path.name not in tree] == []
+def test_the_house_is_described() -> None:
+    page = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
+    source = ROOT / "src" / "ruvlm"
+    rooms = {path.parent.name for path in source.glob("*/__init__.py") if any(path.parent.glob("*.py"))}
+    assert [room for room in sorted(rooms) if f"| `{room}/` |" not in page] == []
+    assert [path.name for path in source.glob("*.py") if f"`{path.name}`" not in page] == []
     for folder, kind in (("docs", "*.md"), ("bench", "*.py"), ("notebooks", "*.ipynb")):
-        missing = [path.name for path in (ROOT / folder).glob(kind) if path.stem not in tree]
+        missing = [path.name for path in (ROOT / folder).glob(kind) if path.stem not in page]
         assert missing == [], f"{folder}: {missing}"
+
+
+def test_every_module_says_what_it_is() -> None:
+    sources = [path for path in (ROOT / "src" / "ruvlm").rglob("*.py") if path.read_text(encoding="utf-8")]
+    assert [str(path) for path in sources if not path.read_text(encoding="utf-8").startswith(('"""', 'r"""'))] == []

@@ -32,13 +32,13 @@ from safetensors.torch import load_file, save_file
 from ruvlm.backends.base import Access, Asked
 from ruvlm.backends.hf import HfBackend, open_hf
 from ruvlm.backends.openai_http import data_uri, open_openai
+from ruvlm.benchmarks.source import open_source
 from ruvlm.cli.main import main
-from ruvlm.data.catalog import open_source
 from ruvlm.data.images import load_image, read_bytes
-from ruvlm.schema import Generation, Prompt
 from ruvlm.world.export import build, plans
 from tests.conftest import ROOT
 from tests.serving import free_port
+from tests.support.rows import prompt as prompt_of
 
 VLLM = os.environ.get("RUVLM_VLLM", "")
 pytestmark = [
@@ -326,7 +326,7 @@ def items(drawn: Path) -> list[Asked]:
     found: dict[str, list[Asked]] = {}
     for example in open_source(str(drawn)).load("gqa-ru", "train").examples:
         text = f"{example.question}\nОтветь одним словом."
-        prompt = Prompt("gqa-ru/lmms", text, example.image, Generation(LIMIT, ("\n\n",)))
+        prompt = prompt_of(text, example.image, LIMIT, protocol="gqa-ru/lmms", stop=("\n\n",))
         found.setdefault(example.image_id, []).append(Asked(prompt, example))
     rows = [item for some in found.values() for item in some[:QUESTIONS]]
     assert len(rows) == PICTURES * QUESTIONS

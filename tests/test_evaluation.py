@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ruvlm.data.catalog import open_source
-from ruvlm.evaluation.circular import groups_of
+from ruvlm.benchmarks.circular import groups_of
+from ruvlm.benchmarks.source import open_source
 from ruvlm.evaluation.plan import evaluate_model
-from ruvlm.schema import Example, ImageRef
+from ruvlm.schema import Example
 from tests.conftest import Ran
+from tests.support.rows import example as example_of
 
 Run = Callable[..., Ran]
 
@@ -79,9 +80,8 @@ def test_holdout_is_a_split(runs: Path, world: Path, tmp_path: Path, ruvlm: Run)
 
 def example(index: int, count: int, category: str = "c") -> Example:
     base = index % 1_000_000
-    return Example(
-        str(index), "mmbench-ru", "q", "A", ImageRef(Path("x")), str(base), str(base),
-        options=tuple("abcd"[:count]), rotation=index // 1_000_000, category=category,
+    return example_of(
+        "q", "A", id=str(index), benchmark="mmbench-ru", image_id=str(base), cluster=str(base), options=tuple("abcd"[:count]), rotation=index // 1_000_000, category=category,
     )  # fmt: skip
 
 

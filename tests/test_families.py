@@ -19,7 +19,8 @@ from ruvlm.backends.hf_prompts import PromptReader
 from ruvlm.backends.hf_sheets import sheets
 from ruvlm.data.images import load_image
 from ruvlm.errors import ModelError
-from ruvlm.schema import Example, Generation, ImageRef, Prompt
+from ruvlm.schema import ImageRef
+from tests.support.rows import asked as asked_of
 
 QUESTIONS = ("Кто в рубашке?\nОтветь.", "Какого цвета мяч слева от кошки?", "да?", "нет или да?", "Кто?")
 OPTIONS = ("красный мяч", "да", "синий")
@@ -60,7 +61,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def asked(pictures: list[ImageRef], candidates: tuple[str, ...] = ()) -> list[Asked]:
     """Five questions on the first picture, four on the second, and so on."""
     return [
-        Asked(Prompt("x", question, picture, Generation(12, ()), candidates), Example("a", "gqa-ru", question, "", picture, "", ""))
+        asked_of(question, picture, 12, candidates=candidates)
         for number, picture in enumerate(pictures)
         for question in QUESTIONS[: 5 - number]
     ]  # fmt: skip

@@ -7,19 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ruvlm.data.gqa_ru import answer_vocabulary
-from ruvlm.evaluation.gqa_metrics import consistency, distribution, validity
-from ruvlm.schema import Example, ImageRef, Verdict
+from ruvlm.benchmarks.gqa_ru.metrics import consistency, distribution, validity
+from ruvlm.benchmarks.gqa_ru.rows import answer_vocabulary
+from ruvlm.schema import Example, Verdict
+from tests.support.rows import example
 
 
 def row(name: str, answer: str = "да", entailed: tuple[str, ...] = (), group: str | None = None, kind: str = "color") -> Example:  # fmt: skip
-    return Example(
-        name, "gqa-ru", "q", answer, ImageRef(Path("x")), "i", "i", detailed=kind, group=group, entailed=entailed
-    )
+    return example("q", answer, id=name, detailed=kind, group=group, entailed=entailed)
 
 
 def said(name: str, text: str) -> Verdict:
-    return Verdict(name, "i", text, None, {})
+    return Verdict(id=name, cluster="i", parsed=text, reason=None, scores={})
 
 
 def test_consistency_counts_what_follows_inside_the_set() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ruvlm.world.grammar import capitalise, counted, inflect_noun, phrase, with_preposition
+from ruvlm.questions.grammar import capitalise, counted, inflect_noun, phrase, with_preposition
 from ruvlm.world.refer import noun_of
 
 TABLE = [line.split("\t") for line in (Path(__file__).parent / "phrases.tsv").read_text(encoding="utf-8").splitlines()]

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ruvlm.data.catalog import open_source
+from ruvlm.benchmarks.source import open_source
 from ruvlm.models.text import train_tokenizer
-from ruvlm.schema import Example, ImageRef, Mention, Region
+from ruvlm.schema import Example, Mention, Region
 from ruvlm.training.grounding import Lexicon, covered_cells, decisive_tokens, likeness, relation, same_colour
+from tests.support.rows import example as example_of
 
 BALL = Region((0.1, 0.4, 0.2, 0.5), ("мяч", "красный"))
 CUP = Region((0.7, 0.42, 0.8, 0.52), ("чашка", "красный"))
@@ -21,8 +22,8 @@ def asked(
     question: str, answer: str, program: str, mentions: dict[str, Region], decide: tuple[Region, ...], kind: str
 ) -> Example:
     found = tuple(Mention(question.index(word), question.index(word) + len(word), r) for word, r in mentions.items())
-    return Example(
-        "1", "gqa-ru", question, answer, ImageRef(Path("none")), "1", "1", structural=kind, program=program,
+    return example_of(
+        question, answer, structural=kind, program=program,
         mentions=found, answer_regions=decide,
     )  # fmt: skip
 

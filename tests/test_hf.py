@@ -21,9 +21,10 @@ from ruvlm.backends.hf_load import load_hf
 from ruvlm.backends.shared_prefix import SharedRows
 from ruvlm.data.images import load_image
 from ruvlm.errors import DataError, ModelError
-from ruvlm.schema import Example, Generation, ImageRef, Prompt
+from ruvlm.schema import ImageRef
 from ruvlm.thoughts import until
 from tests.conftest import Ran
+from tests.support.rows import asked as asked_of
 
 Run = Callable[..., Ran]
 QUESTIONS = ("Кто в рубашке?\nОтветь.", "Какого цвета мяч слева от кошки?", "да?", "нет или да?", "Кто?")
@@ -49,8 +50,7 @@ def asked(
     found = []
     for number, picture in enumerate(pictures):
         for question in QUESTIONS[: 5 - number]:
-            prompt = Prompt("x", question, picture, Generation(limit, stops), candidates)
-            found.append(Asked(prompt, Example("a", "gqa-ru", question, "", picture, "", "")))
+            found.append(asked_of(question, picture, limit, stop=stops, candidates=candidates))
     return found
 
 
@@ -199,8 +199,7 @@ def test_lost_weights_are_an_error_not_a_score(models: dict[str, Path], tmp_path
 
 
 def test_a_picture_mark_in_a_question_is_refused(models: dict[str, Path], pictures: list[ImageRef]) -> None:
-    prompt = Prompt("x", "Что <image> это?", pictures[0], Generation(4))
-    item = Asked(prompt, Example("a", "gqa-ru", "", "", pictures[0], "", ""))
+    item = asked_of("Что <image> это?", pictures[0], 4)
     with pytest.raises(DataError, match="служебная метка <image>"):
         list(open_hf(str(models["llava"]), Access()).answer([item]))
 

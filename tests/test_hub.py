@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from ruvlm.benchmarks.catalog import hub_set
+from ruvlm.benchmarks.source import open_source
 from ruvlm.data import hub
-from ruvlm.data.catalog import open_source
-from ruvlm.data.hub_sets import hub_set
 from ruvlm.data.manifest import read_manifest, record_of
 from ruvlm.errors import ConfigError, OutputError
 from tests.conftest import Ran

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ruvlm.data.catalog import open_source
+from ruvlm.benchmarks.source import open_source
 from ruvlm.reporting.leaderboard import as_csv, as_markdown, boards
 from ruvlm.reporting.leaderboard_page import leaderboard_page
 from tests.browsing import browsing, violations

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruvlm.evaluation.match import match_lemma, match_reference, match_russian, normalised
+from ruvlm.rules.match import match_lemma, match_reference, match_russian, normalised
 
 # prediction, gold, reference, Russian-aware, lemma
 CASES = [

@@ -12,10 +12,10 @@ import torch
 
 from ruvlm.backends.base import Asked
 from ruvlm.backends.local import load_local
+from ruvlm.benchmarks.catalog import protocol_named
+from ruvlm.benchmarks.source import open_source
 from ruvlm.config import load_config
-from ruvlm.data.catalog import open_source
 from ruvlm.errors import ModelError
-from ruvlm.evaluation.prompts import prompt_for, protocol_named
 from ruvlm.models.cnn_lstm import CnnLstm, CnnLstmConfig
 from ruvlm.models.nano import NanoForConditionalGeneration, parameter_count
 from ruvlm.models.nano_config import NanoConfig
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 def asked_of(world: Path, protocol: str, count: int) -> list[Asked]:
     benchmark = "gqa-ru" if protocol.startswith("gqa") else "mmbench-ru"
     examples = open_source(str(world)).load(benchmark, "test").examples[:count]
-    return [Asked(prompt_for(protocol_named(protocol), example), example) for example in examples]
+    return [Asked(protocol_named(protocol).prompt(example), example) for example in examples]
 
 
 def test_cnn_lstm_has_exactly_the_promised_parameters() -> None:

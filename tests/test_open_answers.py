@@ -53,7 +53,7 @@ def test_a_file_of_the_same_answers_is_the_same_evaluation(evaluated: Path, worl
     assert list(file.measured.scores) == list(folder.measured.scores)
     for rule, score in folder.measured.scores.items():
         assert (file.measured.scores[rule].n, file.measured.scores[rule].correct) == (score.n, score.correct)
-    assert {n: v.correct for n, v in file.verdicts.items()} == {n: v.correct for n, v in folder.verdicts.items()}
+    assert {n: v.scores for n, v in file.verdicts.items()} == {n: v.scores for n, v in folder.verdicts.items()}
     assert {n: r.text for n, r in file.responses.items()} == {n: r.text for n, r in folder.responses.items()}
     rows = compare([folder.path, file.path])
     assert {row.rule for row in rows} == set(folder.measured.scores)

@@ -17,7 +17,7 @@ import pytest
 from ruvlm.backends.base import Access
 from ruvlm.backends.hf import open_hf
 from ruvlm.backends.openai_http import data_uri, open_openai
-from ruvlm.data.catalog import open_source
+from ruvlm.benchmarks.source import open_source
 from ruvlm.errors import ConfigError, ModelError
 from ruvlm.evaluation.run import evaluate
 from ruvlm.schema import Generation

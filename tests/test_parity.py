@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ruvlm.data.mmbench_ru import example_of
-from ruvlm.evaluation.circular_reference import reference_figures
-from ruvlm.evaluation.match import match_reference, match_vlmevalkit
-from ruvlm.evaluation.parse import read_reference
-from ruvlm.evaluation.parse_vlmevalkit import read_vlmevalkit
+from ruvlm.benchmarks.circular_reference import reference_figures
+from ruvlm.benchmarks.mmbench_ru.rows import example_of
+from ruvlm.rules.match import match_reference, match_vlmevalkit
+from ruvlm.rules.parse import read_reference
+from ruvlm.rules.parse_vlmevalkit import read_vlmevalkit
 from ruvlm.schema import ImageRef
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruvlm.evaluation.parse_ru import read_russian
+from ruvlm.rules.parse_ru import read_russian
 
 TABLE = Path(__file__).parent / "parse_cases.tsv"
 

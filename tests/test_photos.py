@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ruvlm.audit.run import audit
-from ruvlm.data.catalog import open_source
+from ruvlm.benchmarks.source import open_source
 from ruvlm.photos.asker import PhotoAsker
 from ruvlm.photos.coco import read_coco
 from ruvlm.photos.export import export
@@ -20,8 +20,8 @@ from ruvlm.photos.forms import BOX_ENTRIES
 from ruvlm.photos.names import COCO
 from ruvlm.photos.notes import Skipped
 from ruvlm.photos.scene import PhotoScene, PhotoThing, beside, half, larger, stacked
-from ruvlm.world.balance import Balancer
-from ruvlm.world.grammar import counted, phrase
+from ruvlm.questions.balance import Balancer
+from ruvlm.questions.grammar import counted, phrase
 from tests.conftest import Ran
 
 # its fixtures are dear: one worker makes them

@@ -19,16 +19,17 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from ruvlm.benchmarks.sample import sampled
+from ruvlm.benchmarks.source import open_source
 from ruvlm.config import load_config
-from ruvlm.data import conversations, gqa_ru, mmbench_ru
-from ruvlm.data.catalog import open_source
+from ruvlm.data import conversations
 from ruvlm.data.images import load_image, read_bytes
 from ruvlm.data.pixels import PixelStore, opened
-from ruvlm.data.sample import sampled
 from ruvlm.errors import ConfigError, DataError
 from ruvlm.schema import ImageRef
 from ruvlm.training.mixture import Epochs, parts_of
 from tests.conftest import ROOT, Ran, tiny
+from tests.support.rows import loaded
 
 Run = Callable[..., Ran]
 QUESTIONS = "testdev_balanced_instructions/testdev-00000-of-00001.parquet"
@@ -95,7 +96,7 @@ def test_examples_stream_in_order_before_the_rest_is_read(world: Path) -> None:
     assert first == list(source.load("gqa-ru", "train").examples[:3])
     code = f"""
 import sys
-from ruvlm.data.catalog import open_source
+from ruvlm.benchmarks.source import open_source
 next(open_source({str(world)!r}).stream("train"))
 assert "torch" not in sys.modules and "transformers" not in sys.modules
 """
@@ -125,7 +126,7 @@ def test_dirt_of_the_real_rows_is_handled_and_counted(world: Path, tmp_path: Pat
         rows[6]["entailed"] = None
 
     edit(tmp_path / "g" / QUESTIONS, spoil)
-    dataset = gqa_ru.load(tmp_path / "g", "testdev", "x")
+    dataset = loaded("gqa-ru", tmp_path / "g", "testdev")
     assert set(dataset.notes) == {"повторный id: 1", "пробелы по краям ответа: 1"}
     assert dataset.examples[2].answer.endswith(" "), "the reference does not strip gold answers, nor do we"
     assert [e.group for e in dataset.examples[3:5]] == [None, None]
@@ -140,7 +141,7 @@ def test_an_option_gap_is_refused_with_its_row(world: Path, tmp_path: Path) -> N
 
     edit(tmp_path / "mmbench_ru_dev.parquet", gap)
     with pytest.raises(DataError, match=r"строка 2.*пропуск"):
-        mmbench_ru.load(tmp_path, "dev", "x")
+        loaded("mmbench-ru", tmp_path, "dev")
 
 
 # --- pictures

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ruvlm.data.catalog import open_source
+from ruvlm.benchmarks.source import open_source
 from ruvlm.reporting.calibration import calibration
 from tests.browsing import browsing, violations
 from tests.conftest import Ran

@@ -13,10 +13,11 @@ import pytest
 
 from ruvlm.backends.base import Access
 from ruvlm.backends.openai_http import open_openai
+from ruvlm.benchmarks.catalog import protocol_named
 from ruvlm.errors import ConfigError, ModelError
-from ruvlm.evaluation.judge import judge
-from ruvlm.schema import Absent, Example, Generation, ImageRef, Response, Status
+from ruvlm.schema import Absent, Generation, Response, Status
 from tests.conftest import Ran
+from tests.support.rows import example as example_of
 
 Run = Callable[..., Ran]
 GENERATION = Generation(16, ("\n\n",))
@@ -263,6 +264,6 @@ def test_cut_answers_are_known_by_what_the_server_says(server: Mock, little: Pat
 
 
 def test_a_thought_that_was_cut_is_no_answer() -> None:
-    example = Example("1", "gqa-ru", "?", "да", ImageRef(Path("x")), "1", "1")
-    verdict = judge("gqa-ru/lmms", example, Response("<think>\nда, но надо проверить"))
-    assert (verdict.parsed, verdict.status, verdict.correct["gqa-ru/ru"]) == (None, Status.ABSENT, False)
+    example = example_of()
+    verdict = protocol_named("gqa-ru/lmms").judge(example, Response("<think>\nда, но надо проверить"))
+    assert (verdict.parsed, verdict.status, verdict.scores["gqa-ru/ru"]) == (None, Status.ABSENT, 0)

@@ -61,7 +61,7 @@ def test_the_last_layer_really_does_less(models: dict[str, Path], world: Path, t
 
 def test_the_unread_vision_layer_is_passed_through(models: dict[str, Path], world: Path) -> None:
     from ruvlm.backends.hf_prompts import PromptReader
-    from ruvlm.data.catalog import open_source
+    from ruvlm.benchmarks.source import open_source
 
     loaded = load_hf(str(models["llava"]), Access())
     (example, *_) = open_source(str(world)).load("gqa-ru", "train").examples

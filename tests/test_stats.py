@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from ruvlm.evaluation.stats import (
+from ruvlm.benchmarks.stats import (
     Z,
     difference,
     edge_interval,

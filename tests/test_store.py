@@ -16,14 +16,15 @@ from pathlib import Path
 import pytest
 
 from ruvlm.backends.base import Asked, Backend
-from ruvlm.data.catalog import open_source
+from ruvlm.benchmarks.source import open_source
 from ruvlm.errors import OutputError
 from ruvlm.evaluation import store
 from ruvlm.evaluation.run import evaluate
 from ruvlm.evaluation.store import ResponseStore, merge_shards
 from ruvlm.files import repair
-from ruvlm.schema import Dataset, Generation, ImageRef, Prompt, Response
+from ruvlm.schema import Dataset, Response
 from tests.conftest import Ran
+from tests.support.rows import prompt as prompt_of
 
 Run = Callable[..., Ran]
 PROTOCOL = "gqa-ru/lmms"
@@ -138,7 +139,7 @@ def test_another_prompt_or_model_is_refused_with_what_differs(data: Dataset, tmp
 
 
 def test_shards_of_a_killed_run_are_taken_over(tmp_path: Path) -> None:
-    prompt = Prompt("x", "q", ImageRef(Path("x")), Generation(1))
+    prompt = prompt_of("q", tokens=1)
     for shard in (0, 1):
         own = ResponseStore(tmp_path, shard)
         own.add(f"key{shard}", f"id{shard}", prompt, Response("да"))

@@ -20,10 +20,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from ruvlm.benchmarks.catalog import hub_set
+from ruvlm.benchmarks.source import open_source
 from ruvlm.cli import main as cli
 from ruvlm.cli.console import plain
-from ruvlm.data.catalog import open_source
-from ruvlm.data.hub_sets import HUB_SETS
 from ruvlm.data.images import read_bytes
 from ruvlm.errors import DataError, ModelError, OutputError
 from ruvlm.evaluation.compare import compare
@@ -35,8 +35,9 @@ from ruvlm.photos.coco import read_coco
 from ruvlm.photos.notes import Skipped
 from ruvlm.reporting.leaderboard import as_csv, as_markdown, boards
 from ruvlm.reporting.push import left_out, planned
-from ruvlm.schema import Generation, ImageRef, Prompt, Response
+from ruvlm.schema import ImageRef, Response
 from tests.conftest import ROOT, Ran, tiny
+from tests.support.rows import prompt
 
 Run = Callable[..., Ran]
 UNFORESEEN = "не предвидели"
@@ -48,9 +49,7 @@ UNFORESEEN = "не предвидели"
 def stored(folder: Path, *texts: str) -> Path:
     store = ResponseStore(folder)
     for number, text in enumerate(texts):
-        store.add(
-            f"k{number}", f"i{number}", Prompt("gqa-ru/lmms", "?", ImageRef(Path("x")), Generation(16)), Response(text)
-        )
+        store.add(f"k{number}", f"i{number}", prompt(), Response(text))
     store.close()
     return folder / "responses.jsonl"
 
@@ -136,11 +135,11 @@ def test_unanswered_requests_are_no_wrong_answers(evaluated: Path, tmp_path: Pat
     half = shutil.copytree(one(evaluated / "a"), tmp_path / "half")
     lines = [json.loads(line) for line in (half / "verdicts.jsonl").read_text().splitlines()]
     for row in lines[::2]:
-        row.update(status="error", reason="ошибка: 503", correct=dict.fromkeys(row["correct"], False))
+        row.update(status="error", reason="ошибка: 503", scores=dict.fromkeys(row["scores"], 0))
     (half / "verdicts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
     summary = json.loads((half / "summary.json").read_text())
     for rule in summary["scores"]:
-        summary["scores"][rule]["correct"] = sum(row["correct"][rule] for row in lines)
+        summary["scores"][rule]["correct"] = sum(int(row["scores"][rule]) for row in lines)
     (half / "summary.json").write_text(json.dumps(summary))
     rows = compare([half, one(evaluated / "a")])
     assert all(row.points == 0 and row.left_out == len(lines[::2]) for row in rows)
@@ -359,7 +358,7 @@ def test_a_hubs_names_stay_in_the_folder() -> None:
         "testdev_balanced_instructions/testdev-/../../../x.parquet",
         "testdev_balanced_instructions/testdev-0.parquet",
     ]
-    assert HUB_SETS["gqa-ru"].wanted(names, "testdev") == names[1:]
+    assert hub_set("gqa-ru").wanted(names, "testdev") == names[1:]
 
 
 COCO = {

@@ -255,7 +255,7 @@ def test_a_long_looping_answer_is_read_in_linear_time() -> None:
     """Steps counted by calls, not by a clock: twice the words, at most a little more than twice the calls."""
     import sys
 
-    from ruvlm.evaluation.parse_ru import read_russian
+    from ruvlm.rules.parse_ru import read_russian
 
     def calls(words: int) -> int:
         count = 0

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ruvlm.backends.greedy import Endings
-from ruvlm.evaluation.cleaning import cleaned
-from ruvlm.evaluation.match import match_russian, strip_reasoning
-from ruvlm.evaluation.parse_ru import read_russian
+from ruvlm.rules.cleaning import cleaned
+from ruvlm.rules.match import match_russian, strip_reasoning
+from ruvlm.rules.parse_ru import read_russian
 from ruvlm.schema import Absent
 from ruvlm.thoughts import apart, opens, until
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,11 @@ from openpyxl import Workbook
 
 from ruvlm.backends.base import Asked, Backend
 from ruvlm.backends.controls import ShuffledBackend
-from ruvlm.data.catalog import open_source
+from ruvlm.benchmarks.catalog import protocol_named
+from ruvlm.benchmarks.source import open_source
 from ruvlm.data.images import read_bytes
 from ruvlm.errors import DataError
-from ruvlm.evaluation.prompts import prompt_for, protocol_named
-from ruvlm.schema import Dataset, Response
+from ruvlm.schema import Response
 from tests.conftest import Ran
 
 Run = Callable[..., Ran]
@@ -111,7 +112,7 @@ class Seen(Backend):
 def test_shuffled_shows_another_picture_always_the_same_one(world: Path, benchmark: str) -> None:
     data = open_source(str(world)).load(benchmark, "test")
     table = protocol_named(f"{benchmark}/lmms")
-    asked = [Asked(prompt_for(table, example), example) for example in data.examples]
+    asked = [Asked(table.prompt(example), example) for example in data.examples]
     backend = ShuffledBackend(Seen())
     backend.begin(data)
     shown = [response.text for response in backend.answer(asked)]
@@ -122,8 +123,6 @@ def test_shuffled_shows_another_picture_always_the_same_one(world: Path, benchma
     again = ShuffledBackend(Seen())
     again.begin(data)
     assert [response.text for response in again.answer(asked[5:])] == shown[5:]
-    single = Dataset(
-        "gqa-ru", "test", "x", "x", tuple(e for e in data.examples if e.cluster == data.examples[0].cluster)
-    )
+    single = replace(data, examples=tuple(e for e in data.examples if e.cluster == data.examples[0].cluster))
     with pytest.raises(DataError, match="об одной картинке"):
         backend.begin(single)

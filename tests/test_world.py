@@ -12,15 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from ruvlm.errors import OutputError
-from ruvlm.world.balance import Balancer, entries_of
+from ruvlm.questions.balance import Balancer
+from ruvlm.questions.draft import RELATION_WORDS, Question
 from ruvlm.world.choices import choice_entries
-from ruvlm.world.export import build, plans
+from ruvlm.world.export import build, entries_of, plans
 from ruvlm.world.forms.asker import Asker
 from ruvlm.world.kinds import GARMENTS, KINDS, kinds_of, strokes
-from ruvlm.world.questions import Question, held_out_things
-from ruvlm.world.refer import RELATION_WORDS
 from ruvlm.world.render import SIDE, png, render
-from ruvlm.world.scene import SceneGraph, SceneSampler, held_out_colour, is_held_out, related
+from ruvlm.world.scene import SceneGraph, SceneSampler, held_out_colour, held_out_things, is_held_out, related
 
 
 def asked(level: str, scenes: int, held_out: bool = False) -> list[tuple[SceneGraph, Question]]:
@@ -222,7 +221,7 @@ def test_every_form_of_choice_is_asked(level: str) -> None:
 
 
 def test_full_level_covers_sixteen_categories() -> None:
-    from ruvlm.world.choices import L2
+    from ruvlm.questions.entries import L2
 
     assert len(L2) == 16
 

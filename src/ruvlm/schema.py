@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 
-Benchmark = Literal["gqa-ru", "mmbench-ru"]
-LETTERS = "ABCDE"
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+# the letters of as many options in a Russian list, which goes without Ё, Й, Ъ, Ы, Ь
+RUSSIAN_LETTERS = "АБВГДЕЖЗИКЛМНОПРСТУФХЦЧШЩЭ"
 Box = tuple[float, float, float, float]
 
 
@@ -41,19 +41,20 @@ class Mention:
     region: Region
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One question about one picture.
+    """One question about its pictures: mostly one, now and then none or several.
 
-    `answer` is the gold answer, for multiple choice the gold letter. `cluster` is the resampling unit of the
-    statistics: the image for GQA-ru, the base question for MMBench-ru.
+    `answers` are the gold answers that are accepted, for multiple choice the gold letter; none where they are not
+    published. `benchmark` is whose question it is, empty for a training text that is no benchmark's. `cluster` is the
+    resampling unit of the statistics: mostly the picture, with rotated options the base question.
     """
 
     id: str
-    benchmark: Benchmark
+    benchmark: str
     question: str
-    answer: str
-    image: ImageRef
+    answers: tuple[str, ...]
+    images: tuple[ImageRef, ...]
     image_id: str
     cluster: str
     options: tuple[str, ...] = ()
@@ -71,6 +72,16 @@ class Example:
     answer_regions: tuple[Region, ...] = ()
 
     @property
+    def answer(self) -> str:
+        """The first accepted answer, empty where none is published."""
+        return self.answers[0] if self.answers else ""
+
+    @property
+    def image(self) -> ImageRef:
+        """The first picture."""
+        return self.images[0]
+
+    @property
     def letters(self) -> str:
         return LETTERS[: len(self.options)]
 
@@ -84,15 +95,15 @@ def is_drawn(source: str) -> bool:
 Vocabulary = Mapping[str, frozenset[str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Examples of one split of one benchmark, with where they came from.
+    """Examples of one split of one benchmark, or of a training set that is none, with where they came from.
 
     `source` is «world-mini», «deepvk/GQA-ru@revision» or «local»; figures on a world are never called a score on the
     real benchmark. `sample` is the limit under which it was drawn from a larger set.
     """
 
-    name: Benchmark
+    name: str
     split: str
     source: str
     fingerprint: str
@@ -114,15 +125,20 @@ class Generation:
     stop: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """What a model is given. With `candidates` it scores these texts instead of writing one."""
 
     protocol: str
     text: str
-    image: ImageRef
+    images: tuple[ImageRef, ...]
     generation: Generation
     candidates: tuple[str, ...] = ()
+
+    @property
+    def image(self) -> ImageRef:
+        """The first picture."""
+        return self.images[0]
 
 
 class Absent(StrEnum):
@@ -163,34 +179,46 @@ class Status(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """How an answer was read and judged. `parsed` is None when it could not be read, `reason` says why.
 
-    `correct` has one entry a rule; `cluster` is the example's resampling unit.
+    `scores` has one entry a rule, 0 to 1: most rules know only the two ends. `cluster` is the example's resampling unit.
     """
 
     id: str
     cluster: str
     parsed: str | None
     reason: str | None
-    correct: dict[str, bool]
+    scores: dict[str, float]
     status: Status = Status.ANSWERED
 
     @property
     def rule(self) -> str:
-        """The headline rule: a protocol names its reference rule first."""
-        return next(iter(self.correct))
+        """The headline rule: a protocol names it first."""
+        return next(iter(self.scores))
+
+    @property
+    def score(self) -> float:
+        """Under the headline rule."""
+        return self.scores[self.rule]
 
     @property
     def right(self) -> bool:
-        """Under the headline rule."""
-        return self.correct[self.rule]
+        """Has it the full score under the headline rule?"""
+        return self.full(self.rule)
+
+    def full(self, rule: str) -> bool:
+        """Has it the full score under a rule? Not under one that it was not judged by."""
+        return self.scores.get(rule) == 1
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A figure with its certainty, in per cent: `low` and `high` bound the 95 % interval, None below two clusters."""
+    """A figure with its certainty, in per cent: `low` and `high` bound the 95 % interval, None below two clusters.
+
+    `correct` of `n` rows have the full score; `value` is the mean, which for a rule that gives parts of one is more.
+    """
 
     n: int
     correct: int

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 
 from ruvlm.audit.findings import Findings, Kind
 from ruvlm.data.files import SHARD
-from ruvlm.data.hub_sets import HUB_SETS
 from ruvlm.data.images import open_parquet, rows_of
 from ruvlm.data.manifest import Manifest, read_manifest, record_of, world_sums
 from ruvlm.errors import DataError
@@ -24,7 +23,6 @@ NO_COLUMN = Kind("missing-column", "нет столбца")
 DTYPE = Kind("wrong-dtype", "столбец не того типа")
 EMPTY = Kind("empty-file", "в файле нет строк")
 CHANGED = Kind("changed-file", "файл не тот, что записан в манифесте")
-COUNT = Kind("row-count", "строк не столько, сколько опубликовано")
 NO_MANIFEST = Kind("no-manifest", "нет manifest.json: суммы файлов и число строк не с чем сверить", serious=False)
 COPY = Kind("stray-file", "лишний файл рядом с частями набора (копия?)", serious=False)
 _TEXT = ("string", "large_string", "null")
@@ -47,10 +45,9 @@ MMBENCH_TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def opened(
-    path: Path, types: Mapping[str, tuple[str, ...]], needed: tuple[str, ...], found: Findings
+    path: Path, where: str, types: Mapping[str, tuple[str, ...]], needed: tuple[str, ...], found: Findings
 ) -> pq.ParquetFile | None:
     """A parquet file whose needed columns are there and of a type that can be read; None where they are not."""
-    where = path.name if path.parent.name.startswith("mmbench") else f"{path.parent.name}/{path.name}"
     try:
         parquet = open_parquet(path)
         schema = parquet.schema_arrow
@@ -138,10 +135,3 @@ def check_manifest(folder: Path, found: Findings) -> Manifest | None:
 def _world_sums(folder: Path) -> dict[str, str]:
     path = folder.parent / "world.json"
     return world_sums(path) if path.is_file() else {}
-
-
-def check_counts(manifest: Manifest | None, name: str, key: str, rows: int, found: Findings) -> None:
-    """Against the published counts, where the folder says that it is the published set."""
-    published = HUB_SETS[name].rows.get(key)
-    if manifest is not None and manifest.kind == "hub" and published is not None and rows != published:
-        found.add(COUNT, key, f"{rows}, а опубликовано {published}")

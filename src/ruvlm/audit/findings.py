@@ -1,9 +1,17 @@
-"""What an audit says: findings with a count and a first case, and plain facts about the data."""
+"""What an audit says, findings with a count and a first case and plain facts, and what a benchmark's own part of it is given."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ruvlm.benchmarks.base import Benchmark
+from ruvlm.data.manifest import Manifest
+
+if TYPE_CHECKING:
+    from ruvlm.audit.pictures import Picture
 
 
 @dataclass(frozen=True)
@@ -65,3 +73,39 @@ class Audit:
     @property
     def serious(self) -> bool:
         return any(finding.serious for finding in self.findings)
+
+
+COUNT = Kind("row-count", "строк не столько, сколько опубликовано")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A benchmark's folder to check; what is odd goes into `findings`.
+
+    `look(files, column)` gives the pictures of parquet files by what the column calls them, none at all where `images` are not
+    looked at.
+    """
+
+    benchmark: Benchmark
+    folder: Path
+    manifest: Manifest | None
+    look: Callable[[list[Path], str], list[Picture]]
+    images: bool
+    findings: Findings
+
+    def count(self, key: str, rows: int) -> None:
+        """Against the published counts, where the folder says that it is the published set."""
+        published = self.benchmark.hub.rows.get(key) if self.benchmark.hub is not None else None
+        if self.manifest is not None and self.manifest.kind == "hub" and published is not None and rows != published:
+            self.findings.add(COUNT, key, f"{rows}, а опубликовано {published}")
+
+
+@dataclass
+class Checked:
+    """The facts of a benchmark's splits, and the pictures of each of them by its name."""
+
+    facts: list[Fact] = field(default_factory=list)
+    albums: list[tuple[str, list[Picture]]] = field(default_factory=list)
+
+
+Auditor = Callable[[Task], Checked]

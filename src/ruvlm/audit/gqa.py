@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ruvlm.audit import files, text
-from ruvlm.audit.findings import Fact, Findings, Kind
-from ruvlm.audit.pictures import Picture
-from ruvlm.data.manifest import Manifest
+from ruvlm.audit.findings import Checked, Fact, Findings, Kind, Task
+from ruvlm.audit.pictures import Picture, report
 
 Row = dict[str, Any]
 STRUCTURAL = ("query", "verify", "choose", "logical", "compare")
@@ -95,19 +94,38 @@ RULES = (
 COLUMNS = ("id", "imageId", "question", "answer", "types", "entailed")
 
 
-def check_split(folder: Path, split: str, manifest: Manifest | None, found: Findings) -> tuple[list[Row], list[Path]]:
+def check(task: Task) -> Checked:
+    """Every split of the folder."""
+    checked = Checked()
+    splits = {path.name.split("_balanced_")[0] for path in task.folder.glob("*_balanced_*") if path.is_dir()}
+    for split in sorted(splits):
+        rows, usable = _check_split(task, split)
+        pictures = task.look(usable, "id")
+        if task.images:
+            report(pictures, f"{task.benchmark.name} {split}", task.findings)
+            _check_images(task, rows, pictures, split)
+            checked.albums.append((split, pictures))
+        shown = len(pictures) or len({str(row.get("imageId")) for row in rows})
+        checked.facts += _facts(rows, shown, f"{task.benchmark.name} {split}", task.findings)
+    return checked
+
+
+def _check_split(task: Task, split: str) -> tuple[list[Row], list[Path]]:
     """Rows and picture files of a split, with everything that the tables alone show."""
+    folder, found = task.folder, task.findings
     rows: list[Row] = []
     config = f"{split}_balanced_instructions"
     for path in files.shards(folder, config, split, found):
-        parquet = files.opened(path, files.GQA_TYPES, ("id", "imageId", "question", "answer"), found)
+        parquet = files.opened(
+            path, f"{config}/{path.name}", files.GQA_TYPES, ("id", "imageId", "question", "answer"), found
+        )
         if parquet is None:
             continue
         columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
         rows += files.rows_in(parquet, path, columns, found)
     if rows:
-        files.check_counts(manifest, "gqa-ru", config, len(rows), found)
-    where = f"gqa-ru {split}"
+        task.count(config, len(rows))
+    where = f"{task.benchmark.name} {split}"
     for number, row in enumerate(rows):
         for rule in RULES:
             if rule.holds(row):
@@ -117,7 +135,7 @@ def check_split(folder: Path, split: str, manifest: Manifest | None, found: Find
     usable = [
         path
         for path in files.shards(folder, images, split, found)
-        if files.opened(path, files.IMAGE_TYPES, ("id", "image"), found) is not None
+        if files.opened(path, f"{images}/{path.name}", files.IMAGE_TYPES, ("id", "image"), found) is not None
     ]
     return rows, usable
 
@@ -139,11 +157,10 @@ def _repeats(rows: list[Row], where: str, found: Findings) -> None:
             found.add(kind, where, f"строка {number}, id {name} и {before[1]}: «{row['question']}»")
 
 
-def check_images(
-    rows: list[Row], pictures: list[Picture], split: str, manifest: Manifest | None, found: Findings
-) -> None:
+def _check_images(task: Task, rows: list[Row], pictures: list[Picture], split: str) -> None:
     """How a split's questions and pictures fit together."""
-    where = f"gqa-ru {split}"
+    found = task.findings
+    where = f"{task.benchmark.name} {split}"
     names = Counter(picture.name for picture in pictures)
     for name, count in names.items():
         if count > 1:
@@ -159,12 +176,11 @@ def check_images(
     for picture in pictures:
         if picture.mark and marks.setdefault(picture.mark, picture.name) != picture.name:
             found.add(SAME_IMAGE, where, f"{marks[picture.mark]} и {picture.name}")
-    files.check_counts(manifest, "gqa-ru", f"{split}_balanced_images", len(pictures), found)
+    task.count(f"{split}_balanced_images", len(pictures))
 
 
-def facts(rows: list[Row], pictures: int, split: str, found: Findings) -> list[Fact]:
+def _facts(rows: list[Row], pictures: int, where: str, found: Findings) -> list[Fact]:
     """Sizes, the share of да/нет, and what the most frequent answer of each type is worth."""
-    where = f"gqa-ru {split}"
     answers: dict[str, Counter[str]] = defaultdict(Counter)
     for row in rows:
         answers[_structural(row) or "без типа"][_said(row, "answer").strip().lower()] += 1

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ruvlm.audit import files, text
-from ruvlm.audit.findings import Fact, Findings, Kind
-from ruvlm.audit.pictures import Picture
-from ruvlm.data.manifest import Manifest
-from ruvlm.data.mmbench_ru import ROTATION
+from ruvlm.audit.findings import Checked, Fact, Findings, Kind, Task
+from ruvlm.audit.pictures import Picture, report
+from ruvlm.benchmarks.mmbench_ru.rows import ROTATION
 
 Row = dict[str, Any]
 L2_OF: dict[str, str] = {
@@ -102,15 +101,35 @@ RULES = (
 COLUMNS = ("index", "question", "hint", "A", "B", "C", "D", "answer", "category", "l2-category")
 
 
-def check_file(path: Path, manifest: Manifest | None, found: Findings) -> list[Row]:
+def check(task: Task) -> Checked:
+    """Every split of the folder."""
+    checked = Checked()
+    for path in sorted(task.folder.glob("mmbench_ru_*.parquet")):
+        split = path.stem.removeprefix("mmbench_ru_")
+        where = f"{task.benchmark.name} {split}"
+        rows = _check_file(task, path, where)
+        if not rows:
+            continue
+        pictures = task.look([path], "index")
+        if task.images:
+            report(pictures, where, task.findings)
+            checked.albums.append((split, pictures))
+        _check_groups(rows, pictures, where, task.findings)
+        checked.facts += _facts(rows, where, task.findings)
+    return checked
+
+
+def _check_file(task: Task, path: Path, where: str) -> list[Row]:
     """Rows of one file, with everything that the table alone shows; none where it cannot be read."""
-    parquet = files.opened(path, files.MMBENCH_TYPES, ("index", "question", "answer", "A", "B", "image"), found)
+    found = task.findings
+    parquet = files.opened(
+        path, path.name, files.MMBENCH_TYPES, ("index", "question", "answer", "A", "B", "image"), found
+    )
     if parquet is None:
         return []
     columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
     rows: list[Row] = files.rows_in(parquet, path, columns, found)
-    files.check_counts(manifest, "mmbench-ru", path.stem, len(rows), found)
-    where = f"mmbench-ru {path.stem.removeprefix('mmbench_ru_')}"
+    task.count(path.stem, len(rows))
     for number, row in enumerate(rows):
         for rule in RULES:
             if rule.holds(row):
@@ -121,7 +140,7 @@ def check_file(path: Path, manifest: Manifest | None, found: Findings) -> list[R
     return rows
 
 
-def check_groups(rows: list[Row], pictures: list[Picture], where: str, found: Findings) -> None:
+def _check_groups(rows: list[Row], pictures: list[Picture], where: str, found: Findings) -> None:
     """Rotations of one question: all there, of one picture, with one right option that moves."""
     marks = {picture.name: picture.mark for picture in pictures}
     groups: dict[int, list[Row]] = defaultdict(list)
@@ -150,7 +169,7 @@ def check_groups(rows: list[Row], pictures: list[Picture], where: str, found: Fi
             found.add(NOT_ROTATED, where, case)
 
 
-def facts(rows: list[Row], where: str, found: Findings) -> list[Fact]:
+def _facts(rows: list[Row], where: str, found: Findings) -> list[Fact]:
     """Sizes, options, and how often each letter is right among the base rows."""
     counts = Counter(len(options_of(row)) for row in rows)
     base = [row for row in rows if isinstance(row.get("index"), int) and row["index"] < ROTATION]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ruvlm.schema import Dataset, Example, Generation, Prompt, Response
+from ruvlm.errors import ConfigError
+from ruvlm.schema import LETTERS, Dataset, Example, Generation, Prompt, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Backend(ABC):
     model, settings. `scores_candidates` declares that prompts with candidates are answered by log-probabilities; `free`, that it can be
     asked the same again about other pictures at no cost but time; `replays`, that its answers are in a file; `advice` is what to do about
     questions without an answer; `prices`, what a million tokens in and out cost; `ranks_answers`, that it names other answers with
-    their probabilities; `looks`, that it can say where it looked.
+    their probabilities; `looks`, that it can say where it looked. It can choose among at most `most_options`.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Backend(ABC):
     prices: tuple[float, float] | None = None
     ranks_answers: bool = False
     looks: bool = False
+    most_options: int = len(LETTERS)
 
     @property
     def trained_on(self) -> str | None:
@@ -104,6 +106,15 @@ class Backend(ABC):
     def covers(self, dataset: Dataset) -> bool:
         """Can it say anything about a data set? Files of answers are about one."""
         return True
+
+    def refuse_too_many(self, examples: Iterable[Example]) -> None:
+        """Raise ConfigError for a question with more options than it can choose among."""
+        crowded = next((example for example in examples if len(example.options) > self.most_options), None)
+        if crowded is not None:
+            raise ConfigError(
+                f"{self.name} читает не больше {self.most_options} вариантов, а в вопросе {crowded.id} их {len(crowded.options)}: "
+                "возьмите другую модель или другие вопросы."
+            )
 
     def begin(self, dataset: Dataset) -> None:
         """Called with the whole data set before its first prompt. Raises RuvlmError if it cannot be answered."""

@@ -96,7 +96,7 @@ class RepicturedBackend(Backend):
         """The picture shown instead of an example's own."""
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
-        changed = [replace(item, prompt=replace(item.prompt, image=self.shown(item.example))) for item in asked]
+        changed = [replace(item, prompt=replace(item.prompt, images=(self.shown(item.example),))) for item in asked]
         yield from self._inner.answer(changed)
 
 

@@ -23,7 +23,7 @@ from ruvlm.errors import DataError
 from ruvlm.models.checkpoint import load_strictly, weights_fingerprint
 from ruvlm.models.nano import NanoForConditionalGeneration
 from ruvlm.models.nano_layers import HIDDEN, log_attention
-from ruvlm.models.text import EOS, load_tokenizer
+from ruvlm.models.text import CHOICE_LETTERS, EOS, load_tokenizer
 from ruvlm.schema import ImageRef, Prompt, Response
 
 BATCH = 256
@@ -34,6 +34,7 @@ class NanoBackend(LocalBackend):
     """A nano checkpoint, or a model in training."""
 
     looks = True
+    most_options = len(CHOICE_LETTERS)
     model: NanoForConditionalGeneration
 
     def __init__(

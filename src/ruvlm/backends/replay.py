@@ -10,7 +10,7 @@ from ruvlm.backends.base import Access, Asked, Backend
 from ruvlm.data.files import fingerprint
 from ruvlm.data.predictions import Line, Pair, read_answers, refuse_foreign
 from ruvlm.errors import DataError
-from ruvlm.schema import LETTERS, Dataset, Example, Response
+from ruvlm.schema import Dataset, Example, Response
 
 
 class ReplayBackend(Backend):
@@ -85,7 +85,7 @@ class ReplayBackend(Backend):
 def _pair(line: Line, example: Example) -> Pair:
     """What the file and the data set say under one id. Gold letters may be dressed, so for a choice only bare ones are proof."""
     gold = line.gold
-    if example.options and (gold is None or gold.strip() not in LETTERS):
+    if example.options and (gold is None or gold.strip() not in example.letters):
         gold = None
     return Pair(
         identity=example.id, question=line.question, own_question=example.question, gold=gold, own_gold=example.answer

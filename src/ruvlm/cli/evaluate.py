@@ -87,12 +87,12 @@ def evaluate(
                 tuple(protocol or ()),
                 controls,
                 out,
-                access,
-                max_new_tokens,
-                judge,
-                progress,
-                limit,
-                say,
+                access=access,
+                max_new_tokens=max_new_tokens,
+                judge=judge,
+                progress=progress,
+                limit=limit,
+                report=say,
             )
     except (KeyboardInterrupt, SystemExit):
         say("Что отвечено, сохранено: та же команда продолжит.")

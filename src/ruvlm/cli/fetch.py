@@ -37,7 +37,7 @@ def fetch(
 
     Пример: ruvlm data fetch gqa-ru mmbench-ru
     """
-    from ruvlm.data.hub_sets import hub_set
+    from ruvlm.benchmarks.catalog import hub_set
 
     sources = [hub_set(name) for name in names]
     found = []
@@ -84,19 +84,20 @@ def _fetched(source: HubSet, splits: tuple[str, ...], folder: Path, revision: st
 
 
 def _sample(source: HubSet, split: str, limit: int, out: Path) -> str:
-    from ruvlm.data.subset import write_sample
+    from ruvlm.benchmarks.catalog import benchmarks
+    from ruvlm.benchmarks.subset import write_sample
     from ruvlm.errors import ConfigError
 
-    if source.name == "llava-instruct-ru":
+    if source.name not in benchmarks():
         raise ConfigError(
             f"--limit {limit}: у {source.name} выборки не делаю, ограничьте её в смеси: limit в [[data.mix]]."
         )
-    from ruvlm.data.catalog import open_source
+    from ruvlm.benchmarks.source import open_source
 
-    if limit >= (whole := len(open_source(str(out / source.name)).load(source.name, split).examples)):  # type: ignore[arg-type]
+    if limit >= (whole := len(open_source(str(out / source.name)).load(source.name, split).examples)):
         say(f"выборка не нужна: в {source.name} ({split}) всего {whole} строк")
         return str(out / source.name)
     name = f"{source.name}-{limit}" if split == source.default else f"{source.name}-{split}-{limit}"
-    rows = write_sample(out / source.name, source.name, split, limit, out / name)  # type: ignore[arg-type]
+    rows = write_sample(out / source.name, source.name, split, limit, out / name)
     say(f"выборка: {rows} строк в {out / name}")
     return str(out / name)

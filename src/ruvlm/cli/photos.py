@@ -12,9 +12,10 @@ from ruvlm.cli.console import counting, say, show_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from ruvlm.photos.asker import PhotoAsker
     from ruvlm.photos.notes import Skipped
     from ruvlm.photos.scene import PhotoScene
-    from ruvlm.world.forms.asker import FormEntry
+    from ruvlm.questions.entries import FormEntry
 
     Reader = Callable[[Path, Path, Skipped], Iterator[PhotoScene]]
 
@@ -69,7 +70,7 @@ def from_graphs(
 
 
 def _make(
-    read: Reader, entries: Sequence[FormEntry], annotations: Path, images: Path, out: Path, split: str, questions: int,
+    read: Reader, entries: Sequence[FormEntry[PhotoAsker]], annotations: Path, images: Path, out: Path, split: str, questions: int,
     choices: int, seed: int, json_: bool,
 ) -> None:  # fmt: skip
     from ruvlm.errors import ConfigError, DataError

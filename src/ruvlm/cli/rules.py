@@ -13,13 +13,13 @@ from ruvlm.cli.console import show_json, tell
 def parse(
     file: Annotated[Path, typer.Argument(help="JSONL с полями prediction и options")],
     rule: Annotated[
-        str, typer.Option(help="mmbench-ru/lmms, mmbench-ru/ru или mmbench-ru/vlmevalkit")
-    ] = "mmbench-ru/ru",
+        str, typer.Option(help="letters-lmms, letters-ru, letters-vlmevalkit или имя балла набора (mmbench-ru/lmms)")
+    ] = "letters-ru",
     json_: Annotated[bool, typer.Option("--json", help="строка JSON на каждый ответ")] = False,
 ) -> None:
     """Показать, как каждый ответ прочитан буквой варианта.
 
-    Пример: ruvlm parse answers.jsonl --rule mmbench-ru/lmms --json
+    Пример: ruvlm parse answers.jsonl --rule letters-lmms --json
     """
     from ruvlm.evaluation.rulefile import parse_file
 
@@ -32,17 +32,19 @@ def parse(
 
 def match(
     file: Annotated[Path, typer.Argument(help="JSONL с полями pred и gold")],
-    rule: Annotated[str, typer.Option(help="gqa-ru/lmms, gqa-ru/ru, gqa-ru/lemma или gqa-ru/vlmevalkit")] = "gqa-ru/ru",
+    rule: Annotated[
+        str, typer.Option(help="exact, exact-ru, lemma, exact-vlmevalkit или имя балла набора (gqa-ru/lmms)")
+    ] = "exact-ru",
     json_: Annotated[bool, typer.Option("--json", help="строка JSON на каждый ответ")] = False,
 ) -> None:
     """Показать, какой ответ по правилу верен.
 
-    Пример: ruvlm match answers.jsonl --rule gqa-ru/lmms --json
+    Пример: ruvlm match answers.jsonl --rule exact --json
     """
     from ruvlm.evaluation.rulefile import match_file
 
-    for number, correct in enumerate(match_file(file, rule), 1):
+    for number, score in enumerate(match_file(file, rule), 1):
         if json_:
-            show_json({"correct": correct})
+            show_json({"score": score, "correct": score == 1})
         else:
-            tell(f"{number}: {'верно' if correct else 'неверно'}")
+            tell(f"{number}: {'верно' if score == 1 else f'на {100 * score:.0f} %' if score else 'неверно'}")

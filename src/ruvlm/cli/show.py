@@ -30,7 +30,7 @@ def show(
 
     Пример: ruvlm data show gqa-ru --n 12 --type verify
     """
-    from ruvlm.data.catalog import open_source
+    from ruvlm.benchmarks.source import open_source
     from ruvlm.data.sheet import contact_sheet, png
     from ruvlm.errors import MissingSplitError
     from ruvlm.files import write_bytes
@@ -41,7 +41,7 @@ def show(
     source = open_source(data)
     datasets: list[Dataset] = []
     missing: MissingSplitError | None = None
-    for benchmark in source.folders:
+    for benchmark in source.benchmarks:
         try:
             datasets.append(source.load(benchmark, split))
         except MissingSplitError as error:  # the other benchmark may have the split

@@ -2,6 +2,7 @@
 
 Also as other tools write them: `image` as a list or {path}, `images`, `messages` of {role, content}. What cannot be taught as
 it stands (several pictures, a video, a question without its answer) is left out and counted, never taught as something else.
+It is a set to train on and no benchmark: nobody has said by which rule a long answer is right.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from ruvlm.data.hub_sets import HubSet
 from ruvlm.data.picture_folder import COCO_PLACES, PictureFolder
 from ruvlm.errors import DataError
 from ruvlm.files import sound
@@ -32,6 +35,15 @@ _ENDS = re.compile(r"</s>|<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|<end_of_turn
 PIECE = 1 << 20
 # of all pictures that are named, how many may be missing before that is an error
 MISSING = 0.5
+
+
+LLAVA_INSTRUCT = HubSet(
+    name="llava-instruct-ru",
+    repo="deepvk/LLaVA-Instruct-ru",
+    splits=MappingProxyType({"train": ("llava_instruct_ru_train.json",), "val": ("llava_instruct_ru_val.json",)}),
+    default="train",
+    licence="Apache-2.0",
+)
 
 
 @dataclass(frozen=True)
@@ -133,8 +145,9 @@ def load(path: Path, images: Path, limit: int | None = None) -> Dataset:
         mark = hashlib.file_digest(handle, "sha256")
     mark.update(str(limit).encode())
     return Dataset(
-        "gqa-ru", "train", f"conversations {path.name}", mark.hexdigest()[:16], examples, left.notes(), sample=limit
-    )
+        name="conversations", split="train", source=f"conversations {path.name}", fingerprint=mark.hexdigest()[:16],
+        examples=examples, notes=left.notes(), sample=limit,
+    )  # fmt: skip
 
 
 def _examples(conversation: Conversation) -> Iterator[Example]:
@@ -142,8 +155,8 @@ def _examples(conversation: Conversation) -> Iterator[Example]:
     picture = str(conversation.image)
     for number, turn in enumerate(conversation.turns):
         yield Example(
-            f"{conversation.id}-{number}", "gqa-ru", turn.question, turn.answer, conversation.image, picture, picture,
-            detailed="conversation",
+            id=f"{conversation.id}-{number}", benchmark="", question=turn.question, answers=(turn.answer,),
+            images=(conversation.image,), image_id=picture, cluster=picture, detailed="conversation",
         )  # fmt: skip
 
 

@@ -8,13 +8,14 @@ import stat
 import struct
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -181,3 +182,18 @@ def _rgb(image: Image.Image) -> Image.Image:
 def load_image(ref: ImageRef) -> Image.Image:
     """Read and decode: RGB, right side up."""
     return decode(read_bytes(ref), str(ref))
+
+
+def copy_rows(files: list[Path], target: Path, column: str, wanted: Collection[str]) -> None:
+    """Rows whose `column` is among `wanted`, a batch at a time: pictures need not fit into memory."""
+    writer: pq.ParquetWriter | None = None
+    keep = pa.array(sorted(wanted), pa.string())
+    for path in files:
+        for batch in batches_of(open_parquet(path), path, batch_size=64):
+            kept = batch.filter(pc.is_in(pc.cast(batch.column(column), pa.string()), value_set=keep))
+            if writer is None:
+                writer = pq.ParquetWriter(target, batch.schema, compression="zstd")
+            if kept.num_rows:
+                writer.write_batch(kept)
+    if writer is not None:
+        writer.close()

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,19 +15,23 @@ from ruvlm.data.answer_tables import name_counts
 from ruvlm.data.jsonl import Row
 from ruvlm.errors import DataError
 from ruvlm.files import sound
-from ruvlm.schema import LETTERS
+from ruvlm.schema import LETTERS, RUSSIAN_LETTERS
 
-_CYRILLIC = "АБВГД"
 _OPTION_NAMES = (
     "options", "choices", "варианты", "варианты ответа", "candidates", "answer_choices", "multiple_choices", "choices_text", "variants",
     "multi-choice options", "endings",
 )  # fmt: skip
 # «A», «option_a», «choice 1», «Вариант Б», «(A)», «A_text»
 _OPTION_COLUMN = re.compile(
-    r"^(option|opt|choice|вариант|mc|answer_option)?[ _-]?\(?([a-eа-е]|[0-5])\)?[.)]?(?:_text)?$"
+    r"^(option|opt|choice|вариант|mc|answer_option)?[ _-]?\(?([a-zа-я]|\d{1,2})\)?[.)]?(?:_text)?$"
 )
-_OPTION_LINE = re.compile(r"^\s*\(?([A-EА-Д]|[0-5])\s*[).:]\s*(.+?)\s*$")
-_INLINE = re.compile(r"(?:^|\s)\(?([A-E]|[А-Д])[).:]\s+")
+_OPTION_LINE = re.compile(r"^\s*\(?([A-ZА-Я]|\d{1,2})\s*[).:]\s*(.+?)\s*$")
+_ALPHABETS = (
+    tuple(LETTERS.lower()), tuple(RUSSIAN_LETTERS.lower()), ("а", "в", "с", "д", "e"), tuple(map(str, range(len(LETTERS)))),
+    tuple(map(str, range(1, len(LETTERS) + 1))),
+)  # fmt: skip
+_NEAR = 5
+_INLINE = re.compile(r"(?:^|\s)\(?([A-Z])[).:]\s+")
 
 
 def option_columns(rows: Sequence[Row]) -> tuple[str, ...] | None:
@@ -37,18 +42,19 @@ def option_columns(rows: Sequence[Row]) -> tuple[str, ...] | None:
         if match is not None and (match[1] or not match[2].isdigit()):
             found.setdefault(match[1] or "", {}).setdefault(match[2], name)
     for columns in found.values():
-        for alphabet in ("abcde", "абвгд", "авсдe", "012345", "12345"):
-            marks = "".join(mark for mark in columns if mark in alphabet)
-            if len(marks) > 1 and all(mark in columns for mark in alphabet[: max(2, len(marks))]):
-                return tuple(columns[mark] for mark in alphabet if mark in columns)
+        for alphabet in _ALPHABETS:
+            run = list(takewhile(columns.__contains__, alphabet))
+            # a column «D» without a «C» is no option; one called «x» is none either, and harms nothing
+            if len(run) > 1 and not any(mark in columns for mark in alphabet[len(run) : _NEAR]):
+                return tuple(columns[mark] for mark in run)
         folded = {mark.translate(_ALIKE): name for mark, name in columns.items()}  # А, В, С, D: look-alikes
         if {"a", "b"} <= set(folded):
-            return tuple(folded[mark] for mark in "abcde" if mark in folded)
+            return tuple(folded[mark] for mark in takewhile(folded.__contains__, _ALPHABETS[0]))
     return None
 
 
 _ALIKE = str.maketrans("авсе", "abce")
-_BY_LETTER = MappingProxyType({**{letter: n for n, letter in enumerate(LETTERS)}, **{letter: n for n, letter in enumerate(_CYRILLIC)}})  # fmt: skip
+_BY_LETTER = MappingProxyType({**{letter: n for n, letter in enumerate(LETTERS)}, **{letter: n for n, letter in enumerate(RUSSIAN_LETTERS)}})  # fmt: skip
 
 
 def options_of(path: Path, number: int, row: Row, letters: tuple[str, ...] | None) -> tuple[str | None, ...]:
@@ -66,9 +72,6 @@ def options_of(path: Path, number: int, row: Row, letters: tuple[str, ...] | Non
             )
     elif letters is not None:
         values = [row.get(column) for column in letters]
-        sixth = letters[0][:-1] + ("f" if letters[0][-1:] == "a" else "е")
-        if not is_missing(row.get(sixth)) and sixth not in letters:
-            values.append(row[sixth])
     else:
         return ()
     options = [None if is_missing(value) or str(value).strip() == "nan" else as_text(value) for value in values]  # fmt: skip
@@ -120,13 +123,25 @@ def _parsed_options(text: str) -> Any:
     lines = [_OPTION_LINE.match(line) for line in rows]
     if len(lines) > 1 and all(lines):
         return {line[1]: line[2] for line in lines if line}
-    inline = [part.strip() for part in _INLINE.split(stripped)]
-    if len(inline) > 4 and not inline[0] and inline[1::2] == list("ABCDE"[: len(inline) // 2]):
-        return inline[2::2]
+    inline = _inline_options(stripped)
+    if len(inline) > 1:
+        return inline
     for parts in (rows, re.split(r"[;|]", stripped)):
         if len(parts) > 1:
             return [part.strip() for part in parts]
     return None
+
+
+def _inline_options(text: str) -> list[str]:
+    """«A. кот B. пёс»: what stands between the letters in their order; none where the text does not open with the first."""
+    marks: list[re.Match[str]] = []
+    for mark in _INLINE.finditer(text):
+        if len(marks) < len(LETTERS) and mark[1] == LETTERS[len(marks)]:
+            marks.append(mark)
+    if not marks or text[: marks[0].start()].strip():
+        return []
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    return [text[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True)]
 
 
 def is_missing(value: Any) -> bool:

@@ -62,7 +62,7 @@ def chosen(one: Browsed, kind: str, of_type: str | None, words: str) -> list[int
 def _fits(one: Browsed, number: int, kind: str, of_type: str | None, words: list[str]) -> bool:
     example = one.dataset.examples[number]
     verdict = one.answers.verdicts.get(example.id)
-    right = verdict is not None and bool(verdict.correct.get(one.rule))
+    right = verdict is not None and verdict.full(one.rule)
     unread = verdict is None or verdict.parsed is None
     if kind != ALL and not {WRONG: not right, UNREAD: unread, RIGHT: right}[kind]:
         return False
@@ -84,7 +84,7 @@ def described(one: Browsed, number: int) -> str:
     """The row as a definition list; every text in it is escaped, and cut at LONGEST characters."""
     example = one.dataset.examples[number]
     verdict, said = one.answers.verdicts.get(example.id), one.answers.said.get(example.id)
-    right = verdict is not None and bool(verdict.correct.get(one.rule))
+    right = verdict is not None and verdict.full(one.rule)
     gold = example.answer
     if example.options and gold in example.letters:
         gold = f"{gold} – {example.options[LETTERS.index(gold)]}"

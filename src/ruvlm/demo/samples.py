@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
-from ruvlm.data.catalog import open_source
+from ruvlm.benchmarks.catalog import SHORT
+from ruvlm.benchmarks.source import open_source
 from ruvlm.data.images import read_bytes
 from ruvlm.demo.ask_tab import Sample
 from ruvlm.demo.drawing import drawn
@@ -33,10 +34,10 @@ def _drawn(folder: Path) -> list[Sample]:
 
 
 def _real(folder: Path) -> list[Sample]:
-    """Photographs of GQA-ru's test part; none where it is not on this disk, or is damaged."""
+    """Photographs of the published short answers' test part; none where it is not on this disk, or is damaged."""
     found: dict[str, Sample] = {}
     try:
-        for example in islice(open_source("gqa-ru").stream("test"), REACH):
+        for example in islice(open_source(SHORT.name).stream("test"), REACH):
             if example.image_id not in found and len(found) < REAL:
                 path = folder / f"фото-{len(found) + 1}.jpg"
                 path.write_bytes(read_bytes(example.image))

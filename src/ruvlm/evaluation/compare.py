@@ -1,7 +1,7 @@
 """Two or more stored evaluations side by side on the same rows: differences with intervals, exact tests, words.
 
-McNemar's exact test on paired units (rows, or CircularEval groups), a cluster-bootstrap interval of the difference,
-Holm's correction over the whole table (PROTOCOLS.md, Statistics).
+McNemar's exact test on paired units (rows, or CircularEval groups) where they are right or wrong, else a cluster
+bootstrap; a cluster-bootstrap interval of the difference, Holm's correction over the whole table (PROTOCOLS.md, Statistics).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
+from ruvlm.benchmarks.stats import difference, holm, paired_p
 from ruvlm.errors import DataError
 from ruvlm.evaluation.answers import open_answers
 from ruvlm.evaluation.evaluated import NAMES, Evaluated, Identity
-from ruvlm.evaluation.stats import difference, holm, mcnemar
 from ruvlm.schema import Status, Verdict
 
 LEVEL = 0.05
@@ -23,7 +23,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Stored:
-    """One evaluation as its folder holds it: what it is of, and each unit's verdict by rule.
+    """One evaluation as its folder holds it: what it is of, and by rule what each unit scores, 0 to 1.
 
     A unit is a row, for CircularEval a group of rows; `clusters` gives each unit's resampling cluster, `rows` the ids that
     it was judged on. `unanswered` are the units with a request that nobody answered.
@@ -32,7 +32,7 @@ class Stored:
     folder: Path
     model: str
     identity: Identity | None
-    right: dict[str, dict[str, bool]]
+    scores: dict[str, dict[str, float]]
     clusters: dict[str, str]
     rows: frozenset[str]
     unanswered: frozenset[str]
@@ -75,7 +75,7 @@ def compare(paths: list[Path]) -> list[Difference]:
     stored = _distinct([read_stored(open_answers(path)) for path in paths])
     for other in stored[1:]:
         _comparable(stored[0], other)
-    found = [_difference(a, b, rule) for a, b in combinations(stored, 2) for rule in a.right]
+    found = [_difference(a, b, rule) for a, b in combinations(stored, 2) for rule in a.scores]
     corrected = holm([row.p for row in found])
     return [replace(row, p_holm=p) for row, p in zip(found, corrected, strict=True)]
 
@@ -87,34 +87,36 @@ def _distinct(stored: Sequence[Stored]) -> list[Stored]:
 
 
 def _difference(a: Stored, b: Stored, rule: str) -> Difference:
-    units = [unit for unit in a.right[rule] if unit not in a.unanswered | b.unanswered]
+    units = [unit for unit in a.scores[rule] if unit not in a.unanswered | b.unanswered]
     if not units:
         raise DataError(
             f"Оценки {a.folder} и {b.folder} не сравнить: нет ни одной строки, на которую ответили обе; повторите ruvlm eval, она "
             "спросит только неотвеченные."
         )
-    left, right = ([stored.right[rule][unit] for unit in units] for stored in (a, b))
+    left, right = ([stored.scores[rule][unit] for unit in units] for stored in (a, b))
     # a file may not say which picture a row is about
     clusters = (b if a.identity is None else a).clusters
-    points, low, high = difference([clusters[unit] for unit in units], left, right)
-    p = mcnemar(left, right)
+    names = [clusters[unit] for unit in units]
+    points, low, high = difference(names, left, right)
+    p = paired_p(names, left, right)
     return Difference(
         a=a.model, b=b.model, rule=rule, n=len(units), value_a=100 * sum(left) / len(units), value_b=100 * sum(right) / len(units),
-        points=points, low=low, high=high, p=p, p_holm=p, left_out=len(a.right[rule]) - len(units),
+        points=points, low=low, high=high, p=p, p_holm=p, left_out=len(a.scores[rule]) - len(units),
     )  # fmt: skip
 
 
 def read_stored(place: Evaluated) -> Stored:
     """Raises DataError if it is no evaluation, unfinished, or its figures are not those of its verdicts."""
     measured, verdicts = place.measured, list(place.verdicts.values())
-    if any(verdict.correct.keys() != verdicts[0].correct.keys() for verdict in verdicts):
+    if any(verdict.scores.keys() != verdicts[0].scores.keys() for verdict in verdicts):
         raise DataError(f"Оценка в {place.path} повреждена (в вердиктах разные правила): повторите ruvlm eval.")
     stored = _units(place, measured.model, verdicts)
-    for rule, right in stored.right.items():
-        if rule in measured.scores and measured.scores[rule].correct != sum(right.values()):
+    for rule, scores in stored.scores.items():
+        full = sum(score == 1 for score in scores.values())
+        if rule in measured.scores and measured.scores[rule].correct != full:
             raise DataError(
                 f"Оценка в {place.path} повреждена: по правилу {rule} в баллах верных {measured.scores[rule].correct}, а в вердиктах "
-                f"{sum(right.values())}: повторите ruvlm eval, ответы уже сохранены."
+                f"{full}: повторите ruvlm eval, ответы уже сохранены."
             )
     return stored
 
@@ -123,7 +125,7 @@ def _units(place: Evaluated, model: str, verdicts: Sequence[Verdict]) -> Stored:
     """Verdicts of rows, or of the groups of rows that CircularEval counts, if any question was asked in a second order."""
     choice = place.choice
     circular = choice and len({verdict.cluster for verdict in verdicts}) < len(verdicts)
-    right: dict[str, dict[str, bool]] = defaultdict(dict)
+    scores: dict[str, dict[str, float]] = defaultdict(dict)
     clusters: dict[str, str] = {}
     unanswered = set()
     for verdict in verdicts:
@@ -131,11 +133,12 @@ def _units(place: Evaluated, model: str, verdicts: Sequence[Verdict]) -> Stored:
         clusters[unit] = verdict.cluster
         if verdict.status is Status.ERROR:
             unanswered.add(unit)
-        for rule, correct in verdict.correct.items():
+        for rule, score in verdict.scores.items():
             name = f"{rule}/{'circular' if circular else 'vanilla'}" if choice else rule
-            right[name][unit] = right[name].get(unit, True) and correct
+            # of a group every row must be right
+            scores[name][unit] = min(scores[name].get(unit, 1.0), score)
     return Stored(
-        folder=place.path, model=model, identity=place.identity, right=dict(right), clusters=clusters,
+        folder=place.path, model=model, identity=place.identity, scores=dict(scores), clusters=clusters,
         rows=frozenset(verdict.id for verdict in verdicts), unanswered=frozenset(unanswered),
     )  # fmt: skip
 
@@ -146,10 +149,10 @@ def _comparable(a: Stored, b: Stored) -> None:
         kinds = ("data", "split", "protocol", "prompt")
         pairs = [(name, getattr(a.identity, name), getattr(b.identity, name)) for name in kinds]
         differ = [f"{NAMES[name]} ({own} и {other})" for name, own, other in pairs if own != other]
-    if set(a.right) != set(b.right):
-        differ.append(f"правила ({', '.join(sorted(set(a.right) ^ set(b.right)))})")
+    if set(a.scores) != set(b.scores):
+        differ.append(f"правила ({', '.join(sorted(set(a.scores) ^ set(b.scores)))})")
     elif (
-        a.right.keys() and set(next(iter(a.right.values()))) != set(next(iter(b.right.values())))
+        a.scores.keys() and set(next(iter(a.scores.values()))) != set(next(iter(b.scores.values())))
     ) or a.rows != b.rows:
         differ.append("наборы строк")
     if differ:

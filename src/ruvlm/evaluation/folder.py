@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, final
 
+from ruvlm.benchmarks.catalog import protocol_named
 from ruvlm.errors import DataError, OutputError, because
 from ruvlm.evaluation.evaluated import NAMES, Evaluated, Identity, Measured, Usage, score_dict
 from ruvlm.evaluation.store import RESPONSES, ResponseStore, merge_shards, read_responses
@@ -147,7 +148,7 @@ class EvaluationFolder(Evaluated):
 
     @property
     def choice(self) -> bool:
-        return self.identity.protocol.startswith("mmbench")
+        return protocol_named(self.identity.protocol).choice
 
     @property
     def measured(self) -> Measured:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ruvlm.errors import DataError
-from ruvlm.evaluation.cleaning import plain
-from ruvlm.schema import LETTERS
+from ruvlm.rules.cleaning import plain
+from ruvlm.schema import LETTERS, RUSSIAN_LETTERS
 
 _LOOKALIKES = str.maketrans("АВСЕ", "ABCE")
-_ALPHABET = str.maketrans("АБВГД", "ABCDE")
+# letters of the Russian alphabet that no Latin one looks like
+_ONLY_RUSSIAN = tuple(letter for letter in RUSSIAN_LETTERS if letter not in "АВЕКМНОРСТУХ")
+_ALPHABET = str.maketrans(RUSSIAN_LETTERS, LETTERS)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def gold_letters(path: Path, rows: Sequence[Marked], cyrillic: bool) -> Letterin
     numbers = [_number(row.gold) for row in rows]
     if all(number is not None for number in numbers):
         return _numbered(path, rows, [number or 0 for number in numbers], as_text)
-    russian = cyrillic or any(_letter(row.gold) in ("Б", "Г", "Д") for row in rows)
+    russian = cyrillic or any(_letter(row.gold) in _ONLY_RUSSIAN for row in rows)
     if not russian:
         _refuse_unclear(path, rows)
     letters = []
@@ -135,7 +137,7 @@ def _refuse_unclear(path: Path, rows: Sequence[Marked]) -> None:
     said = {_letter(row.gold) for row in rows if len(_letter(row.gold)) == 1}
     if (
         "В" in said
-        and not said & set("СЕABCDE")
+        and not said & {*"СЕ", *LETTERS}
         and any("C" in row.letters for row in rows if _letter(row.gold) == "В")
     ):
         raise DataError(

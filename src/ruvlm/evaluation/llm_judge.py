@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ruvlm.backends.base import TextModel
 from ruvlm.errors import DataError
-from ruvlm.evaluation.parse_ru import read_russian
 from ruvlm.files import append_row, repair
+from ruvlm.rules.parse_ru import read_russian
 from ruvlm.schema import LETTERS, Example, Generation, Response, Verdict
 
 PROMPT = """Ниже вопрос с вариантами ответа и ответ, данный словами. Какой вариант имел в виду отвечавший?
@@ -58,8 +58,8 @@ def judge_unread(
         append_row(path, {"key": keys[n], "id": examples[n].id, "said": said.text, "letter": letter})
     found = list(verdicts)
     for n, verdict in enumerate(verdicts):
-        right = known.get(keys[n]) == examples[n].answer if n in prompts else verdict.right
-        found[n] = replace(verdict, correct={**verdict.correct, f"{verdict.rule}+judge": right})
+        judged = float(known.get(keys[n]) in examples[n].answers) if n in prompts else verdict.score
+        found[n] = replace(verdict, scores={**verdict.scores, f"{verdict.rule}+judge": judged})
     read = sum(known.get(keys[n]) is not None for n in unread)
     note = f"судья прочитал {read} из {len(unread)} непрочитанных ответов" + (
         f", не ответил {failed} раз" * (failed > 0)

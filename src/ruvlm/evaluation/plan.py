@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -16,14 +16,14 @@ from ruvlm.backends.controls import (
     RandomBackend,
     ShuffledBackend,
 )
-from ruvlm.data.catalog import Source, open_source
-from ruvlm.errors import ConfigError, MissingSplitError, RuvlmError
-from ruvlm.evaluation.prompts import protocol_named
+from ruvlm.benchmarks.catalog import protocol_named
+from ruvlm.benchmarks.source import Source, open_source
+from ruvlm.errors import ConfigError, MissingSplitError
 from ruvlm.evaluation.run import Evaluation, Progress, evaluate, protocols_for
 from ruvlm.processes import current_ranks, local_device
 from ruvlm.registry import BACKENDS, lookup
 from ruvlm.run_folder import BEST, FINAL, RunFolder
-from ruvlm.schema import Benchmark, Dataset, Example
+from ruvlm.schema import Dataset, Example
 
 # tokens for a thought and the answer after it
 THINKING_ROOM = 8192
@@ -38,6 +38,7 @@ def evaluate_model(
     protocols: tuple[str, ...] = (),
     controls: bool = True,
     out: Path | None = None,
+    *,
     access: Access = Access(),  # noqa: B008
     max_new_tokens: int | None = None,
     judge: str | None = None,
@@ -54,56 +55,64 @@ def evaluate_model(
     if access.thinking and max_new_tokens is None:
         max_new_tokens = THINKING_ROOM
     source = open_source(data)
+    main, *beside = _backends(model, source, split, controls, access, limit, report)
+    judge_model = None if judge is None else text_model_named(judge, access)
+    root = out or RunFolder(_home(model)).evaluations
+    done = []
+    for dataset in _datasets(source, split, limit, protocols, report):
+        if not main.covers(dataset) and not protocols and len(source.benchmarks) > 1:
+            report(f"{main.name} не отвечает на вопросы {dataset.name}, пропускаю")
+            continue
+        for backend in (main, *beside):
+            for protocol in _protocols(backend, dataset, protocols):
+                folder = root / _folder_name(dataset, protocol, backend.name, max_new_tokens)
+                done.append(
+                    evaluate(backend, dataset, protocol, folder, progress, max_new_tokens, current_ranks(), judge_model)
+                )
+    if not done:
+        raise ConfigError(f"Для {model} на {data} нет ни одного подходящего протокола: проверьте --protocol и --split.")
+    return done
+
+
+def _backends(
+    model: str, source: Source, split: str, controls: bool, access: Access, limit: int | None, report: Callable[[str], None]
+) -> list[Backend]:  # fmt: skip
+    """The model, and beside it the controls where they are wanted."""
     train = training_rows(source) if controls or model in CONTROLS else []
     chosen: tuple[str, ...] = CONTROLS
     if not train and (controls or model in CONTROLS):
         if model == "question-only":
-            raise ConfigError(f"В {data} нет части train: контролю question-only не на чем учиться.")
+            raise ConfigError(f"В {source.folder} нет части train: контролю question-only не на чем учиться.")
         train, chosen = _own_rows(source, split, limit), ("random", "majority")
         report(
-            f"в {data} нет части train: question-only не обучить, а random и majority берут ответы из самой проверяемой части"
+            f"в {source.folder} нет части train: question-only не обучить, а random и majority берут ответы из самой проверяемой части"
         )
     main = backend_named(model, train, replace(access, device=local_device(access.device)))
-    backends = [main]
-    if controls:
-        backends += [backend_named(name, train, access) for name in chosen if name != model]
-        if main.free:
-            backends.append(BlindBackend(main))
-    ranks = current_ranks()
-    judge_model = None if judge is None else text_model_named(judge, access)
-    root = out or RunFolder(_home(model)).evaluations
-    found = []
-    absent: list[Benchmark] = []
-    for benchmark in source.folders:
-        if protocols and not any(protocol_named(p).benchmark == benchmark for p in protocols):
-            continue
+    if not controls:
+        return [main]
+    others = [backend_named(name, train, access) for name in chosen if name != model]
+    return [main, *others, *([BlindBackend(main)] if main.free else [])]
+
+
+def _datasets(
+    source: Source, split: str, limit: int | None, protocols: Sequence[str], report: Callable[[str], None]
+) -> list[Dataset]:
+    """The split of every benchmark that a protocol asks for, or of all. Raises MissingSplitError where none has it."""
+    asked = {protocol_named(name).benchmark for name in protocols} or set(source.benchmarks)
+    datasets, missing = [], False
+    for benchmark in source.benchmarks:
         try:
-            dataset = source.load(benchmark, split, limit=limit)
+            datasets += [source.load(benchmark, split, limit=limit)] if benchmark in asked else []
         except MissingSplitError:
-            if len(source.folders) == 1:
+            if len(source.benchmarks) == 1:
                 raise
             report(f"в {source.folder} у {benchmark} нет части «{split}», пропускаю")
-            absent.append(benchmark)
-            continue
-        if not main.covers(dataset) and not protocols and len(source.folders) > 1:
-            report(f"{main.name} не отвечает на вопросы {benchmark}, пропускаю")
-            continue
-        for backend in backends:
-            for protocol in _protocols(backend, dataset, protocols):
-                folder = root / _folder_name(dataset, protocol, backend.name, max_new_tokens)
-                found.append(evaluate(backend, dataset, protocol, folder, progress, max_new_tokens, ranks, judge_model))
-    if not found:
-        raise _nothing(model, data, split, bool(absent))
-    return found
-
-
-def _nothing(model: str, data: str, split: str, absent: bool) -> RuvlmError:
-    """Why nothing was evaluated: the split is nowhere, or no protocol fits."""
-    if absent:
-        return MissingSplitError(
-            f"В {data} нет части «{split}»: проверьте --split (ruvlm data check {data} покажет, что есть)."
+            missing = True
+    if missing and not datasets:
+        raise MissingSplitError(
+            f"В {source.folder} нет части «{split}»: проверьте --split (ruvlm data check {source.folder} покажет, что есть)."
         )
-    return ConfigError(f"Для {model} на {data} нет ни одного подходящего протокола: проверьте --protocol и --split.")
+    return datasets
 
 
 def _protocols(backend: Backend, dataset: Dataset, wanted: tuple[str, ...]) -> tuple[str, ...]:
@@ -166,7 +175,7 @@ def backend_named(name: str, train: list[Example], access: Access) -> Backend:
 def _own_rows(source: Source, split: str, limit: int | None) -> list[Example]:
     """The rows that are evaluated, for controls that have nothing else to go by."""
     rows: list[Example] = []
-    for benchmark in source.folders:
+    for benchmark in source.benchmarks:
         try:
             rows += source.load(benchmark, split, limit=limit).examples
         except MissingSplitError:
@@ -177,15 +186,12 @@ def _own_rows(source: Source, split: str, limit: int | None) -> list[Example]:
 def training_rows(source: Source) -> list[Example]:
     """The training examples that controls learn from; none where the data has no training split."""
     rows: list[Example] = []
-    for benchmark in ("gqa-ru", "mmbench-ru"):
-        found = _training_split(source, benchmark)
-        rows += found
+    for benchmark in source.benchmarks:
+        rows += _training_split(source, benchmark)
     return rows
 
 
-def _training_split(source: Source, benchmark: Benchmark) -> tuple[Example, ...]:
-    if benchmark not in source.folders:
-        return ()
+def _training_split(source: Source, benchmark: str) -> tuple[Example, ...]:
     try:
         return source.load(benchmark, "train", bare=True).examples
     except MissingSplitError:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ruvlm.data.catalog import open_source
+from ruvlm.benchmarks.catalog import protocol_named
+from ruvlm.benchmarks.source import open_source
 from ruvlm.errors import DataError
 from ruvlm.evaluation.folder import EvaluationFolder
-from ruvlm.evaluation.prompts import protocol_named
 from ruvlm.evaluation.run import rescored
 from ruvlm.schema import Result
 

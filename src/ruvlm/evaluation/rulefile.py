@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ruvlm.benchmarks.catalog import matcher_named, reader_named
 from ruvlm.data.jsonl import Row, read_jsonl, text_field
-from ruvlm.errors import ConfigError, DataError
-from ruvlm.evaluation.judge import READERS
-from ruvlm.evaluation.match import MATCHERS
-from ruvlm.evaluation.parse import Reading
-from ruvlm.evaluation.parse_ru import writes_cyrillic
+from ruvlm.errors import DataError
+from ruvlm.rules.named import MATCHERS, READERS
+from ruvlm.rules.parse import Reading
+from ruvlm.rules.parse_ru import writes_cyrillic
 from ruvlm.schema import LETTERS
 
 PREDICTION = ("prediction", "pred")
@@ -18,9 +18,7 @@ GOLD = ("gold", "answer")
 
 def parse_file(path: Path, rule: str) -> list[Reading]:
     """The letter of each line's `prediction` among its `options` (an object by letters, or a list). Raises RuvlmError."""
-    if rule not in READERS:
-        raise ConfigError(f"Правила чтения «{rule}» нет: есть {', '.join(READERS)}.")
-    read = READERS[rule]
+    read = READERS[reader_named(rule)]
     rows = [
         (text_field(path, number, row, PREDICTION), _options(path, number, row))
         for number, row in enumerate(read_jsonl(path), 1)
@@ -29,11 +27,9 @@ def parse_file(path: Path, rule: str) -> list[Reading]:
     return [read(prediction, options, cyrillic) for prediction, options in rows]
 
 
-def match_file(path: Path, rule: str) -> list[bool]:
-    """Whether each line's `pred` is right against its `gold`. Raises RuvlmError."""
-    if rule not in MATCHERS:
-        raise ConfigError(f"Правила сравнения «{rule}» нет: есть {', '.join(MATCHERS)}.")
-    match = MATCHERS[rule]
+def match_file(path: Path, rule: str) -> list[float]:
+    """What each line's `pred` scores against its `gold`, 0 to 1. Raises RuvlmError."""
+    match = MATCHERS[matcher_named(rule)]
     return [
         match(text_field(path, number, row, PREDICTION), text_field(path, number, row, GOLD))
         for number, row in enumerate(read_jsonl(path), 1)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ruvlm.backends.base import Asked, Backend, TextModel
+from ruvlm.benchmarks.base import Protocol
+from ruvlm.benchmarks.catalog import benchmark_named, protocol_named, score
 from ruvlm.data.images import read_bytes
 from ruvlm.evaluation.evaluated import Identity, Usage
 from ruvlm.evaluation.folder import EvaluationFolder
-from ruvlm.evaluation.judge import judge_all, score
 from ruvlm.evaluation.llm_judge import judge_unread
-from ruvlm.evaluation.prompts import DEFAULT_PROTOCOLS, Protocol, limited, prompt_for, protocol_named, wording_mark
 from ruvlm.evaluation.store import RESPONSES, response_key
 from ruvlm.files import picture_mark
 from ruvlm.processes import Ranks
@@ -46,22 +46,17 @@ class Evaluation:
 
 
 def protocols_for(dataset: Dataset, backend: Backend) -> tuple[str, ...]:
-    """The default protocols of a benchmark that the backend can follow."""
-    found = []
-    for name in DEFAULT_PROTOCOLS:
-        protocol = protocol_named(name)
-        if protocol.benchmark == dataset.name and (backend.scores_candidates or not protocol.likelihood):
-            found.append(name)
-    return tuple(found)
+    """The usual protocols of a benchmark that the backend can follow."""
+    usual = [protocol for protocol in benchmark_named(dataset.name).protocols if protocol.usual]
+    return tuple(protocol.name for protocol in usual if backend.scores_candidates or not protocol.likelihood)
 
 
-def ask_all(backend: Backend, dataset: Dataset, protocol: str, progress: Progress | None = None) -> list[Response]:
+def ask_all(backend: Backend, dataset: Dataset, protocol: Protocol, progress: Progress | None = None) -> list[Response]:
     """Responses in the order of the examples, nothing stored: what validation during training uses."""
-    table = protocol_named(protocol)
     order = sorted(
         range(len(dataset.examples)), key=lambda n: (dataset.examples[n].image.path, dataset.examples[n].image.row or 0)
     )
-    asked = [Asked(prompt_for(table, dataset.examples[n]), dataset.examples[n]) for n in order]
+    asked = [Asked(protocol.prompt(dataset.examples[n]), dataset.examples[n]) for n in order]
     found: list[Response | None] = [None] * len(order)
     for done, (n, response) in enumerate(zip(order, backend.answer(asked), strict=True)):
         found[n] = response
@@ -86,9 +81,9 @@ def evaluate(
 
     Raises OutputError if another process writes there, or the folder holds an evaluation of something else.
     """
-    table = limited(protocol_named(protocol), max_new_tokens)
+    table = protocol_named(protocol).limited(max_new_tokens)
     identity = Identity(
-        protocol=protocol, prompt=wording_mark(table), data=dataset.fingerprint, split=dataset.split, model=backend.fingerprint,
+        protocol=protocol, prompt=table.wording, data=dataset.fingerprint, split=dataset.split, model=backend.fingerprint,
         sample=dataset.sample,
     )  # fmt: skip
     place = EvaluationFolder(folder)
@@ -96,6 +91,7 @@ def evaluate(
         if ranks.first:
             place.merge_shards()
         ranks.wait()
+        backend.refuse_too_many(dataset.examples)
         backend.begin(dataset)
         keyed = _keyed(dataset, table, backend.fingerprint)
         asked, damaged = _ask_missing(backend, keyed, place, ranks, progress)
@@ -105,13 +101,13 @@ def evaluate(
         ranks.wait()
         responses = _stored(keyed, place)
         verdicts, notes = (
-            judge_all(dataset, protocol, responses),
+            table.judge_all(dataset.examples, responses),
             (*backend.notes, *_empty(responses), *_foreign(dataset, responses), *damaged),
         )
         if judge_model is not None and table.asks_letter and ranks.first:
             judged = judge_unread(judge_model, dataset.examples, responses, verdicts, place.judgements)
             verdicts, notes = judged.verdicts, (*notes, judged.note)
-        result = score(dataset, protocol, verdicts)
+        result = score(table, dataset, verdicts)
         result = warned(replace(result, notes=(*result.notes, *dataset.notes, *notes)), table, responses)
         done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, backend.advice)
         if ranks.first:
@@ -125,7 +121,7 @@ def evaluate(
 def rescored(dataset: Dataset, protocol: Protocol, answers: Mapping[str, Response]) -> Result:
     """Figures of answers by their examples' ids, by today's rules; what has no answer counts as not asked."""
     responses = [answers.get(example.id, UNASKED) for example in dataset.examples]
-    result = score(dataset, protocol.name, judge_all(dataset, protocol.name, responses))
+    result = score(protocol, dataset, protocol.judge_all(dataset.examples, responses))
     return warned(replace(result, notes=(*result.notes, *dataset.notes)), protocol, responses)
 
 
@@ -201,7 +197,7 @@ def _keyed(dataset: Dataset, protocol: Protocol, model: str) -> list[Keyed]:
     pictures = {mark: number for number, mark in enumerate(dict.fromkeys(marks.values()))}
 
     def keyed(place: int, example: Example) -> Keyed:
-        prompt, mark = prompt_for(protocol, example), marks[example.image]
+        prompt, mark = protocol.prompt(example), marks[example.image]
         return Keyed(place, Asked(prompt, example), response_key(example.id, mark, prompt, model), pictures[mark])
 
     found = [keyed(place, example) for place, example in enumerate(dataset.examples)]

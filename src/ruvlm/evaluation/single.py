@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ruvlm.backends.base import Access, Alternative, Asked, Backend
+from ruvlm.benchmarks.catalog import CHOICE, SHORT
 from ruvlm.data.images import load_image
 from ruvlm.errors import ConfigError, DataError, ModelError
-from ruvlm.evaluation.parse_ru import read_russian
 from ruvlm.evaluation.plan import backend_named
-from ruvlm.evaluation.prompts import prompt_for, protocol_named
 from ruvlm.files import sound
+from ruvlm.rules.parse_ru import read_russian
 from ruvlm.schema import LETTERS, Example, ImageRef, is_drawn
 
 DRAWN = "Модель обучена на нарисованных сценах: на фотографиях она гадает."
@@ -37,6 +37,7 @@ def ask_once(model: str, image: Path, question: str, options: str | None, top: i
 
 def answered(backend: Backend, asked: Asked, top: int) -> Answer:
     """What an open model answers, with up to `top` answers in all. Raises RuvlmError."""
+    backend.refuse_too_many([asked.example])
     if not backend.ranks_answers:
         return _said(backend, asked)
     ranked = backend.alternatives(asked, top)
@@ -59,7 +60,7 @@ def _said(backend: Backend, asked: Asked) -> Answer:
     """What a model without alternatives of its own says; of options, the one that it chose."""
     options = asked.example.options
     if options and backend.scores_candidates:
-        asked = Asked(prompt_for(protocol_named("mmbench-ru/likelihood"), asked.example), asked.example)
+        asked = Asked(CHOICE.open_protocol.prompt(asked.example), asked.example)
     said = next(iter(backend.answer([asked])))
     if said.error is not None:
         raise ModelError(f"Модель {backend.name} не ответила ({said.error}): повторите вопрос позже.")
@@ -84,7 +85,9 @@ def question_asked(image: Path, question: str, options: str | None) -> Asked:
     choices = tuple(part.strip() for part in (options or "").split(";") if part.strip())
     if options is not None and not 2 <= len(choices) <= len(LETTERS):
         raise ConfigError(f"--options «{options}»: нужно от 2 до {len(LETTERS)} вариантов через «;».")
-    benchmark = "mmbench-ru" if choices else "gqa-ru"
-    protocol = protocol_named("mmbench-ru/lmms" if choices else "gqa-ru/lmms")
-    example = Example("ask", benchmark, text, "", ImageRef(image), "ask", "ask", choices)  # type: ignore[arg-type]
-    return Asked(prompt_for(protocol, example), example)
+    benchmark = CHOICE if choices else SHORT
+    example = Example(
+        id="ask", benchmark=benchmark.name, question=text, answers=(), images=(ImageRef(image),), image_id="ask", cluster="ask",
+        options=choices,
+    )  # fmt: skip
+    return Asked(benchmark.protocols[0].prompt(example), example)

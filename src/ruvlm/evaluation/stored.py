@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,9 +23,12 @@ _FIELDS: MappingProxyType[str, tuple[type, ...]] = MappingProxyType(
 _OPTIONAL: MappingProxyType[str, tuple[type, ...]] = MappingProxyType({"error": (str,), "probability": _NUMBER})
 
 
+_NAMES = {kind: tuple(field.name for field in dataclass_fields(kind)) for kind in (Response, Verdict)}
+
+
 def plain(noun: Response | Verdict) -> dict[str, Any]:
     """A flat noun's fields. `dataclasses.asdict` copies deeply and is ten times slower, which thousands of rows feel."""
-    return {name: getattr(noun, name) for name in noun.__match_args__}
+    return {name: getattr(noun, name) for name in _NAMES[type(noun)]}
 
 
 def response_of(fields: Any) -> Response:
@@ -48,16 +52,19 @@ def response_of(fields: Any) -> Response:
 def verdict_of(fields: Any) -> Verdict:
     """A stored verdict. Raises ValueError naming the field that is wrong."""
     row = _object(fields, "вердикт")
-    parsed, reason, correct = row.get("parsed"), row.get("reason"), _object(row.get("correct"), "correct")
-    for name, value in (("parsed", parsed), ("reason", reason)):
+    # the first verdicts knew only right and wrong
+    name = "scores" if "scores" in row else "correct"
+    parsed, reason, scores = row.get("parsed"), row.get("reason"), _object(row.get(name), name)
+    for field, value in (("parsed", parsed), ("reason", reason)):
         if value is not None:
-            _checked(name, value, (str,))
-    if not all(isinstance(right, bool) for right in correct.values()):
-        raise ValueError("поле correct")
+            _checked(field, value, (str,))
+    if not all(isinstance(score, bool | int | float) and 0 <= score <= 1 for score in scores.values()):
+        raise ValueError(f"поле {name}")
     # before verdicts had a status, an error was told by its reason
     early = Status.ERROR if (reason or "").startswith("ошибка") else Status.ANSWERED
     return Verdict(
-        identity_of(row.get("id")), identity_of(row.get("cluster")), parsed, reason, dict(correct), Status(row.get("status", early))
+        id=identity_of(row.get("id")), cluster=identity_of(row.get("cluster")), parsed=parsed, reason=reason,
+        scores={rule: float(score) for rule, score in scores.items()}, status=Status(row.get("status", early)),
     )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -11,18 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
+from ruvlm.benchmarks.base import disagreements
+from ruvlm.benchmarks.catalog import CHOICE, SHORT
+from ruvlm.benchmarks.circular_reference import reference_figures
+from ruvlm.benchmarks.stats import score_columns
 from ruvlm.data.predictions import AnswerFile, Columns, Line, Pair, read_answers, refuse_foreign
 from ruvlm.errors import DataError
-from ruvlm.evaluation.circular_reference import reference_figures
-from ruvlm.evaluation.cleaning import cleaned
 from ruvlm.evaluation.gold import Lettering, Marked, gold_letters
-from ruvlm.evaluation.judge import disagreements, judge, score_mmbench
-from ruvlm.evaluation.match import MATCHERS, match_all
-from ruvlm.evaluation.parse_ru import writes_cyrillic
-from ruvlm.evaluation.stats import score_columns
+from ruvlm.rules.cleaning import cleaned
+from ruvlm.rules.named import best_match
+from ruvlm.rules.parse_ru import writes_cyrillic
 from ruvlm.schema import LETTERS, Absent, Example, ImageRef, Response, Result, Score, Status, Verdict
 
 ROTATION = 1_000_000
+# a file says no benchmark: its short answers are matched by these, called as GQA-ru calls them
+SHORT_RULES = SHORT.protocols[0].rules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,22 +89,24 @@ def scored(sheet: Sheet, reference_random: bool = False) -> Result:
         result = _score_choices(sheet, sheet.lettering, reference_random)
         return replace(result, notes=(*result.notes, *sheet.notes))
     rows = sheet.rows
-    right = _matched(rows)
+    scores_NK = _matched(rows)
     named = all(row.cluster is not None for row in rows)
     clusters = [row.cluster or "" if named else str(row.number) for row in rows]
-    scores = score_columns(clusters, right, np.ones_like(right))
+    scores = score_columns(clusters, scores_NK, np.ones_like(scores_NK, dtype=bool))
     unfinished = sum(cleaned(row.prediction).unfinished for row in rows)
-    notes = [*disagreements(list(MATCHERS), right)]
+    notes = [*disagreements(list(SHORT_RULES), scores_NK)]
     notes.append("интервалы – по картинкам" if named else "картинки не названы: интервалы – по строкам")
     padded = sum(row.gold != row.gold.strip() for row in rows)
     notes += (
-        [f"верных ответов с пробелами по краям: {padded}, по правилу gqa-ru/lmms они не совпадут ни с чем"]
+        [
+            f"верных ответов с пробелами по краям: {padded}, по правилу {next(iter(SHORT_RULES))} они не совпадут ни с чем"
+        ]
         if padded
         else []
     )
     return Result(
         n=len(rows),
-        scores=dict(zip(MATCHERS, scores, strict=True)),
+        scores=dict(zip(SHORT_RULES, scores, strict=True)),
         unparsed=unfinished,
         notes=(*notes, *sheet.notes),
         absent={Absent.THOUGHT.value: unfinished} if unfinished else {},
@@ -120,21 +124,22 @@ def judged(sheet: Sheet) -> list[Verdict]:
         return _judged(sheet, sheet.lettering)[1]
     return [
         Verdict(
-            row.name, row.cluster or row.name, row.prediction, None, dict(zip(MATCHERS, right, strict=True)),
-            Status.ABSENT if cleaned(row.prediction).unfinished else Status.ANSWERED,
+            id=row.name, cluster=row.cluster or row.name, parsed=row.prediction, reason=None,
+            scores=dict(zip(SHORT_RULES, scores, strict=True)),
+            status=Status.ABSENT if cleaned(row.prediction).unfinished else Status.ANSWERED,
         )
-        for row, right in zip(sheet.rows, _matched(sheet.rows).tolist(), strict=True)
+        for row, scores in zip(sheet.rows, _matched(sheet.rows).tolist(), strict=True)
     ]  # fmt: skip
 
 
 def disputes(path: Path, gold: Path | None = None, columns: Columns = Columns()) -> list[Dispute]:  # noqa: B008
     """The lines of a file on which its rules differ."""
     sheet = answered(path, gold, columns)
-    verdicts = [verdict.correct for verdict in judged(sheet)]
+    verdicts = [verdict.scores for verdict in judged(sheet)]
     return [
-        Dispute(row.number, row.prediction, row.gold, tuple(itertools.compress(right, right.values())))
-        for row, right in zip(sheet.rows, verdicts, strict=True)
-        if len(set(right.values())) > 1
+        Dispute(row.number, row.prediction, row.gold, tuple(rule for rule, score in scores.items() if score == 1))
+        for row, scores in zip(sheet.rows, verdicts, strict=True)
+        if len(set(scores.values())) > 1
     ]
 
 
@@ -163,7 +168,7 @@ def _sheet(path: Path, rows: list[Answered], notes: tuple[str, ...], cyrillic: b
     if (
         lettering is None
         and rows
-        and all(len(row.gold.strip()) == 1 and row.gold.strip().upper() in "ABCDEАБВГД" for row in rows)
+        and all(len(row.gold.strip()) == 1 and row.gold.strip().upper() in f"{LETTERS[:5]}АБВГД" for row in rows)
     ):
         notes = (*notes, "все верные ответы – одни буквы, а вариантов в файле нет: посчитано как короткие ответы")
     if lettering is not None and lettering.note is not None:
@@ -225,9 +230,8 @@ def _joined(gold: Path, given: Line, wanted: Line) -> Answered:
 
 
 def _matched(rows: Sequence[Answered]) -> np.ndarray:
-    """[N, K] bool: is row n right under rule k against any of its accepted answers?"""
-    right = [np.any([match_all(row.prediction, gold) for gold in row.golds], axis=0) for row in rows]
-    return np.array(right, dtype=bool)
+    """[N, K] float, 0 to 1: what row n scores under rule k against the accepted answer that it fits best."""
+    return np.array([best_match(tuple(SHORT_RULES.values()), row.prediction, row.golds) for row in rows])
 
 
 def _judged(sheet: Sheet, lettering: Lettering) -> tuple[list[Example], list[Verdict]]:
@@ -238,7 +242,7 @@ def _judged(sheet: Sheet, lettering: Lettering) -> tuple[list[Example], list[Ver
     said = [_as_letter(row.prediction, lettering) for row in sheet.rows]
     cyrillic = lettering.cyrillic or writes_cyrillic(said)
     verdicts = [
-        judge("mmbench-ru/lmms", example, Response(text), cyrillic)
+        CHOICE.protocols[0].judge(example, Response(text), cyrillic)
         for example, text in zip(examples, said, strict=True)
     ]
     return examples, verdicts
@@ -258,7 +262,8 @@ def _as_letter(prediction: str, lettering: Lettering) -> str:
 
 def _score_choices(sheet: Sheet, lettering: Lettering, reference_random: bool) -> Result:
     examples, verdicts = _judged(sheet, lettering)
-    result = score_mmbench("mmbench-ru/lmms", examples, verdicts)
+    protocol = CHOICE.protocols[0]
+    result = protocol.score(CHOICE.axes, examples, verdicts)
     unfinished = sum(cleaned(row.prediction).unfinished for row in sheet.rows)
     absent = {Absent.THOUGHT.value: unfinished} if unfinished else {}
     result = replace(result, absent=absent, warnings=_unfinished(unfinished, len(sheet.rows)))
@@ -268,7 +273,7 @@ def _score_choices(sheet: Sheet, lettering: Lettering, reference_random: bool) -
     if not hits:  # no group has its first row: the reference counts nothing
         return result
     drawn = Score(len(hits), sum(hits), 100 * sum(hits) / len(hits))
-    return replace(result, scores={**result.scores, "mmbench-ru/lmms/circular-reference-random": drawn})
+    return replace(result, scores={**result.scores, f"{protocol.headline}/circular-reference-random": drawn})
 
 
 def _rotated(sheet: Sheet) -> bool:
@@ -301,6 +306,6 @@ def _example(path: Path, row: Answered, letter: str, rotated: bool) -> Example:
     index = int(row.name) if rotated else 0
     base = str(index % ROTATION) if rotated else row.name
     return Example(
-        row.name, "mmbench-ru", "", letter, ImageRef(path), base, base, tuple(option or "" for option in row.options),
-        rotation=index // ROTATION, category=row.category, l2=row.l2,
+        id=row.name, benchmark=CHOICE.name, question="", answers=(letter,), images=(ImageRef(path),), image_id=base, cluster=base,
+        options=tuple(option or "" for option in row.options), rotation=index // ROTATION, category=row.category, l2=row.l2,
     )  # fmt: skip

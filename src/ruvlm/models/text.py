@@ -13,6 +13,8 @@ from ruvlm.errors import ModelError
 
 PAD, BOS, EOS, IMAGE, UNK = "<pad>", "<s>", "</s>", "<image>", "<unk>"
 SPECIAL = (PAD, BOS, EOS, IMAGE, UNK)
+# the letters of options that it knows as tokens
+CHOICE_LETTERS = "ABCDE"
 _ALPHABET = "абвгдеёжзийклмнопрстуфхцчшщъыьэюя"
 _WORDS = Regex(r"\n?[A-E]\.(?=\s)| ?[\w]+|[^\w\s]|\s")
 
@@ -44,7 +46,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, instructions: tuple[s
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_tokens([AddedToken(text, normalized=False, single_word=False) for text in instructions])
-    tokenizer.add_tokens([AddedToken(f" {letter}", normalized=False, single_word=True) for letter in "ABCDE"])
+    tokenizer.add_tokens([AddedToken(f" {letter}", normalized=False, single_word=True) for letter in CHOICE_LETTERS])
     return tokenizer
 
 

@@ -6,8 +6,7 @@ import random
 
 from ruvlm.photos.names import COCO, PhotoKind
 from ruvlm.photos.scene import PhotoScene, PhotoThing
-from ruvlm.world.questions import Fact
-from ruvlm.world.refer import Reference
+from ruvlm.questions.draft import Fact, Reference
 
 YES, NO = "да", "нет"
 
@@ -60,3 +59,7 @@ def exists(kind: PhotoKind, present: bool) -> Fact:
 def presence(*things: PhotoThing) -> frozenset[Fact]:
     """What every question that names things states."""
     return frozenset(exists(thing.kind, True) for thing in things)
+
+
+def be(kind: PhotoKind) -> str:
+    return "находятся" if kind.noun.plural_only else "находится"

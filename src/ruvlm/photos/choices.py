@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from ruvlm.photos.asker import PhotoAsker, kind_name, name
 from ruvlm.photos.names import GROUP_QUESTIONS
+from ruvlm.photos.position_forms import RELATION_WORDS
 from ruvlm.photos.scene import beside, half, larger, stacked
-from ruvlm.world.choices import Choice, ChoiceEntry, choice_of
-from ruvlm.world.grammar import number_word
-
-RELATIONS = {"left": "левее", "right": "правее", "above": "выше", "below": "ниже"}
+from ruvlm.questions.entries import COUNTING, Choice, ChoiceEntry, choice_of
+from ruvlm.questions.grammar import number_word
 
 
 def corner(asker: PhotoAsker, letter: int) -> Choice | None:
@@ -36,7 +35,7 @@ def count(asker: PhotoAsker, letter: int) -> Choice | None:
     things = tuple(t.id for t in asker.scene.by_kind[kind.key])
     wordings = ("Сколько {0:gent/plur} на снимке?",)
     return choice_of(
-        asker, "object_localization", letter, wordings, (kind_name(kind),), right, [w for w in words if w != right], things
+        asker, COUNTING, letter, wordings, (kind_name(kind),), right, [w for w in words if w != right], things
     )  # fmt: skip
 
 
@@ -51,11 +50,11 @@ def relation(asker: PhotoAsker, letter: int) -> Choice | None:
     level = abs(a.centre[1 if across else 0] - b.centre[1 if across else 0]) <= 0.1
     if found is None or (across and along) or not level:
         return None
-    wrong = [word for key, word in RELATIONS.items() if key != found]
+    wrong = [word for key, word in RELATION_WORDS.items() if key != found]
     verb = "находятся" if a.kind.noun.plural_only else "находится"
     wordings = ("Где на снимке " + verb + " {0:nomn} по отношению к {1:datv}?",)
     return choice_of(
-        asker, "spatial_relationship", letter, wordings, (name(a), name(b)), RELATIONS[found], wrong, (a.id,)
+        asker, "spatial_relationship", letter, wordings, (name(a), name(b)), RELATION_WORDS[found], wrong, (a.id,)
     )
 
 
@@ -108,7 +107,7 @@ def largest(asker: PhotoAsker, letter: int) -> Choice | None:
     )  # fmt: skip
 
 
-CHOICE_ENTRIES: Sequence[ChoiceEntry] = (
+CHOICE_ENTRIES: Sequence[ChoiceEntry[PhotoAsker]] = (
     ChoiceEntry(corner, 14),
     ChoiceEntry(count, 10),
     ChoiceEntry(relation, 10),

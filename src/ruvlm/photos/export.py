@@ -18,12 +18,10 @@ from ruvlm.photos.asker import PhotoAsker
 from ruvlm.photos.choices import CHOICE_ENTRIES
 from ruvlm.photos.notes import Skipped
 from ruvlm.photos.scene import PhotoScene
+from ruvlm.questions.balance import Balancer
+from ruvlm.questions.entries import Choice, FormEntry
+from ruvlm.questions.rows import Row, SplitWriter, gqa_rows, grounding_row, mmbench_rows
 from ruvlm.schema import ImageRef
-from ruvlm.world.balance import Balancer
-from ruvlm.world.choices import Choice
-from ruvlm.world.forms.asker import FormEntry
-from ruvlm.world.rows import Row, gqa_rows, grounding_row, mmbench_rows
-from ruvlm.world.tables import SplitWriter
 
 PICTURES_A_GROUP = 64
 VERSION = "1"
@@ -42,7 +40,7 @@ class Made:
 
 def export(
     scenes: Iterable[PhotoScene],
-    entries: Sequence[FormEntry],
+    entries: Sequence[FormEntry[PhotoAsker]],
     out: Path,
     name: str,
     split: str = "testdev",
@@ -74,7 +72,7 @@ def export(
 
 
 def _written(
-    scenes: Iterable[PhotoScene], entries: Sequence[FormEntry], writer: SplitWriter, name: str, split: str, questions: int,
+    scenes: Iterable[PhotoScene], entries: Sequence[FormEntry[PhotoAsker]], writer: SplitWriter, name: str, split: str, questions: int,
     choices: int, seed: int, left: Skipped, progress: Callable[[int], None] | None,
 ) -> Made:  # fmt: skip
     rng = random.Random(f"ruvlm photos {VERSION} {seed} {split}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ruvlm.photos.asker import NO, YES, PhotoAsker, exists, kind_name, name, presence
+from ruvlm.photos import position_forms as position
+from ruvlm.photos.asker import PhotoAsker, exists, kind_name
 from ruvlm.photos.names import GROUP_QUESTIONS, PhotoKind
-from ruvlm.photos.scene import PhotoThing, beside, half, larger, stacked
-from ruvlm.world.forms.asker import FormEntry
-from ruvlm.world.grammar import number_word
-from ruvlm.world.questions import Draft, Fact, Form, chain
+from ruvlm.questions.draft import Draft, Fact, Form, about, chain
+from ruvlm.questions.entries import FormEntry, shuffled, yes_no
+from ruvlm.questions.grammar import number_word
 
 EXIST = Form("photo.exist", "verify", "obj", "exist")
 EXIST_AND = Form("photo.exist_and", "logical", "obj", "existAnd")
@@ -17,30 +17,7 @@ EXIST_OR = Form("photo.exist_or", "logical", "obj", "existOr")
 COUNT = Form("photo.count", "query", "obj", "count")
 GROUP = Form("photo.group", "query", "cat", "categoryThis")
 WHICH = Form("photo.which", "choose", "cat", "categoryThatChoose")
-SIDE = Form("photo.side", "choose", "attr", "positionChoose")
-SIDE_VERIFY = Form("photo.side_verify", "verify", "attr", "positionVerify")
-BESIDE = Form("photo.beside", "choose", "rel", "relChooser")
-STACKED = Form("photo.stacked", "choose", "rel", "relChooser")
-BESIDE_VERIFY = Form("photo.beside_verify", "verify", "rel", "relVerify")
-STACKED_VERIFY = Form("photo.stacked_verify", "verify", "rel", "relVerify")
-LARGER = Form("photo.larger", "compare", "attr", "comparativeChoose")
 MORE = Form("photo.more", "compare", "obj", "comparativeChoose")
-
-SIDES = (("слева", "справа"), ("вверху", "внизу"))
-RELATION_WORDS = {"left": "левее", "right": "правее", "above": "выше", "below": "ниже"}
-OTHER = {"left": "right", "right": "left", "above": "below", "below": "above"}
-
-
-def _answer(want: bool) -> str:
-    return YES if want else NO
-
-
-def _be(kind: PhotoKind) -> str:
-    return "находятся" if kind.noun.plural_only else "находится"
-
-
-def _shuffled(asker: PhotoAsker, right: str, wrong: str) -> tuple[str, str]:
-    return (right, wrong) if asker.rng.random() < 0.5 else (wrong, right)
 
 
 def ask_exist(asker: PhotoAsker) -> Draft | None:
@@ -54,17 +31,15 @@ def ask_exist(asker: PhotoAsker) -> Draft | None:
     things = tuple(t.id for t in asker.scene.by_kind.get(kind.key, ()) if t.clear)
     wordings = ("Есть ли на снимке {0:nomn}?", "На снимке есть {0:nomn}?", "Видно ли на снимке {0:accs}?")
     full = "Да, на снимке есть {0:nomn}." if asker.want else "Нет, {0:gent} на снимке нет."
-    return Draft(
+    return about(
         EXIST,
-        wordings,
-        full,
-        (reference,),
-        _answer(asker.want),
-        chain(reference, then=(("exist", "?"),)),
-        fact,
-        fact,
-        None,
-        things,
+        reference,
+        wordings=wordings,
+        full=full,
+        answer=yes_no(asker.want),
+        then=(("exist", "?"),),
+        needs=fact,
+        things=things,
     )
 
 
@@ -102,7 +77,17 @@ def _joined(asker: PhotoAsker, form: Form, joint: str, present: tuple[bool, bool
     things = tuple(t.id for kind in kinds for t in asker.scene.by_kind.get(kind.key, ()) if t.clear)
     program = chain(*names, then=(("and" if joint == "и" else "or", ""),))
     gives = facts if all(present) or not any(present) else frozenset()
-    return Draft(form, wordings, full, names, _answer(asker.want), program, facts, gives, None, things)
+    return Draft(
+        form=form,
+        wordings=wordings,
+        full=full,
+        arguments=names,
+        answer=yes_no(asker.want),
+        program=program,
+        needs=facts,
+        gives=gives,
+        answer_things=things,
+    )
 
 
 def ask_exist_and(asker: PhotoAsker) -> Draft | None:
@@ -124,11 +109,18 @@ def ask_count(asker: PhotoAsker) -> Draft | None:
     reference = kind_name(kind)
     answer = number_word(count, kind.noun)
     fact = frozenset({("count", kind.key, count, True)})
-    return Draft(
-        COUNT, ("Сколько {0:gent/plur} на снимке?", "Сколько на снимке {0:gent/plur}?"), "Ответ: " + answer + ".", (reference,), answer,
-        chain(reference, then=(("count", ""),)), fact, fact | {exists(kind, True)}, "number",
-        tuple(t.id for t in asker.scene.by_kind[kind.key]),
-    )  # fmt: skip
+    return about(
+        COUNT,
+        reference,
+        wordings=("Сколько {0:gent/plur} на снимке?", "Сколько на снимке {0:gent/plur}?"),
+        full="Ответ: " + answer + ".",
+        answer=answer,
+        then=(("count", ""),),
+        needs=fact,
+        also={exists(kind, True)},
+        group="number",
+        things=tuple(t.id for t in asker.scene.by_kind[kind.key]),
+    )
 
 
 def _only(asker: PhotoAsker, group: str) -> PhotoKind | None:
@@ -152,11 +144,20 @@ def ask_group(asker: PhotoAsker) -> Draft | None:
     fact = frozenset({exists(kind, True)})
     words = GROUP_QUESTIONS[group]
     return Draft(
-        GROUP, (f"{words} на снимке?", f"{words} изображено на снимке?" if group == "animal" else f"{words} изображён на снимке?"),
-        "На снимке " + kind.word + ".", (), kind.word,
-        ((("select", f"{group} (-)"), ()), (("query", "name"), (0,))), fact, fact, group,
-        tuple(t.id for t in asker.scene.by_kind[kind.key]),
-    )  # fmt: skip
+        form=GROUP,
+        wordings=(
+            f"{words} на снимке?",
+            f"{words} изображено на снимке?" if group == "animal" else f"{words} изображён на снимке?",
+        ),
+        full="На снимке " + kind.word + ".",
+        arguments=(),
+        answer=kind.word,
+        program=((("select", f"{group} (-)"), ()), (("query", "name"), (0,))),
+        needs=fact,
+        gives=fact,
+        group=group,
+        answer_things=tuple(t.id for t in asker.scene.by_kind[kind.key]),
+    )
 
 
 def ask_which(asker: PhotoAsker) -> Draft | None:
@@ -170,128 +171,21 @@ def ask_which(asker: PhotoAsker) -> Draft | None:
     others = [other for other in asker.missing if other.group == kind.group]
     if not others:
         return None
-    first, second = _shuffled(asker, kind.word, asker.rng.choice(others).word)
+    first, second = shuffled(asker, kind.word, asker.rng.choice(others).word)
     fact = frozenset({exists(kind, True)})
     who = "Кто" if kind.living else "Что"
     return Draft(
-        WHICH, (who + " на снимке: {0} или {1}?", who + " есть на снимке: {0} или {1}?"), "На снимке " + kind.word + ".", (first, second), kind.word,
-        ((("select", f"{kind.group} (-)"), ()), (("choose name", f"{first}|{second}"), (0,))), fact, fact, kind.group,
-        tuple(t.id for t in asker.scene.by_kind[kind.key] if t.clear),
-    )  # fmt: skip
-
-
-def ask_side(asker: PhotoAsker) -> Draft | None:
-    things = [(t, axis) for t in asker.scene.named for axis in (0, 1) if half(t, axis) is not None]
-    if not things:
-        return None
-    thing, axis = asker.rng.choice(things)
-    place = half(thing, axis) or 0
-    right, wrong = SIDES[axis][place], SIDES[axis][1 - place]
-    first, second = _shuffled(asker, right, wrong)
-    reference = name(thing)
-    fact = frozenset({("side", thing.id, right, True)})
-    be = _be(thing.kind)
-    return Draft(
-        SIDE, ("{0:nomn} на снимке {1} или {2}?", "Где на снимке {0:nomn}: {1} или {2}?"), "{0:nomn} " + be + " " + right + ".",
-        (reference, first, second), right, chain(reference, then=(("choose position", f"{first}|{second}"),)), fact,
-        fact | presence(thing), f"position{axis}", (thing.id,),
-    )  # fmt: skip
-
-
-_HALVES = (("в левой половине", "в правой половине"), ("в верхней половине", "в нижней половине"))
-
-
-def ask_side_verify(asker: PhotoAsker) -> Draft | None:
-    things = [(t, axis) for t in asker.scene.named for axis in (0, 1) if half(t, axis) is not None]
-    if not things:
-        return None
-    thing, axis = asker.rng.choice(things)
-    place = half(thing, axis) or 0
-    said = place if asker.want else 1 - place
-    reference = name(thing)
-    fact = frozenset({("side", thing.id, SIDES[axis][place], True)})
-    be = _be(thing.kind)
-    full = ("Да, " if asker.want else "Нет, ") + "{0:nomn} " + be + " " + _HALVES[axis][place] + " снимка."
-    return Draft(
-        SIDE_VERIFY, ("{0:nomn} " + be + " {1} снимка?", "Верно ли, что {0:nomn} " + be + " {1} снимка?"), full,
-        (reference, _HALVES[axis][said]), _answer(asker.want), chain(reference, then=(("verify position", _HALVES[axis][said]),)), fact,
-        fact | presence(thing), None, (thing.id,),
-    )  # fmt: skip
-
-
-def _related(asker: PhotoAsker, measure: str) -> tuple[PhotoThing, PhotoThing, str] | None:
-    """Two objects whose relation by this measure is sure."""
-    pair = asker.pair()
-    relation = (beside if measure == "beside" else stacked)(*pair) if pair else None
-    return (*pair, relation) if pair and relation is not None else None
-
-
-def _choose_relation(asker: PhotoAsker, form: Form, measure: str) -> Draft | None:
-    found = _related(asker, measure)
-    if found is None:
-        return None
-    a, b, relation = found
-    right, wrong = RELATION_WORDS[relation], RELATION_WORDS[OTHER[relation]]
-    first, second = _shuffled(asker, right, wrong)
-    names = (name(a), name(b))
-    fact = frozenset({("relation", a.id, relation, b.id, True)})
-    be = _be(a.kind)
-    return Draft(
-        form, ("На снимке {0:nomn} " + be + " {2} или {3} {1:gent}?", "{0:nomn} на снимке {2} или {3} {1:gent}?"),
-        "{0:nomn} " + be + " " + right + " {1:gent}.", (*names, first, second), right,
-        chain(names[1], names[0], then=(("choose rel", f"{first}|{second}"),)), fact, fact | presence(a, b), measure, (a.id,),
-    )  # fmt: skip
-
-
-def ask_beside(asker: PhotoAsker) -> Draft | None:
-    return _choose_relation(asker, BESIDE, "beside")
-
-
-def ask_stacked(asker: PhotoAsker) -> Draft | None:
-    return _choose_relation(asker, STACKED, "stacked")
-
-
-def _verify_relation(asker: PhotoAsker, form: Form, measure: str) -> Draft | None:
-    found = _related(asker, measure)
-    if found is None:
-        return None
-    a, b, relation = found
-    said = relation if asker.want else OTHER[relation]
-    names = (name(a), name(b))
-    fact = frozenset({("relation", a.id, relation, b.id, True)})
-    be = _be(a.kind)
-    wordings = (
-        "На снимке {0:nomn} " + be + " {2} {1:gent}?",
-        "Верно ли, что на снимке {0:nomn} " + be + " {2} {1:gent}?",
+        form=WHICH,
+        wordings=(who + " на снимке: {0} или {1}?", who + " есть на снимке: {0} или {1}?"),
+        full="На снимке " + kind.word + ".",
+        arguments=(first, second),
+        answer=kind.word,
+        program=((("select", f"{kind.group} (-)"), ()), (("choose name", f"{first}|{second}"), (0,))),
+        needs=fact,
+        gives=fact,
+        group=kind.group,
+        answer_things=tuple(t.id for t in asker.scene.by_kind[kind.key] if t.clear),
     )
-    full = ("Да, " if asker.want else "Нет, ") + "{0:nomn} " + be + " " + RELATION_WORDS[relation] + " {1:gent}."
-    return Draft(
-        form, wordings, full, (*names, RELATION_WORDS[said]), _answer(asker.want),
-        chain(names[1], names[0], then=(("verify rel", RELATION_WORDS[said]),)), fact, fact | presence(a, b), None, (a.id,),
-    )  # fmt: skip
-
-
-def ask_beside_verify(asker: PhotoAsker) -> Draft | None:
-    return _verify_relation(asker, BESIDE_VERIFY, "beside")
-
-
-def ask_stacked_verify(asker: PhotoAsker) -> Draft | None:
-    return _verify_relation(asker, STACKED_VERIFY, "stacked")
-
-
-def ask_larger(asker: PhotoAsker) -> Draft | None:
-    pair = asker.pair()
-    big = larger(*pair) if pair else None
-    if not pair or big is None:
-        return None
-    a, b = pair
-    names = (name(a), name(b))
-    who = "Кто" if a.kind.living and b.kind.living else "Что"
-    fact = frozenset({("larger", big.id, (b if big is a else a).id, True)})
-    return Draft(
-        LARGER, (who + " занимает на снимке больше места: {0:nomn} или {1:nomn}?",), "Больше места занимает " + big.kind.word + ".", names, big.kind.word,
-        chain(*names, then=(("choose larger", ""),)), fact, fact | presence(a, b), "larger", (big.id,),
-    )  # fmt: skip
 
 
 def ask_more(asker: PhotoAsker) -> Draft | None:
@@ -305,26 +199,33 @@ def ask_more(asker: PhotoAsker) -> Draft | None:
     answer = kind_name(many).text("gent", "plur")
     fact = frozenset({("more", many.key, few.key, True)})
     who = "Кого" if many.living and few.living else "Чего"
-    return Draft(
-        MORE, (who + " на снимке больше: {0:gent/plur} или {1:gent/plur}?",), "Больше " + answer + ".",
-        tuple(names), answer, chain(*names, then=(("choose more", ""),)), fact, fact, "more",
-        tuple(t.id for kind in (many, few) for t in asker.scene.by_kind[kind.key]),
-    )  # fmt: skip
+    return about(
+        MORE,
+        *names,
+        wordings=(who + " на снимке больше: {0:gent/plur} или {1:gent/plur}?",),
+        full="Больше " + answer + ".",
+        answer=answer,
+        select=(*names,),
+        then=(("choose more", ""),),
+        needs=fact,
+        group="more",
+        things=tuple(t.id for kind in (many, few) for t in asker.scene.by_kind[kind.key]),
+    )
 
 
-BOX_ENTRIES: Sequence[FormEntry] = (
+BOX_ENTRIES: Sequence[FormEntry[PhotoAsker]] = (
     FormEntry(EXIST, 4, ask_exist),
     FormEntry(EXIST_AND, 2, ask_exist_and),
     FormEntry(EXIST_OR, 2, ask_exist_or),
     FormEntry(COUNT, 6, ask_count),
     FormEntry(GROUP, 4, ask_group),
     FormEntry(WHICH, 4, ask_which),
-    FormEntry(SIDE, 6, ask_side),
-    FormEntry(SIDE_VERIFY, 4, ask_side_verify),
-    FormEntry(BESIDE, 8, ask_beside),
-    FormEntry(STACKED, 6, ask_stacked),
-    FormEntry(BESIDE_VERIFY, 6, ask_beside_verify),
-    FormEntry(STACKED_VERIFY, 4, ask_stacked_verify),
-    FormEntry(LARGER, 5, ask_larger),
+    FormEntry(position.SIDE, 6, position.ask_side),
+    FormEntry(position.SIDE_VERIFY, 4, position.ask_side_verify),
+    FormEntry(position.BESIDE, 8, position.ask_beside),
+    FormEntry(position.STACKED, 6, position.ask_stacked),
+    FormEntry(position.BESIDE_VERIFY, 6, position.ask_beside_verify),
+    FormEntry(position.STACKED_VERIFY, 4, position.ask_stacked_verify),
+    FormEntry(position.LARGER, 5, position.ask_larger),
     FormEntry(MORE, 2, ask_more),
 )

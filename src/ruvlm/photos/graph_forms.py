@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ruvlm.photos import forms
-from ruvlm.photos.asker import NO, YES, PhotoAsker, name, presence
+from ruvlm.photos import position_forms as position
+from ruvlm.photos.asker import PhotoAsker, name, presence
 from ruvlm.photos.lexicon import COLOURS, CONFUSED
 from ruvlm.photos.scene import PhotoThing
-from ruvlm.world.forms.asker import FormEntry
-from ruvlm.world.grammar import inflect_adjective
-from ruvlm.world.questions import Draft, Form, chain
+from ruvlm.questions.draft import Draft, Form, about
+from ruvlm.questions.entries import FormEntry, shuffled, yes_no
+from ruvlm.questions.grammar import inflect_adjective
 
 COLOUR = Form("graph.color", "query", "attr", "directOf")
 COLOUR_VERIFY = Form("graph.color_verify", "verify", "attr", "verifyAttr")
@@ -46,10 +46,18 @@ def ask_colour(asker: PhotoAsker) -> Draft | None:
     answer = thing.colours[0]
     reference = name(thing)
     fact = frozenset({("color", thing.id, answer, True)})
-    return Draft(
-        COLOUR, ("Какого цвета {0:nomn}?", "Какой цвет у {0:gent}?"), "{0:nomn} " + _agreed(answer, thing) + ".", (reference,), answer,
-        chain(reference, then=(("query", "color"),)), fact, fact | presence(thing), "color", (thing.id,),
-    )  # fmt: skip
+    return about(
+        COLOUR,
+        reference,
+        wordings=("Какого цвета {0:nomn}?", "Какой цвет у {0:gent}?"),
+        full="{0:nomn} " + _agreed(answer, thing) + ".",
+        answer=answer,
+        then=(("query", "color"),),
+        needs=fact,
+        also=presence(thing),
+        group="color",
+        things=(thing.id,),
+    )
 
 
 def ask_colour_verify(asker: PhotoAsker) -> Draft | None:
@@ -61,10 +69,19 @@ def ask_colour_verify(asker: PhotoAsker) -> Draft | None:
     reference = name(thing)
     fact = frozenset({("color", thing.id, real, True)})
     full = ("Да" if asker.want else "Нет") + ", {0:nomn} " + _agreed(real, thing) + "."
-    return Draft(
-        COLOUR_VERIFY, ("{0:nomn} на снимке {1}?", "Верно ли, что {0:nomn} {1}?"), full, (reference, _agreed(said, thing)), YES if asker.want else NO,
-        chain(reference, then=(("verify color", said),)), fact, fact | presence(thing), None, (thing.id,),
-    )  # fmt: skip
+    return about(
+        COLOUR_VERIFY,
+        reference,
+        _agreed(said, thing),
+        wordings=("{0:nomn} на снимке {1}?", "Верно ли, что {0:nomn} {1}?"),
+        full=full,
+        answer=yes_no(asker.want),
+        select=(reference,),
+        then=(("verify color", said),),
+        needs=fact,
+        also=presence(thing),
+        things=(thing.id,),
+    )
 
 
 def ask_colour_choose(asker: PhotoAsker) -> Draft | None:
@@ -72,13 +89,24 @@ def ask_colour_choose(asker: PhotoAsker) -> Draft | None:
     if thing is None:
         return None
     right, wrong = _agreed(thing.colours[0], thing), _agreed(_other_colour(asker, thing.colours[0]), thing)
-    first, second = (right, wrong) if asker.rng.random() < 0.5 else (wrong, right)
+    first, second = shuffled(asker, right, wrong)
     reference = name(thing)
     fact = frozenset({("color", thing.id, thing.colours[0], True)})
-    return Draft(
-        COLOUR_CHOOSE, ("{0:nomn} {1} или {2}?",), "{0:nomn} " + right + ".", (reference, first, second), right,
-        chain(reference, then=(("choose color", f"{first}|{second}"),)), fact, fact | presence(thing), "color", (thing.id,),
-    )  # fmt: skip
+    return about(
+        COLOUR_CHOOSE,
+        reference,
+        first,
+        second,
+        wordings=("{0:nomn} {1} или {2}?",),
+        full="{0:nomn} " + right + ".",
+        answer=right,
+        select=(reference,),
+        then=(("choose color", f"{first}|{second}"),),
+        needs=fact,
+        also=presence(thing),
+        group="color",
+        things=(thing.id,),
+    )
 
 
 def ask_material(asker: PhotoAsker) -> Draft | None:
@@ -93,10 +121,18 @@ def ask_material(asker: PhotoAsker) -> Draft | None:
         if thing.kind.noun.plural_only
         else {"masc": "сделан", "femn": "сделана", "neut": "сделано"}[thing.kind.noun.gender]
     )
-    return Draft(
-        MATERIAL, ("Из какого материала " + be + " {0:nomn}?", "Какой материал у {0:gent}?"), "Материал: " + str(thing.material) + ".", (reference,),
-        str(thing.material), chain(reference, then=(("query", "material"),)), fact, fact | presence(thing), "material", (thing.id,),
-    )  # fmt: skip
+    return about(
+        MATERIAL,
+        reference,
+        wordings=("Из какого материала " + be + " {0:nomn}?", "Какой материал у {0:gent}?"),
+        full="Материал: " + str(thing.material) + ".",
+        answer=str(thing.material),
+        then=(("query", "material"),),
+        needs=fact,
+        also=presence(thing),
+        group="material",
+        things=(thing.id,),
+    )
 
 
 def _pairs(asker: PhotoAsker, relation: str) -> list[tuple[PhotoThing, PhotoThing]]:
@@ -122,10 +158,18 @@ def _ask_who(asker: PhotoAsker, form: Form, relation: str, wordings: tuple[str, 
     who, what = asker.rng.choice(pairs)
     reference = name(what)
     fact = frozenset({(relation, who.id, what.kind.key, True)})
-    return Draft(
-        form, wordings, "Это " + who.kind.word + ".", (reference,), who.kind.word,
-        chain(reference, then=(("relate", f"person,{relation},s"), ("query", "name"))), fact, fact | presence(who, what), "person", (who.id,),
-    )  # fmt: skip
+    return about(
+        form,
+        reference,
+        wordings=wordings,
+        full="Это " + who.kind.word + ".",
+        answer=who.kind.word,
+        then=(("relate", f"person,{relation},s"), ("query", "name")),
+        needs=fact,
+        also=presence(who, what),
+        group="person",
+        things=(who.id,),
+    )
 
 
 def ask_who_wears(asker: PhotoAsker) -> Draft | None:
@@ -144,13 +188,21 @@ def ask_what_held(asker: PhotoAsker) -> Draft | None:
     reference = name(who)
     fact = frozenset({("holds", who.id, what.kind.key, True)})
     answer = name(what).text("accs")
-    return Draft(
-        WHAT_HELD, ("Что держит {0:nomn}?",), "{0:nomn} держит " + answer + ".", (reference,), answer,
-        chain(reference, then=(("relate", "_,holding,o"), ("query", "name"))), fact, fact | presence(who, what), "object", (what.id,),
-    )  # fmt: skip
+    return about(
+        WHAT_HELD,
+        reference,
+        wordings=("Что держит {0:nomn}?",),
+        full="{0:nomn} держит " + answer + ".",
+        answer=answer,
+        then=(("relate", "_,holding,o"), ("query", "name")),
+        needs=fact,
+        also=presence(who, what),
+        group="object",
+        things=(what.id,),
+    )
 
 
-GRAPH_ENTRIES: Sequence[FormEntry] = (
+GRAPH_ENTRIES: Sequence[FormEntry[PhotoAsker]] = (
     FormEntry(COLOUR, 10, ask_colour),
     FormEntry(COLOUR_VERIFY, 6, ask_colour_verify),
     FormEntry(COLOUR_CHOOSE, 5, ask_colour_choose),
@@ -158,10 +210,10 @@ GRAPH_ENTRIES: Sequence[FormEntry] = (
     FormEntry(WHO_WEARS, 8, ask_who_wears),
     FormEntry(WHO_HOLDS, 6, ask_who_holds),
     FormEntry(WHAT_HELD, 6, ask_what_held),
-    FormEntry(forms.SIDE, 6, forms.ask_side),
-    FormEntry(forms.SIDE_VERIFY, 4, forms.ask_side_verify),
-    FormEntry(forms.BESIDE, 8, forms.ask_beside),
-    FormEntry(forms.STACKED, 4, forms.ask_stacked),
-    FormEntry(forms.BESIDE_VERIFY, 6, forms.ask_beside_verify),
-    FormEntry(forms.STACKED_VERIFY, 3, forms.ask_stacked_verify),
+    FormEntry(position.SIDE, 6, position.ask_side),
+    FormEntry(position.SIDE_VERIFY, 4, position.ask_side_verify),
+    FormEntry(position.BESIDE, 8, position.ask_beside),
+    FormEntry(position.STACKED, 4, position.ask_stacked),
+    FormEntry(position.BESIDE_VERIFY, 6, position.ask_beside_verify),
+    FormEntry(position.STACKED_VERIFY, 3, position.ask_stacked_verify),
 )

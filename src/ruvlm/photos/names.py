@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ruvlm.world.grammar import Noun
+from ruvlm.questions.grammar import Noun
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class PhotoKind:
     @property
     def word(self) -> str:
         """The name as an answer gives it."""
-        from ruvlm.world.grammar import phrase
+        from ruvlm.questions.grammar import phrase
 
         return phrase(self.adjectives, self.noun)
 

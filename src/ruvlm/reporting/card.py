@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ruvlm.data.hub_sets import HUB_SETS
+from ruvlm.benchmarks.catalog import hub_sets
 from ruvlm.evaluation.evaluated import Measured, beside
 from ruvlm.evaluation.folder import evaluations_in
 from ruvlm.files import write_text
@@ -43,7 +43,7 @@ def card(run: RunFolder, measured: list[Measured]) -> str:
 
 def _header(run: RunFolder) -> str:
     """What the hub reads: language, task, data sets, the base model."""
-    published = {found.repo for found in HUB_SETS.values()}
+    published = {found.repo for found in hub_sets().values()}
     sets = sorted({repo for part in run.facts.train for repo in published if repo in part.source})
     lines = [
         "---",
@@ -91,7 +91,7 @@ def _data(run: RunFolder) -> str:
 def _licence(source: str) -> str:
     if is_drawn(source):
         return "Apache-2.0 (рисунки программы)"
-    return next((found.licence for found in HUB_SETS.values() if found.repo in source), "см. у набора")
+    return next((found.licence for found in hub_sets().values() if found.repo in source), "см. у набора")
 
 
 def _recipe(run: RunFolder) -> str:

@@ -6,6 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 
+from ruvlm.benchmarks.catalog import benchmark_named
 from ruvlm.schema import Dataset, Example
 
 MOST = 20
@@ -15,10 +16,12 @@ def plots(dataset: Dataset) -> list[tuple[str, bytes]]:
     """(title, PNG): types, the most frequent answers or gold letters, length of questions, questions a picture."""
     examples = [example for example in dataset.examples if example.rotation == 0]
     found = []
-    kind = "category" if dataset.name == "mmbench-ru" else "structural"
-    types = Counter(getattr(e, kind) or "без типа" for e in examples)
-    found.append(("Вопросов по типам", _bars(types.most_common(), share=True)))
-    if dataset.name == "mmbench-ru":
+    benchmark = benchmark_named(dataset.name)
+    axis = benchmark.axes[0] if benchmark.axes else None
+    types = Counter(axis.value(e) or "без типа" for e in examples) if axis else Counter()
+    if types:
+        found.append(("Вопросов по типам", _bars(types.most_common(), share=True)))
+    if benchmark.choice:
         letters = Counter(e.answer for e in examples)
         found.append(("Верная буква у исходных строк", _bars(sorted(letters.items()), share=True)))
         found.append(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ruvlm.data.catalog import open_source
+from ruvlm.benchmarks.source import open_source
 from ruvlm.errors import DataError, RuvlmError
 from ruvlm.evaluation.answers import answers_under
 from ruvlm.evaluation.compare import Difference, compare
@@ -119,7 +119,7 @@ def _rows(measured: Measured, places: Sequence[str]) -> Dataset | None:
     for place in dict.fromkeys(places):
         try:
             source = open_source(place)
-            if measured.benchmark not in source.folders:
+            if measured.benchmark not in source.benchmarks:
                 continue
             dataset = source.load(measured.benchmark, measured.split, limit=measured.sample)
         except RuvlmError:

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ruvlm.benchmarks.base import Published
+from ruvlm.benchmarks.catalog import benchmarks
 from ruvlm.evaluation.answers import answers_under
 from ruvlm.evaluation.compare import LEVEL, compare
 from ruvlm.evaluation.evaluated import Evaluated, Measured, beside, measured_together, same_rows
-from ruvlm.reporting.published import PUBLISHED, Published
 from ruvlm.schema import Score
 
 
@@ -72,17 +73,11 @@ def _board(group: Sequence[Evaluated]) -> Board:
     )  # fmt: skip
     # a published figure is of the whole set under the reference's own wording
     whole = not first.drawn and first.sample is None and "deepvk/" in first.source
-    published = tuple(p for p in PUBLISHED if whole and p.benchmark == first.benchmark)
+    known = benchmarks().get(first.benchmark)
     return Board(
-        first.benchmark,
-        first.source,
-        first.rows,
-        first.protocol,
-        first.drawn,
-        first.fingerprints["data"],
-        entries,
-        published,
-    )
+        benchmark=first.benchmark, source=first.source, split=first.rows, protocol=first.protocol, world=first.drawn,
+        data=first.fingerprints["data"], entries=entries, published=known.published if whole and known is not None else (),
+    )  # fmt: skip
 
 
 def _blind(own: Measured, some: Sequence[Measured]) -> float | None:
@@ -124,7 +119,7 @@ def as_csv(found: Sequence[Board]) -> str:
             )  # fmt: skip
         for p in board.published:
             writer.writerow(
-                ["published", p.benchmark, "", "", "", "", "", p.model, "", "", p.value, *[""] * 7, p.source]
+                ["published", board.benchmark, "", "", "", "", "", p.model, "", "", p.value, *[""] * 7, p.source]
             )
     return out.getvalue()
 

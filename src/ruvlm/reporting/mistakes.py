@@ -38,7 +38,7 @@ def browser(section: Section, pictures: int, seed: int = 0) -> Browser | None:
     if section.dataset is None:
         return None
     verdict, *_ = section.models[0].verdicts.values()
-    rules = list(verdict.correct)
+    rules = list(verdict.scores)
     types = sorted({name for example in section.dataset.examples for name in types_of(example)})
     numbers = {name: n for n, name in enumerate(types)}
     rows = [_row(example, section.models, rules, numbers) for example in section.dataset.examples]
@@ -62,7 +62,7 @@ def _row(example: Example, models: Sequence[Answers], rules: Sequence[str], type
         said = response.text if response is not None else ""
         if len(said) > LONGEST:
             said = f"{said[:LONGEST]}… (всего знаков: {len(said)})"
-        bits = sum(bool(verdict.correct.get(rule)) << n for n, rule in enumerate(rules))
+        bits = sum(verdict.full(rule) << n for n, rule in enumerate(rules))
         answers.append([said, _cut(verdict), verdict.reason, bits])
     return [
         example.id, example.image_id, example.question, example.hint, list(example.options), example.answer,
@@ -81,7 +81,7 @@ def _shown(dataset: Dataset, models: Sequence[Answers], rule: str, count: int, s
     for example in dataset.examples:
         firsts.setdefault(example.image_id, example)
         verdicts = [model.verdicts.get(example.id) for model in models]
-        right = {bool(verdict and verdict.correct.get(rule)) for verdict in verdicts}
+        right = {verdict is not None and verdict.full(rule) for verdict in verdicts}
         weights[example.image_id] = max(weights[example.image_id], 2 if len(right) > 1 else int(False in right))
     names = list(firsts)
     random.Random(f"ruvlm report {seed}").shuffle(names)

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ruvlm.data.catalog import open_source
+from ruvlm.benchmarks.catalog import protocol_named
+from ruvlm.benchmarks.source import open_source
 from ruvlm.errors import DataError
 from ruvlm.evaluation.compare import read_stored
 from ruvlm.evaluation.evaluated import Identity, score_dict
 from ruvlm.evaluation.folder import EvaluationFolder
-from ruvlm.evaluation.prompts import protocol_named, wording_mark
 from ruvlm.evaluation.run import rescored
 from ruvlm.evaluation.stored import json_object, response_of
 from ruvlm.schema import Result
@@ -61,7 +61,7 @@ def verify(path: Path, data: str) -> Verified:
     problems = []
     if dataset.fingerprint != identity.data:
         problems.append(f"данные другие: в заявке {identity.data}, здесь {dataset.fingerprint}")
-    if wording_mark(protocol) != identity.prompt:
+    if protocol.wording != identity.prompt:
         problems.append("вопрос к модели другой: формулировка или предел длины не по протоколу")
     strange = [name for name in said if name not in {example.id for example in dataset.examples}]
     missing = [example.id for example in dataset.examples if example.id not in said]

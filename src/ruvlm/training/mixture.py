@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ruvlm.benchmarks.source import open_source
 from ruvlm.config import DataSettings, MixSettings
 from ruvlm.data import conversations
-from ruvlm.data.catalog import open_source
 from ruvlm.errors import ConfigError, DataError
 from ruvlm.schema import Dataset
 
@@ -46,11 +46,10 @@ def _part(mix: MixSettings, grounding: bool) -> Part:
 
 def _folder(path: str, split: str, weight: float, limit: int | None, grounding: bool) -> Part:
     source = open_source(path)
-    sets = tuple(source.load(benchmark, split, grounding, limit=limit) for benchmark in source.folders)
+    sets = tuple(source.load(benchmark, split, grounding, limit=limit) for benchmark in source.benchmarks)
     if not any(dataset.examples for dataset in sets):
         raise DataError(f"В {source.folder} нет вопросов для обучения: проверьте data.path.")
-    graphs = (source.folders["gqa-ru"], split) if "gqa-ru" in source.folders else None
-    return Part(weight, sets, graphs)
+    return Part(weight, sets, None if source.graphs is None else (source.graphs, split))
 
 
 class Epochs:

@@ -17,17 +17,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from ruvlm.backends.local_nano import NanoBackend
+from ruvlm.benchmarks.catalog import CHOICE, SHORT
 from ruvlm.config import RunConfig
 from ruvlm.data.pixels import PixelStore
 from ruvlm.errors import ConfigError
-from ruvlm.evaluation.prompts import (
-    GQA_INSTRUCTION,
-    LETTER_INSTRUCTION,
-    LIKELIHOOD_INSTRUCTION,
-    OPTIONS_LINE,
-    PROTOCOLS,
-    question_text,
-)
 from ruvlm.models.nano import NanoForConditionalGeneration, Traces, parameter_count
 from ruvlm.models.nano_config import NanoConfig
 from ruvlm.models.text import BOS, EOS, IMAGE, PAD, special_id, train_tokenizer, word_families
@@ -38,9 +31,13 @@ from ruvlm.training.mixture import Epochs
 from ruvlm.training.optim import Muon, split_parameters
 from ruvlm.training.packing import PackedBatch, Packer
 from ruvlm.training.task import Losses, Report, Stage, Task
-from ruvlm.training.texts import CONVERSATION, training_text, type_weights
+from ruvlm.training.texts import training_text, type_weights
 
-INSTRUCTIONS = (GQA_INSTRUCTION, LETTER_INSTRUCTION, f" {OPTIONS_LINE}", LIKELIHOOD_INSTRUCTION)
+LETTERED = CHOICE.protocols[0]
+# each is one token
+INSTRUCTIONS = (
+    SHORT.protocols[0].instruction, LETTERED.instruction, f" {LETTERED.options_line}", CHOICE.open_protocol.instruction
+)  # fmt: skip
 ALIGN_SHARE = 0.05
 ALIGN_IMAGES = 32
 EMPTY_CELL_WEIGHT = 0.1
@@ -111,7 +108,7 @@ class NanoTask(Task):
 
     def _long(self) -> tuple[str, ...]:
         """How many texts of conversations are longer than the model reads, and so left out."""
-        spoken = [e for group in self.pictures.questions for e in group if e.detailed == CONVERSATION]
+        spoken = [e for group in self.pictures.questions for e in group if not e.benchmark]
         some = spoken[:: max(1, len(spoken) // 2000)]
         length = self.config.model.max_text_positions
         long = sum(len(self.tokenizer.encode(f"{e.question} {e.answer}").ids) > length for e in some)
@@ -340,7 +337,7 @@ def _tokenizer(config: RunConfig, pictures: Pictures) -> Tokenizer:
     texts = []
     for example in examples[::stride]:
         if example.options:
-            texts.append(question_text(PROTOCOLS["mmbench-ru/lmms"], example.question, example.options, example.hint))
+            texts.append(LETTERED.text(example.question, example.options, example.hint))
             texts += [f" {option}" for option in example.options]
         else:
             texts += [example.question, f" {example.question[:1].lower()}{example.question[1:]}", f" {example.answer}"]

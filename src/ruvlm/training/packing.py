@@ -16,8 +16,8 @@ from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
 from ruvlm.models.nano import Places
-from ruvlm.models.text import EOS, special_id
-from ruvlm.schema import LETTERS, Box, Region
+from ruvlm.models.text import CHOICE_LETTERS, EOS, special_id
+from ruvlm.schema import Box, Region
 from ruvlm.training.grounding import (
     CELL_WORDS,
     COLOURS,
@@ -33,7 +33,7 @@ from ruvlm.training.grounding import (
     relation,
     same_colour,
 )
-from ruvlm.training.texts import Asked
+from ruvlm.training.texts import TrainingText
 
 
 @dataclass
@@ -91,9 +91,9 @@ class Packer:
         self.weights = weights
         self.row_length = row_length
         self.eos = special_id(tokenizer, EOS)
-        self._letters = [tokenizer.encode(f" {letter}", add_special_tokens=False).ids[0] for letter in LETTERS]
+        self._letters = [tokenizer.encode(f" {letter}", add_special_tokens=False).ids[0] for letter in CHOICE_LETTERS]
 
-    def pack(self, pixels: np.ndarray, words: np.ndarray, asked: Sequence[Sequence[Asked]]) -> PackedBatch:
+    def pack(self, pixels: np.ndarray, words: np.ndarray, asked: Sequence[Sequence[TrainingText]]) -> PackedBatch:
         """`pixels` uint8 [B, 3, S, S], `words` [B, P, W], `asked` one list of questions a picture."""
         flat = [item for questions in asked for item in questions]
         prompts = self.tokenizer.encode_batch([a.prompt for a in flat], add_special_tokens=False)
@@ -180,7 +180,9 @@ class Packer:
             self._answers[text] = self.tokenizer.encode(f" {text}", add_special_tokens=False).ids
         return self._answers[text]
 
-    def _rows(self, asked: Sequence[Sequence[Asked]], prompts: list[Encoding], answers: list[list[int]]) -> list[_Row]:
+    def _rows(
+        self, asked: Sequence[Sequence[TrainingText]], prompts: list[Encoding], answers: list[list[int]]
+    ) -> list[_Row]:
         """First-fit decreasing: each question goes into the first row of its picture that still has room."""
         rows: list[_Row] = []
         number = 0
@@ -260,7 +262,7 @@ class _Row:
     questions: int = 0
 
     def add(
-        self, item: Asked, prompt: Encoding, answer: list[int], eos: int, weight: float, decisive: list[int]
+        self, item: TrainingText, prompt: Encoding, answer: list[int], eos: int, weight: float, decisive: list[int]
     ) -> None:
         """Append a question."""
         text = [*prompt.ids, *answer]
@@ -284,7 +286,7 @@ class _Row:
         self.weights += [weight] * (len(answer) + 1)
         self._ground(item, prompt, start, last)
 
-    def _ground(self, item: Asked, prompt: Encoding, start: int, last: int) -> None:
+    def _ground(self, item: TrainingText, prompt: Encoding, start: int, last: int) -> None:
         """Note what the scene graph knows of the question."""
         if item.example.answer_regions:
             self.points.append(last)

@@ -8,18 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ruvlm.evaluation.prompts import OPTIONS_LINE, PROTOCOLS, question_text
+from ruvlm.benchmarks.catalog import benchmark_named
 from ruvlm.schema import LETTERS, Example
 
 # a letter is one token of a long question, yet all that the question teaches
 LETTER_WEIGHT = 3.0
 OPEN_CHOICE_WEIGHT = 2.0
 OPEN_SHARE = 0.4
-CONVERSATION = "conversation"
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrainingText:
     """One training text: prompt, answer, and the example it came from."""
 
     prompt: str
@@ -46,7 +45,7 @@ def type_weights(examples: Iterable[Example]) -> dict[str, float]:
     return {**weights, "letters": LETTER_WEIGHT, "open choice": OPEN_CHOICE_WEIGHT}
 
 
-def training_text(example: Example, rng: np.random.Generator, plain_share: float = 0.1) -> Asked:
+def training_text(example: Example, rng: np.random.Generator, plain_share: float = 0.1) -> TrainingText:
     """An example as the evaluation will ask it.
 
     A multiple-choice question is asked by letters with its options rolled at random, or openly (the likelihood
@@ -55,23 +54,25 @@ def training_text(example: Example, rng: np.random.Generator, plain_share: float
     question = example.question
     if rng.random() < plain_share:
         question = question[:1].lower() + question[1:].rstrip("?")
-    if example.detailed == CONVERSATION:  # said as it is, not in one word
-        return Asked(question, example.answer, example)
+    if not example.benchmark:  # said as it is, not in one word
+        return TrainingText(question, example.answer, example)
+    benchmark = benchmark_named(example.benchmark)
     if not example.options:
-        return Asked(question_text(PROTOCOLS["gqa-ru/lmms"], question), example.answer, example)
+        return TrainingText(benchmark.open_protocol.text(question, (), example.hint), example.answer, example)
     if rng.random() < OPEN_SHARE:
         gold = example.options[LETTERS.index(example.answer)]
-        return Asked(question_text(PROTOCOLS["mmbench-ru/likelihood"], question, (), example.hint), gold, example)
+        return TrainingText(benchmark.open_protocol.text(question, (), example.hint), gold, example)
     shift = int(rng.integers(len(example.options)))
     options = example.options[shift:] + example.options[:shift]
     right = (LETTERS.index(example.answer) - shift) % len(options)
-    prompt = question_text(PROTOCOLS["mmbench-ru/lmms"], question, options, example.hint)
-    return Asked(prompt, LETTERS[right], example, _option_ends(prompt, options), right)
+    protocol = benchmark.protocols[0]
+    prompt = protocol.text(question, options, example.hint)
+    return TrainingText(prompt, LETTERS[right], example, _option_ends(prompt, protocol.options_line, options), right)
 
 
-def _option_ends(prompt: str, options: Sequence[str]) -> tuple[int, ...]:
+def _option_ends(prompt: str, opening: str, options: Sequence[str]) -> tuple[int, ...]:
     """The characters after which each listed option ends."""
-    ends, start = [], prompt.index(OPTIONS_LINE) + len(OPTIONS_LINE)
+    ends, start = [], prompt.index(opening) + len(opening)
     for option in options:
         start += len("A. ") + len(option)
         ends.append(start)

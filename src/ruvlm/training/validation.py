@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from ruvlm.backends.controls import MajorityBackend, QuestionOnlyBackend
+from ruvlm.benchmarks.catalog import benchmark_named
+from ruvlm.benchmarks.source import open_source
 from ruvlm.config import RunConfig
-from ruvlm.data.catalog import open_source
 from ruvlm.errors import MissingSplitError
-from ruvlm.evaluation.judge import judge_all, score
 from ruvlm.evaluation.run import ask_all
 from ruvlm.schema import Dataset, Example
 from ruvlm.training.samples import Sample, samples
 from ruvlm.training.task import Task
-
-GQA_IMAGES = 50
-CHOICE_GROUPS = 60
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class Validator:
         """Raises DataError only for a damaged split; a data set without one is trained without validation."""
         source = open_source(config.data.path)
         datasets = []
-        for benchmark in source.folders:
+        for benchmark in source.benchmarks:
             try:
                 dataset = source.load(benchmark, config.data.val_split)
             except MissingSplitError:
@@ -67,11 +64,12 @@ class Validator:
         scores: dict[str, float] = {}
         shown: list[Sample] = []
         for dataset in self.datasets:
-            protocol = "gqa-ru/lmms" if dataset.name == "gqa-ru" else "mmbench-ru/lmms"
+            benchmark = benchmark_named(dataset.name)
+            protocol = benchmark.protocols[0]
             responses = ask_all(backend, dataset, protocol)
-            verdicts = judge_all(dataset, protocol, responses)
+            verdicts = protocol.judge_all(dataset.examples, responses)
             shown += samples(dataset, responses, verdicts)
-            result = score(dataset, protocol, verdicts)
+            result = benchmark.score(protocol, dataset, verdicts)
             # the headline: exact match, circular accuracy, or accuracy over rows where no question was asked in two orders
             scores[dataset.name] = result.headline[1].value
         with torch.no_grad():
@@ -81,27 +79,29 @@ class Validator:
 
 def _cut(dataset: Dataset) -> Dataset:
     """The first pictures or whole rotation groups: enough to steer by, quick enough to do often."""
-    most = GQA_IMAGES if dataset.name == "gqa-ru" else CHOICE_GROUPS
+    most = benchmark_named(dataset.name).steering
     kept: dict[str, None] = {}
     examples: list[Example] = []
     for example in dataset.examples:
         kept.setdefault(example.cluster, None)
         if len(kept) <= most or example.cluster in list(kept)[:most]:
             examples.append(example)
-    return Dataset(dataset.name, dataset.split, dataset.source, dataset.fingerprint, tuple(examples))
+    return replace(dataset, examples=tuple(examples), notes=(), vocabulary=None, sample=None)
 
 
 def _baselines(task: Task, datasets: list[Dataset]) -> dict[str, float]:
-    """GQA exact match of the majority answer and of the question alone, per cent."""
-    gqa = next((d for d in datasets if d.name == "gqa-ru"), None)
-    if gqa is None:
+    """What the majority answer and the question alone score on the first set of short answers, per cent."""
+    short = next((d for d in datasets if not benchmark_named(d.name).choice), None)
+    if short is None:
         return {}
+    benchmark = benchmark_named(short.name)
+    protocol = benchmark.protocols[0]
     train = [example for example in task.train_examples if not example.options]
     found = {}
     for label, backend in (
         ("самый частый ответ", MajorityBackend(train)),
         ("только вопрос", QuestionOnlyBackend(train)),
     ):
-        result = score(gqa, "gqa-ru/lmms", judge_all(gqa, "gqa-ru/lmms", ask_all(backend, gqa, "gqa-ru/lmms")))
-        found[label] = result.scores["gqa-ru/lmms"].value
+        verdicts = protocol.judge_all(short.examples, ask_all(backend, short, protocol))
+        found[label] = benchmark.score(protocol, short, verdicts).headline[1].value
     return found

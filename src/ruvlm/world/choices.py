@@ -7,77 +7,15 @@ are related), future_prediction (a still scene without physics has no one future
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
 
+from ruvlm.questions.entries import COUNTING, Choice, ChoiceEntry, choice_of
+from ruvlm.questions.grammar import inflect_noun, number_word
 from ruvlm.world.forms.asker import Asker
-from ruvlm.world.grammar import inflect_noun, number_word
 from ruvlm.world.kinds import KINDS, PLACES, kinds_of
 from ruvlm.world.palette import COLOURS
-from ruvlm.world.questions import Argument, Mention, worded
 from ruvlm.world.refer import noun_of
 from ruvlm.world.scene import ACTIONS, EMOTIONS, FULL_PLACES, SIGN_WORDS, Thing, corner, related
-
-L2: MappingProxyType[str, str] = MappingProxyType(
-    {
-        "function_reasoning": "attribute_reasoning",
-        "physical_property_reasoning": "attribute_reasoning",
-        "identity_reasoning": "attribute_reasoning",
-        "image_scene": "coarse_perception",
-        "image_style": "coarse_perception",
-        "image_emotion": "coarse_perception",
-        "image_quality": "coarse_perception",
-        "image_topic": "coarse_perception",
-        "action_recognition": "finegrained_perception (cross-instance)",
-        "spatial_relationship": "finegrained_perception (cross-instance)",
-        "attribute_comparison": "finegrained_perception (cross-instance)",
-        "object_localization": "finegrained_perception (instance-level)",
-        "attribute_recognition": "finegrained_perception (instance-level)",
-        "ocr": "finegrained_perception (instance-level)",
-        "structuralized_imagetext_understanding": "logic_reasoning",
-        "physical_relation": "relation_reasoning",
-    }
-)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A multiple-choice question: `options[answer]` is right; 2 to 4 different options."""
-
-    category: str
-    text: str
-    options: tuple[str, ...]
-    answer: int
-    mentions: tuple[Mention, ...] = ()
-    answer_things: tuple[int, ...] = ()
-
-
-# of an Asker, or of what asks about photographs
-ChoiceFunction = Callable[[Any, int], Choice | None]
-
-
-class Drawing(Protocol):
-    """Whatever asks has a random generator."""
-
-    rng: random.Random
-
-
-def choice_of(
-    asker: Drawing, category: str, letter: int, wordings: tuple[str, ...], arguments: tuple[Argument, ...],
-    right: str, wrong: list[str], things: tuple[int, ...] = (),
-) -> Choice | None:  # fmt: skip
-    """Put the right option at `letter` (modulo the number of options) among up to three wrong ones."""
-    wrong = [word for word in dict.fromkeys(wrong) if word != right][:3]
-    if not wrong:
-        return None
-    asker.rng.shuffle(wrong)
-    place = letter % (len(wrong) + 1)
-    options = (*wrong[:place], right, *wrong[place:])
-    text, mentions = worded(asker.rng.choice(wordings), arguments)
-    return Choice(category, text, options, place, mentions, things)
 
 
 def _sampled(asker: Asker, pool: list[str], count: int = 3) -> list[str]:
@@ -95,7 +33,9 @@ def colour(asker: Asker, letter: int) -> Choice | None:
     there = [c for c in there if c in asker.palette(thing.kind)][:2]
     wrong = [COLOURS[c].word for c in there + _sampled(asker, others)]
     wordings = ("Какого цвета {0:nomn}?", "Какой цвет у {0:gent}?")
-    return choice_of(asker, "attribute_recognition", letter, wordings, (name,), COLOURS[thing.colour].word, wrong, (thing.id,))
+    return choice_of(
+        asker, "attribute_recognition", letter, wordings, (name,), COLOURS[thing.colour].word, wrong, (thing.id,)
+    )
 
 
 def wearer(asker: Asker, letter: int) -> Choice | None:
@@ -106,8 +46,15 @@ def wearer(asker: Asker, letter: int) -> Choice | None:
     person = asker.scene.things[thing.worn_by or 0]
     wrong = [KINDS[k].word for k in ("man", "woman", "boy", "girl") if k != person.kind]
     return choice_of(
-        asker, "attribute_recognition", letter, ("Кто в {0:loct}?", "Кто носит {0:accs}?"), (name,), KINDS[person.kind].word, wrong, (person.id,)
-    )  # fmt: skip
+        asker,
+        "attribute_recognition",
+        letter,
+        ("Кто в {0:loct}?", "Кто носит {0:accs}?"),
+        (name,),
+        KINDS[person.kind].word,
+        wrong,
+        (person.id,),
+    )
 
 
 def same_colour(asker: Asker, letter: int) -> Choice | None:
@@ -121,8 +68,15 @@ def same_colour(asker: Asker, letter: int) -> Choice | None:
             name = asker.namer.describe(thing, ())
             wordings = ("Что такого же цвета, как {0:nomn}?", "Что одного цвета с {0:ablt}?")
             return choice_of(
-                asker, "attribute_comparison", letter, wordings, (name,), noun_of(same[0].kind).word, wrong, (same[0].id,)
-            )  # fmt: skip
+                asker,
+                "attribute_comparison",
+                letter,
+                wordings,
+                (name,),
+                noun_of(same[0].kind).word,
+                wrong,
+                (same[0].id,),
+            )
     return None
 
 
@@ -135,7 +89,9 @@ def localisation(asker: Asker, letter: int) -> Choice | None:
     assert right is not None
     wrong = [f"{x} {y}" for x in ("слева", "справа") for y in ("вверху", "внизу")]
     wordings = ("В какой части картинки {0:nomn}?", "Где на картинке {0:nomn}?")
-    return choice_of(asker, "object_localization", letter, wordings, (name,), right, [w for w in wrong if w != right], (thing.id,))
+    return choice_of(
+        asker, "object_localization", letter, wordings, (name,), right, [w for w in wrong if w != right], (thing.id,)
+    )
 
 
 def spatial(asker: Asker, letter: int) -> Choice | None:
@@ -150,7 +106,9 @@ def spatial(asker: Asker, letter: int) -> Choice | None:
         return None
     wordings = ("Где {0:nomn} относительно {1:gent}?", "Где находится {0:nomn} по отношению к {1:datv}?")
     wrong = [word for key, word in words.items() if key != holding[0]]
-    return choice_of(asker, "spatial_relationship", letter, wordings, (name_a, name_b), words[holding[0]], wrong, (a.id,))
+    return choice_of(
+        asker, "spatial_relationship", letter, wordings, (name_a, name_b), words[holding[0]], wrong, (a.id,)
+    )
 
 
 def holding(asker: Asker, letter: int) -> Choice | None:
@@ -165,7 +123,9 @@ def holding(asker: Asker, letter: int) -> Choice | None:
     near = [k for k in pool if asker.namer.count(k)]
     kinds = (near + _sampled(asker, [k for k in pool if k not in near]))[:3]
     words = [f"держит {inflect_noun(KINDS[k].word, 'accs')}" for k in (held.kind, *kinds)]
-    return choice_of(asker, "action_recognition", letter, ("Что делает {0:nomn}?",), (name,), words[0], words[1:], (held.id,))
+    return choice_of(
+        asker, "action_recognition", letter, ("Что делает {0:nomn}?",), (name,), words[0], words[1:], (held.id,)
+    )
 
 
 def holder(asker: Asker, letter: int) -> Choice | None:
@@ -175,9 +135,20 @@ def holder(asker: Asker, letter: int) -> Choice | None:
     thing, name = picked
     person = asker.scene.things[thing.held_by or 0]
     wrong = [KINDS[k].word for k in ("man", "woman", "boy", "girl") if k != person.kind]
-    return choice_of(
-        asker, "physical_relation", letter, ("Кто держит {0:accs}?", "У кого {0:nomn}?"), (name,), KINDS[person.kind].word, wrong, (person.id,)
-    ) if thing.kind != person.kind else None  # fmt: skip
+    return (
+        choice_of(
+            asker,
+            "physical_relation",
+            letter,
+            ("Кто держит {0:accs}?", "У кого {0:nomn}?"),
+            (name,),
+            KINDS[person.kind].word,
+            wrong,
+            (person.id,),
+        )
+        if thing.kind != person.kind
+        else None
+    )
 
 
 def place(asker: Asker, letter: int) -> Choice | None:
@@ -200,7 +171,9 @@ def topic(asker: Asker, letter: int) -> Choice | None:
         return None
     wordings = ("Чего на картинке больше всего?", "Что здесь главное?")
     things = tuple(t.id for t in asker.scene.anchors if KINDS[t.kind].category == best)
-    return choice_of(asker, "image_topic", letter, wordings, (), _TOPICS[best], [w for c, w in _TOPICS.items() if c != best], things)
+    return choice_of(
+        asker, "image_topic", letter, wordings, (), _TOPICS[best], [w for c, w in _TOPICS.items() if c != best], things
+    )
 
 
 _FUNCTIONS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
@@ -223,7 +196,9 @@ def function(asker: Asker, letter: int) -> Choice | None:
     kind = next(iter(there))
     wrong = [KINDS[k].word for k in asker.absent_kinds if KINDS[k].category == category]
     things = tuple(t.id for t in asker.namer.by_kind[kind])
-    return choice_of(asker, "function_reasoning", letter, _FUNCTIONS[category], (), KINDS[kind].word, _sampled(asker, wrong), things)
+    return choice_of(
+        asker, "function_reasoning", letter, _FUNCTIONS[category], (), KINDS[kind].word, _sampled(asker, wrong), things
+    )
 
 
 def action(asker: Asker, letter: int) -> Choice | None:
@@ -236,8 +211,15 @@ def action(asker: Asker, letter: int) -> Choice | None:
     wrong = [word for key, word in ACTIONS.items() if key != person.action]
     wordings = ("Что делает {0:nomn}?",)
     return choice_of(
-        asker, "action_recognition", letter, wordings, (name,), ACTIONS[person.action], _sampled(asker, wrong), (person.id,)
-    )  # fmt: skip
+        asker,
+        "action_recognition",
+        letter,
+        wordings,
+        (name,),
+        ACTIONS[person.action],
+        _sampled(asker, wrong),
+        (person.id,),
+    )
 
 
 def emotion(asker: Asker, letter: int) -> Choice | None:
@@ -260,7 +242,9 @@ def profession(asker: Asker, letter: int) -> Choice | None:
         return None
     wrong = [KINDS[k].word for k in _PROFESSIONS if k != people[0].kind]
     wordings = ("Кем работает человек в форме?", "Какая профессия у человека в форме?")
-    return choice_of(asker, "identity_reasoning", letter, wordings, (), KINDS[people[0].kind].word, wrong, (people[0].id,))
+    return choice_of(
+        asker, "identity_reasoning", letter, wordings, (), KINDS[people[0].kind].word, wrong, (people[0].id,)
+    )
 
 
 def fragile(asker: Asker, letter: int) -> Choice | None:
@@ -270,7 +254,9 @@ def fragile(asker: Asker, letter: int) -> Choice | None:
     if len(glass) != 1 or asker.namer.count(glass[0].kind) != 1 or not words:
         return None
     wordings = ("Что из нарисованного разобьётся, если упадёт?", "Какой предмет из стекла?")
-    return choice_of(asker, "physical_property_reasoning", letter, wordings, (), KINDS[glass[0].kind].word, words, (glass[0].id,))
+    return choice_of(
+        asker, "physical_property_reasoning", letter, wordings, (), KINDS[glass[0].kind].word, words, (glass[0].id,)
+    )
 
 
 def read_sign(asker: Asker, letter: int) -> Choice | None:
@@ -296,12 +282,23 @@ def chart(asker: Asker, letter: int) -> Choice | None:
     label, value, _ = asker.rng.choice(bars)
     wrong = _sampled(asker, [str(v) for v in range(1, 11) if abs(v - value) >= 2])
     return choice_of(
-        asker, "structuralized_imagetext_understanding", letter, (f"Какое значение у столбца «{label}»?",), (), str(value), wrong
-    )  # fmt: skip
+        asker,
+        "structuralized_imagetext_understanding",
+        letter,
+        (f"Какое значение у столбца «{label}»?",),
+        (),
+        str(value),
+        wrong,
+    )
 
 
 _STYLES: MappingProxyType[str, str] = MappingProxyType(
-    {"plain": "цветной рисунок", "outline": "контурный рисунок", "pixel": "пиксельный рисунок", "greyscale": "чёрно-белый рисунок"}
+    {
+        "plain": "цветной рисунок",
+        "outline": "контурный рисунок",
+        "pixel": "пиксельный рисунок",
+        "greyscale": "чёрно-белый рисунок",
+    }
 )
 _QUALITIES: MappingProxyType[str, str] = MappingProxyType(
     {"plain": "чёткая", "blurred": "размытая", "dark": "тёмная", "noisy": "с шумом"}
@@ -312,14 +309,24 @@ def style(asker: Asker, letter: int) -> Choice | None:
     if asker.scene.finish not in _STYLES:
         return None
     wrong = [word for key, word in _STYLES.items() if key != asker.scene.finish]
-    return choice_of(asker, "image_style", letter, ("В каком стиле картинка?", "Какой это рисунок?"), (), _STYLES[asker.scene.finish], wrong)
+    return choice_of(
+        asker,
+        "image_style",
+        letter,
+        ("В каком стиле картинка?", "Какой это рисунок?"),
+        (),
+        _STYLES[asker.scene.finish],
+        wrong,
+    )
 
 
 def quality(asker: Asker, letter: int) -> Choice | None:
     if asker.scene.finish not in _QUALITIES:
         return None
     wrong = [word for key, word in _QUALITIES.items() if key != asker.scene.finish]
-    return choice_of(asker, "image_quality", letter, ("Какая это картинка по качеству?",), (), _QUALITIES[asker.scene.finish], wrong)
+    return choice_of(
+        asker, "image_quality", letter, ("Какая это картинка по качеству?",), (), _QUALITIES[asker.scene.finish], wrong
+    )
 
 
 def count(asker: Asker, letter: int) -> Choice | None:
@@ -334,20 +341,18 @@ def count(asker: Asker, letter: int) -> Choice | None:
     name = asker.namer.absent(kind)
     things = tuple(t.id for t in asker.namer.by_kind[kind])
     return choice_of(
-        asker, "attribute_recognition", letter, ("Сколько {0:gent/plur} на картинке?",), (name,), right, [w for w in words if w != right], things
-    )  # fmt: skip
+        asker,
+        COUNTING,
+        letter,
+        ("Сколько {0:gent/plur} на картинке?",),
+        (name,),
+        right,
+        [w for w in words if w != right],
+        things,
+    )
 
 
-@dataclass(frozen=True)
-class ChoiceEntry:
-    """A form of choice with its share; `finish` names what the scene must be prepared as, if anything."""
-
-    ask: ChoiceFunction
-    share: float
-    prepare: str = ""
-
-
-MINI: tuple[ChoiceEntry, ...] = (
+MINI: tuple[ChoiceEntry[Asker], ...] = (
     ChoiceEntry(colour, 20),
     ChoiceEntry(wearer, 12),
     ChoiceEntry(count, 4),
@@ -360,7 +365,7 @@ MINI: tuple[ChoiceEntry, ...] = (
     ChoiceEntry(topic, 5),
     ChoiceEntry(function, 5),
 )
-FULL: tuple[ChoiceEntry, ...] = (
+FULL: tuple[ChoiceEntry[Asker], ...] = (
     *MINI,
     ChoiceEntry(action, 8),
     ChoiceEntry(emotion, 8),
@@ -373,11 +378,13 @@ FULL: tuple[ChoiceEntry, ...] = (
 )
 
 
-def choice_entries(level: str) -> tuple[ChoiceEntry, ...]:
+def choice_entries(level: str) -> tuple[ChoiceEntry[Asker], ...]:
     """The forms of multiple choice at a level."""
     return MINI if level == "mini" else FULL
 
 
 def held_out_choice(choice: Choice, things: tuple[Thing, ...], unseen: dict[int, bool]) -> bool:
     """Does the question touch a colour–kind pair that training never shows?"""
-    return any(unseen.get(m.thing, False) for m in choice.mentions) or any(unseen.get(t, False) for t in choice.answer_things)
+    return any(unseen.get(m.thing, False) for m in choice.mentions) or any(
+        unseen.get(t, False) for t in choice.answer_things
+    )

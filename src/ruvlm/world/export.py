@@ -23,13 +23,25 @@ from typing import Any
 
 from ruvlm.errors import DataError, OutputError
 from ruvlm.files import whole_folder
-from ruvlm.world.balance import Balancer, entries_of
-from ruvlm.world.choices import Choice, choice_entries, held_out_choice
+from ruvlm.questions.balance import Balancer
+from ruvlm.questions.entries import Choice, FormEntry
+from ruvlm.questions.rows import Row, SplitWriter, gqa_rows, grounding_row, mmbench_rows
+from ruvlm.world.choices import choice_entries, held_out_choice
+from ruvlm.world.forms import choose, logical, query, verify
 from ruvlm.world.forms.asker import Asker
-from ruvlm.world.questions import held_out_things
+from ruvlm.world.kinds import SIZES
+from ruvlm.world.palette import COLOURS
 from ruvlm.world.render import SIDE, png, render
-from ruvlm.world.rows import Row, gqa_rows, grounding_row, mmbench_rows, scene_graph_row
-from ruvlm.world.scene import SIGN_WORDS, SceneGraph, SceneSampler, Thing
+from ruvlm.world.scene import (
+    FULL_PLACES,
+    MATERIALS,
+    PATTERNS,
+    SIGN_WORDS,
+    SceneGraph,
+    SceneSampler,
+    Thing,
+    held_out_things,
+)
 
 WORLD_VERSION = "2"
 CHUNK = 100
@@ -96,6 +108,12 @@ class Tables:
     groundings: list[Row]
 
 
+def entries_of(level: str) -> tuple[FormEntry[Asker], ...]:
+    """The forms asked at a level."""
+    mini = (*query.ENTRIES, *verify.ENTRIES, *choose.ENTRIES, *logical.ENTRIES)
+    return mini if level == "mini" else (*mini, *query.FULL_ENTRIES)
+
+
 def make(chunk: Chunk) -> Tables:
     """Sample, draw and ask about the scenes of one chunk."""
     return _make_gqa(chunk) if chunk.kind == "gqa" else _make_choices(chunk)
@@ -143,6 +161,41 @@ def _asked(scene: SceneGraph, plan: SplitPlan, rng: random.Random, level: str, m
 
 def _source(chunk: Chunk) -> str:
     return f"ruvlm-world-{chunk.level}-{WORLD_VERSION}-seed{chunk.seed}"
+
+
+def scene_graph_row(scene: SceneGraph, side: int) -> Row:
+    """One image's scene graph in GQA's shape, with Russian names and boxes in pixels."""
+    objects = []
+    for thing in scene.things:
+        x0, y0, x1, y1 = (round(v * side) for v in thing.box)
+        attributes = [COLOURS[thing.colour].word] if thing.colour else []
+        attributes += [SIZES[thing.size]] if thing.size else []
+        attributes += [MATERIALS[thing.material]] if thing.material else []
+        attributes += [PATTERNS[thing.pattern]] if thing.pattern else []
+        relations = []
+        for relation, person in (("на", thing.worn_by), ("в руке у", thing.held_by)):
+            if person is not None:
+                relations.append({"name": relation, "object": str(person)})
+        objects.append(
+            {
+                "id": str(thing.id),
+                "name": thing.spec.word,
+                "x": x0,
+                "y": y0,
+                "w": x1 - x0,
+                "h": y1 - y0,
+                "attributes": attributes,
+                "relations": relations,
+            }
+        )
+    return {
+        "imageId": scene.id,
+        "width": side,
+        "height": side,
+        "location": FULL_PLACES[scene.place],
+        "weather": scene.weather,
+        "objects": objects,
+    }
 
 
 def _make_choices(chunk: Chunk) -> Tables:
@@ -270,8 +323,6 @@ def _write_all(
     splits: tuple[SplitPlan, ...],
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, str]:
-    from ruvlm.world.tables import SplitWriter
-
     todo = [chunk for plan in splits for chunk in chunks_of(level, seed, plan)]
     total, done = sum(chunk.count for chunk in todo), 0
     writers = {plan.name: SplitWriter(folder, plan.name) for plan in splits}

@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
-from types import MappingProxyType
-from typing import Protocol
 
-from ruvlm.world.grammar import Noun, phrase, with_preposition
+from ruvlm.questions.draft import Reference, Step
+from ruvlm.questions.grammar import Noun
 from ruvlm.world.kinds import GARMENTS, KINDS, SIZES
 from ruvlm.world.palette import COLOURS
 from ruvlm.world.scene import SceneGraph, Thing
-
-Step = tuple[str, str]
-
-# relation -> (preposition, case of what follows, GQA's English name)
-RELATION_WORDS: MappingProxyType[str, tuple[str, str, str]] = MappingProxyType(
-    {
-        "left": ("слева от", "gent", "to the left of"),
-        "right": ("справа от", "gent", "to the right of"),
-        "above": ("над", "ablt", "above"),
-        "below": ("под", "ablt", "below"),
-        "near": ("рядом с", "ablt", "near"),
-    }
-)
-SPATIAL = frozenset(name for _, _, name in RELATION_WORDS.values())
 
 
 @cache
@@ -36,38 +21,6 @@ def noun_of(kind: str) -> Noun:
         return Noun(spec.word, spec.gender, spec.animate)
     garment = GARMENTS[kind]
     return Noun(garment.word, garment.gender)
-
-
-class Named(Protocol):
-    """What a phrase may name: a drawn thing, or one in a photograph."""
-
-    @property
-    def id(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A noun phrase for one thing (or for none, in «Есть ли на картинке мяч?»), and how a program selects it."""
-
-    noun: Noun
-    adjectives: tuple[str, ...]
-    steps: tuple[Step, ...]
-    thing: Named | None = None
-
-    def text(self, case: str, number: str = "sing") -> str:
-        return phrase(self.adjectives, self.noun, case, number)
-
-
-@dataclass(frozen=True)
-class Related:
-    """A relation to a thing as an adverbial: «слева от машины», «рядом со стулом»."""
-
-    relation: str
-    reference: Reference
-
-    def text(self) -> str:
-        preposition, case, _ = RELATION_WORDS[self.relation]
-        return with_preposition(preposition, self.reference.text(case))
 
 
 class Namer:

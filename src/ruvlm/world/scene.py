@@ -278,3 +278,8 @@ def _inside(box: Box, part: Box) -> Box:
         round(box[0] + part[2] * width, 4),
         round(box[1] + part[3] * height, 4),
     )
+
+
+def held_out_things(things: tuple[Thing, ...]) -> dict[int, bool]:
+    """Thing id → is it a colour–kind pair that training never shows."""
+    return {thing.id: is_held_out(thing) for thing in things}

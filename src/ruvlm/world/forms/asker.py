@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
+from ruvlm.questions.draft import RELATION_WORDS, Fact, Reference, Related, chain
 from ruvlm.world.kinds import CATEGORY_WORDS, KINDS, kinds_of
 from ruvlm.world.palette import COLOURS
-from ruvlm.world.questions import Draft, Fact, Form
-from ruvlm.world.refer import Namer, Reference
-from ruvlm.world.scene import SceneGraph, Thing, held_out_colour, related
-
-YES, NO = "да", "нет"
+from ruvlm.world.refer import Namer
+from ruvlm.world.scene import RELATIONS, SceneGraph, Thing, held_out_colour, related
 
 
 class Asker:
@@ -88,19 +83,6 @@ def categories_of(level: str) -> tuple[str, ...]:
     return tuple(category for category in CATEGORY_WORDS if sizes[category] >= 3)
 
 
-# of an Asker, or of what asks about photographs
-FormFunction = Callable[[Any], Draft | None]
-
-
-@dataclass(frozen=True)
-class FormEntry:
-    """A form with its share of the questions, per cent."""
-
-    form: Form
-    share: float
-    ask: FormFunction
-
-
 def colour_fact(thing: Thing, colour: str | None = None, holds: bool = True) -> Fact:
     return ("color", thing.id, colour or thing.colour, holds)
 
@@ -113,3 +95,22 @@ def presence(thing: Thing) -> frozenset[Fact]:
     """That a thing is there: what every question that names it states."""
     facts: set[Fact] = {existence(thing.kind, True)}
     return frozenset(facts)
+
+
+def one_related(asker: Asker) -> tuple[Thing, Related, Thing] | None:
+    """A relation that exactly one anchor has to a named thing: (the named, the relation, the one)."""
+    for _ in range(8):
+        thing = asker.rng.choice(asker.scene.anchors)
+        relation = asker.rng.choice(RELATIONS)
+        found = asker.in_relation(relation, thing)
+        if found is None or len(found) != 1 or asker.companions(found[0]) or asker.companions(thing):
+            continue
+        name = asker.namer.name(thing)
+        if name is not None and found[0].kind != thing.kind:
+            return thing, Related(relation, name), found[0]
+    return None
+
+
+def related_program(related: Related, target: str) -> tuple[tuple[tuple[str, str], tuple[int, ...]], ...]:
+    english = RELATION_WORDS[related.relation][2]
+    return chain(related.reference, then=(("relate", f"{target},{english},s"), ("query", "name")))

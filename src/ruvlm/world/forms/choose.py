@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ruvlm.world.forms.asker import Asker, FormEntry, colour_fact, existence, presence
+from ruvlm.questions.draft import RELATION_WORDS, Draft, Form, Related, about, chain
+from ruvlm.questions.entries import FormEntry, shuffled
+from ruvlm.questions.grammar import phrase
+from ruvlm.world.forms.asker import Asker, colour_fact, existence, presence
 from ruvlm.world.forms.query import _category
-from ruvlm.world.grammar import phrase
 from ruvlm.world.kinds import KINDS, SIZES, kinds_of
 from ruvlm.world.palette import COLOURS
-from ruvlm.world.questions import Draft, Form, chain
-from ruvlm.world.refer import RELATION_WORDS, Related
 from ruvlm.world.scene import FULL_PLACES, related, side
 
 COLOUR = Form("choose.color", "choose", "attr", "chooseAttr")
@@ -21,10 +21,6 @@ CATEGORY = Form("choose.category", "choose", "cat", "categoryThatChoose")
 PLACE = Form("choose.place", "choose", "global", "placeChoose")
 
 
-def _shuffled(asker: Asker, right: str, wrong: str) -> tuple[str, str]:
-    return (right, wrong) if asker.rng.random() < 0.5 else (wrong, right)
-
-
 _WHICH = {"masc": "Какой", "femn": "Какая", "neut": "Какое"}
 
 
@@ -34,14 +30,25 @@ def ask_colour(asker: Asker) -> Draft | None:
         return None
     thing, name = picked
     assert thing.colour is not None
-    right, wrong = (phrase((COLOURS[c].word,), name.noun).rsplit(" ", 1)[0] for c in (thing.colour, asker.other_colour(thing)))
-    first, second = _shuffled(asker, right, wrong)
+    right, wrong = (
+        phrase((COLOURS[c].word,), name.noun).rsplit(" ", 1)[0] for c in (thing.colour, asker.other_colour(thing))
+    )
+    first, second = shuffled(asker, right, wrong)
     fact = frozenset({colour_fact(thing)})
-    return Draft(
-        COLOUR, ("{0:nomn} {1} или {2}?", _WHICH[name.noun.gender] + " {0:nomn}: {1} или {2}?"), "{0:nomn} " + right + ".",
-        (name, first, second), right, chain(name, then=(("choose color", f"{first}|{second}"),)), fact, fact | presence(thing),
-        "color", (thing.id,),
-    )  # fmt: skip
+    return about(
+        COLOUR,
+        name,
+        first,
+        second,
+        wordings=("{0:nomn} {1} или {2}?", _WHICH[name.noun.gender] + " {0:nomn}: {1} или {2}?"),
+        full="{0:nomn} " + right + ".",
+        answer=right,
+        then=(("choose color", f"{first}|{second}"),),
+        needs=fact,
+        also=presence(thing),
+        group="color",
+        things=(thing.id,),
+    )
 
 
 def ask_size(asker: Asker) -> Draft | None:
@@ -52,13 +59,22 @@ def ask_size(asker: Asker) -> Draft | None:
     assert thing.size is not None
     wrong_size = "small" if thing.size == "large" else "large"
     right, wrong = (phrase((SIZES[s],), name.noun).rsplit(" ", 1)[0] for s in (thing.size, wrong_size))
-    first, second = _shuffled(asker, right, wrong)
+    first, second = shuffled(asker, right, wrong)
     fact = frozenset({("size", thing.id, thing.size, True)})
-    return Draft(
-        SIZE, ("{0:nomn} {1} или {2}?", _WHICH[name.noun.gender] + " {0:nomn}: {1} или {2}?"), "{0:nomn} " + right + ".",
-        (name, first, second), right, chain(name, then=(("choose size", f"{first}|{second}"),)), fact, fact | presence(thing),
-        "size", (thing.id,),
-    )  # fmt: skip
+    return about(
+        SIZE,
+        name,
+        first,
+        second,
+        wordings=("{0:nomn} {1} или {2}?", _WHICH[name.noun.gender] + " {0:nomn}: {1} или {2}?"),
+        full="{0:nomn} " + right + ".",
+        answer=right,
+        then=(("choose size", f"{first}|{second}"),),
+        needs=fact,
+        also=presence(thing),
+        group="size",
+        things=(thing.id,),
+    )
 
 
 def ask_position(asker: Asker) -> Draft | None:
@@ -67,13 +83,23 @@ def ask_position(asker: Asker) -> Draft | None:
         return None
     thing, name = picked
     right, wrong = ("слева", "справа") if side(thing) == "left" else ("справа", "слева")
-    first, second = _shuffled(asker, right, wrong)
+    first, second = shuffled(asker, right, wrong)
     fact = frozenset({("side", thing.id, side(thing), True)})
     wordings = ("{0:nomn} {1} или {2} на картинке?", "Где на картинке {0:nomn}: {1} или {2}?")
-    return Draft(
-        POSITION, wordings, "{0:nomn} находится " + right + ".", (name, first, second), right,
-        chain(name, then=(("choose hPosition", f"{first}|{second}"),)), fact, fact | presence(thing), "hposition", (thing.id,),
-    )  # fmt: skip
+    return about(
+        POSITION,
+        name,
+        first,
+        second,
+        wordings=wordings,
+        full="{0:nomn} находится " + right + ".",
+        answer=right,
+        then=(("choose hPosition", f"{first}|{second}"),),
+        needs=fact,
+        also=presence(thing),
+        group="hposition",
+        things=(thing.id,),
+    )
 
 
 def ask_relation(asker: Asker) -> Draft | None:
@@ -81,23 +107,35 @@ def ask_relation(asker: Asker) -> Draft | None:
     if not pair:
         return None
     a, name_a, b, name_b = pair
-    axes = [axis for axis in (("left", "right"), ("above", "below")) if related(a, axis[0], b) or related(a, axis[1], b)]
+    axes = [
+        axis for axis in (("left", "right"), ("above", "below")) if related(a, axis[0], b) or related(a, axis[1], b)
+    ]
     if not axes:
         return None
     axis = asker.rng.choice(axes)
     relation = axis[0] if related(a, axis[0], b) else axis[1]
     words = {"left": "слева", "right": "справа", "above": "над", "below": "под"}
     other = axis[1] if relation == axis[0] else axis[0]
-    first, second = _shuffled(asker, words[relation], words[other])
+    first, second = shuffled(asker, words[relation], words[other])
     tail = "от {1:gent}" if axis[0] == "left" else "{1:ablt}"
     fact = frozenset({("relation", a.id, relation, b.id, True)})
     english = RELATION_WORDS[relation][2]
-    return Draft(
-        RELATION, ("{0:nomn} {2} или {3} " + tail + "?", "{0:nomn} находится {2} или {3} " + tail + "?"),
-        "{0:nomn} " + words[relation] + " " + tail + ".", (name_a, name_b, first, second), words[relation],
-        chain(name_b, name_a, then=(("choose rel", f"{a.kind},{english}|{RELATION_WORDS[other][2]},s ({a.id})"),)), fact,
-        fact | presence(a) | presence(b), "relation", (a.id,),
-    )  # fmt: skip
+    return about(
+        RELATION,
+        name_a,
+        name_b,
+        first,
+        second,
+        wordings=("{0:nomn} {2} или {3} " + tail + "?", "{0:nomn} находится {2} или {3} " + tail + "?"),
+        full="{0:nomn} " + words[relation] + " " + tail + ".",
+        answer=words[relation],
+        select=(name_b, name_a),
+        then=(("choose rel", f"{a.kind},{english}|{RELATION_WORDS[other][2]},s ({a.id})"),),
+        needs=fact,
+        also=presence(a) | presence(b),
+        group="relation",
+        things=(a.id,),
+    )
 
 
 def ask_object(asker: Asker) -> Draft | None:
@@ -112,22 +150,34 @@ def ask_object(asker: Asker) -> Draft | None:
     target = asker.rng.choice(found)
     living = KINDS[target.kind].living
     inside = {t.kind for t in found}
-    seen = [t.kind for t in asker.scene.anchors if t.kind not in inside and t.kind != thing.kind and KINDS[t.kind].living is living]
+    seen = [
+        t.kind
+        for t in asker.scene.anchors
+        if t.kind not in inside and t.kind != thing.kind and KINDS[t.kind].living is living
+    ]
     absent = [k for k in asker.absent_kinds if KINDS[k].living is living]
     pool = seen or absent
     if not pool:
         return None
     right, wrong = KINDS[target.kind].word, KINDS[asker.rng.choice(pool)].word
-    first, second = _shuffled(asker, right, wrong)
+    first, second = shuffled(asker, right, wrong)
     who = "Кто" if living else "Что"
     fact = frozenset({("exists_related", target.kind, relation, thing.id, True)})
     needs = frozenset({("relation", target.id, relation, thing.id, True)})
     return Draft(
-        OBJECT, (who + " {0}: {1} или {2}?", who + " находится {0}: {1} или {2}?"), "{0} " + right + ".",
-        (Related(relation, name), first, second), right,
-        chain(name, then=(("relate", f"_,{RELATION_WORDS[relation][2]},s"), ("choose name", f"{first}|{second}"))), needs,
-        fact | needs | presence(thing) | presence(target), "object", (target.id,),
-    )  # fmt: skip
+        form=OBJECT,
+        wordings=(who + " {0}: {1} или {2}?", who + " находится {0}: {1} или {2}?"),
+        full="{0} " + right + ".",
+        arguments=(Related(relation, name), first, second),
+        answer=right,
+        program=chain(
+            name, then=(("relate", f"_,{RELATION_WORDS[relation][2]},s"), ("choose name", f"{first}|{second}"))
+        ),
+        needs=needs,
+        gives=fact | needs | presence(thing) | presence(target),
+        group="object",
+        answer_things=(target.id,),
+    )
 
 
 def ask_wearer(asker: Asker) -> Draft | None:
@@ -139,14 +189,22 @@ def ask_wearer(asker: Asker) -> Draft | None:
     others = [t.kind for t in asker.scene.people if t.id != person.id]
     others = others or [k.key for k in kinds_of(asker.scene.level) if k.person and k.key != person.kind]
     right, wrong = KINDS[person.kind].word, KINDS[asker.rng.choice(others)].word
-    first, second = _shuffled(asker, right, wrong)
+    first, second = shuffled(asker, right, wrong)
     fact = frozenset({("wears", person.id, garment.kind, True)})
-    return Draft(
-        WEARER, ("Кто в {0:loct}: {1} или {2}?", "Кто носит {0:accs}: {1} или {2}?"), "В {0:loct} " + right + ".",
-        (name, first, second), right,
-        chain(name, then=(("relate", "person,wearing,s"), ("choose name", f"{first}|{second}"))), fact,
-        fact | presence(person) | presence(garment), "person", (person.id,),
-    )  # fmt: skip
+    return about(
+        WEARER,
+        name,
+        first,
+        second,
+        wordings=("Кто в {0:loct}: {1} или {2}?", "Кто носит {0:accs}: {1} или {2}?"),
+        full="В {0:loct} " + right + ".",
+        answer=right,
+        then=(("relate", "person,wearing,s"), ("choose name", f"{first}|{second}")),
+        needs=fact,
+        also=presence(person) | presence(garment),
+        group="person",
+        things=(person.id,),
+    )
 
 
 def ask_category(asker: Asker) -> Draft | None:
@@ -157,26 +215,40 @@ def ask_category(asker: Asker) -> Draft | None:
         return None
     thing = asker.rng.choice(members)
     right, wrong = KINDS[thing.kind].word, KINDS[asker.rng.choice(absent)].word
-    first, second = _shuffled(asker, right, wrong)
+    first, second = shuffled(asker, right, wrong)
     noun, question = _category(category)
     fact = frozenset({existence(thing.kind, True)})
     return Draft(
-        CATEGORY, (f"{question} {noun} на картинке: {{0}} или {{1}}?", "На картинке {0} или {1}?"), "На картинке " + right + ".",
-        (first, second), right, ((("select", f"{category} ({thing.id})"), ()), (("choose name", f"{first}|{second}"), (0,))), fact,
-        fact, category, (thing.id,),
-    )  # fmt: skip
+        form=CATEGORY,
+        wordings=(f"{question} {noun} на картинке: {{0}} или {{1}}?", "На картинке {0} или {1}?"),
+        full="На картинке " + right + ".",
+        arguments=(first, second),
+        answer=right,
+        program=((("select", f"{category} ({thing.id})"), ()), (("choose name", f"{first}|{second}"), (0,))),
+        needs=fact,
+        gives=fact,
+        group=category,
+        answer_things=(thing.id,),
+    )
 
 
 def ask_place(asker: Asker) -> Draft | None:
     places = [p for p in FULL_PLACES if asker.scene.level == "full" or p in ("room", "field", "beach")]
     right = FULL_PLACES[asker.scene.place]
     wrong = FULL_PLACES[asker.rng.choice([p for p in places if p != asker.scene.place])]
-    first, second = _shuffled(asker, right, wrong)
+    first, second = shuffled(asker, right, wrong)
     fact = frozenset({("place", asker.scene.place, True)})
     return Draft(
-        PLACE, ("Это {0} или {1}?", "На картинке {0} или {1}?"), "Это " + right + ".", (first, second), right,
-        ((("select", "scene"), ()), (("choose place", f"{first}|{second}"), (0,))), fact, fact, "place",
-    )  # fmt: skip
+        form=PLACE,
+        wordings=("Это {0} или {1}?", "На картинке {0} или {1}?"),
+        full="Это " + right + ".",
+        arguments=(first, second),
+        answer=right,
+        program=((("select", "scene"), ()), (("choose place", f"{first}|{second}"), (0,))),
+        needs=fact,
+        gives=fact,
+        group="place",
+    )
 
 
 ENTRIES = (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ruvlm.world.forms.asker import NO, YES, Asker, FormEntry, colour_fact, existence, presence
-from ruvlm.world.grammar import inflect_adjective, phrase
+from ruvlm.questions.draft import Draft, Fact, Form, Reference, about, chain
+from ruvlm.questions.entries import FormEntry, yes_no
+from ruvlm.questions.grammar import inflect_adjective, phrase
+from ruvlm.world.forms.asker import Asker, colour_fact, existence, presence
 from ruvlm.world.kinds import KINDS, SIZES
 from ruvlm.world.palette import COLOURS
-from ruvlm.world.questions import Draft, Fact, Form, chain
-from ruvlm.world.refer import Reference
 from ruvlm.world.scene import Thing
 
 EXIST_AND = Form("logical.exist_and", "logical", "obj", "existAnd")
@@ -18,10 +18,6 @@ BOTH_COLOUR = Form("logical.both_color", "logical", "attr", "verifyAttrAnd")
 LARGER = Form("compare.size", "compare", "attr", "comparativeChoose")
 SAME = Form("compare.same_color", "compare", "attr", "twoSame")
 DIFFERENT = Form("compare.different_color", "compare", "attr", "twoDifferent")
-
-
-def _answer(want: bool) -> str:
-    return YES if want else NO
 
 
 def _two_kinds(asker: Asker, present: tuple[bool, bool]) -> tuple[str, str] | None:
@@ -42,28 +38,53 @@ def _exist_both(asker: Asker, form: Form, joint: str, present: tuple[bool, bool]
     names = tuple(asker.namer.sought(kind) for kind in kinds)
     facts: frozenset[Fact] = frozenset(existence(kind, there) for kind, there in zip(kinds, present, strict=True))
     if joint == "или":
-        wordings: tuple[str, ...] = ("Есть ли на картинке {0:nomn} или {1:nomn}?", "На картинке есть {0:nomn} или {1:nomn}?")
+        wordings: tuple[str, ...] = (
+            "Есть ли на картинке {0:nomn} или {1:nomn}?",
+            "На картинке есть {0:nomn} или {1:nomn}?",
+        )
     else:
         wordings = ("Есть ли на картинке {0:nomn} и {1:nomn}?", "На картинке есть и {0:nomn}, и {1:nomn}?")
     decisive = frozenset(f for f in facts if f[3] is (joint == "или")) or facts
     missing = [slot for slot, there in enumerate(present) if not there]
     full = f"Да, на картинке есть {{0:nomn}} {joint} {{1:nomn}}."
     if not asker.want:
-        full = "Нет, ни {0:gent}, ни {1:gent} на картинке нет." if len(missing) == 2 else f"Нет, {{{missing[0]}:gent}} на картинке нет."
+        full = (
+            "Нет, ни {0:gent}, ни {1:gent} на картинке нет."
+            if len(missing) == 2
+            else f"Нет, {{{missing[0]}:gent}} на картинке нет."
+        )
     gives = facts if all(present) or not any(present) else frozenset()
     things = tuple(t.id for kind in kinds for t in asker.namer.by_kind.get(kind, ()))
     program = chain(*names, then=(("and" if joint == "и" else "or", ""),))
     needs = facts if len(decisive) == 2 else decisive
-    return Draft(form, wordings, full, names, _answer(asker.want), program, needs, gives, None, things)
+    return Draft(
+        form=form,
+        wordings=wordings,
+        full=full,
+        arguments=names,
+        answer=yes_no(asker.want),
+        program=program,
+        needs=needs,
+        gives=gives,
+        answer_things=things,
+    )
 
 
 def ask_exist_and(asker: Asker) -> Draft | None:
-    present = (True, True) if asker.want else asker.rng.choice(((True, False), (False, True), (True, False), (False, True), (False, False)))
+    present = (
+        (True, True)
+        if asker.want
+        else asker.rng.choice(((True, False), (False, True), (True, False), (False, True), (False, False)))
+    )
     return _exist_both(asker, EXIST_AND, "и", present)
 
 
 def ask_exist_or(asker: Asker) -> Draft | None:
-    present = asker.rng.choice(((True, False), (False, True), (True, False), (False, True), (True, True))) if asker.want else (False, False)
+    present = (
+        asker.rng.choice(((True, False), (False, True), (True, False), (False, True), (True, True)))
+        if asker.want
+        else (False, False)
+    )
     return _exist_both(asker, EXIST_OR, "или", present)
 
 
@@ -85,11 +106,22 @@ def ask_colour_or(asker: Asker) -> Draft | None:
         facts |= {existence(kind, True, colour)} if truth else {colour_fact(t) for t in members}
         things += [t.id for t in members if (truth and t.colour == colour) or not asker.want]
     needs = frozenset(f for f in facts if f[0] == "exists") if asker.want else frozenset(facts)
-    full = "Да, на картинке есть {0:nomn} или {1:nomn}." if asker.want else "Нет, ни {0:gent}, ни {1:gent} на картинке нет."
+    full = (
+        "Да, на картинке есть {0:nomn} или {1:nomn}."
+        if asker.want
+        else "Нет, ни {0:gent}, ни {1:gent} на картинке нет."
+    )
     return Draft(
-        COLOUR_OR, ("Есть ли на картинке {0:nomn} или {1:nomn}?", "На картинке есть {0:nomn} или {1:nomn}?"), full, tuple(names),
-        _answer(asker.want), chain(*names, then=(("or", ""),)), needs, frozenset(), None, tuple(things),
-    )  # fmt: skip
+        form=COLOUR_OR,
+        wordings=("Есть ли на картинке {0:nomn} или {1:nomn}?", "На картинке есть {0:nomn} или {1:nomn}?"),
+        full=full,
+        arguments=tuple(names),
+        answer=yes_no(asker.want),
+        program=chain(*names, then=(("or", ""),)),
+        needs=needs,
+        gives=frozenset(),
+        answer_things=tuple(things),
+    )
 
 
 def ask_attr_and(asker: Asker) -> Draft | None:
@@ -115,9 +147,16 @@ def ask_attr_and(asker: Asker) -> Draft | None:
     real = [phrase((w,), name.noun).rsplit(" ", 1)[0] for w in (COLOURS[thing.colour].word, SIZES[thing.size])]
     full = "Да, {0:nomn} {1} и {2}." if asker.want else "Нет, {0:nomn} " + " и ".join(real) + "."
     return Draft(
-        ATTR_AND, ("{0:nomn} {1} и {2}?", "Правда ли, что {0:nomn} {1} и {2}?"), full, (name, *words), _answer(asker.want),
-        chain(name, then=(("verify attrs", f"{colour}&{size}"),)), facts, gives | presence(thing), None, (thing.id,),
-    )  # fmt: skip
+        form=ATTR_AND,
+        wordings=("{0:nomn} {1} и {2}?", "Правда ли, что {0:nomn} {1} и {2}?"),
+        full=full,
+        arguments=(name, *words),
+        answer=yes_no(asker.want),
+        program=chain(name, then=(("verify attrs", f"{colour}&{size}"),)),
+        needs=facts,
+        gives=gives | presence(thing),
+        answer_things=(thing.id,),
+    )
 
 
 def _plural_colour(colour: str) -> str:
@@ -136,14 +175,24 @@ def ask_both_colour(asker: Asker) -> Draft | None:
     if not fitting:
         return None
     colour = asker.rng.choice(fitting)
-    real_a, real_b = (phrase((COLOURS[t.colour or ""].word,), n.noun).rsplit(" ", 1)[0] for t, n in ((a, name_a), (b, name_b)))
+    real_a, real_b = (
+        phrase((COLOURS[t.colour or ""].word,), n.noun).rsplit(" ", 1)[0] for t, n in ((a, name_a), (b, name_b))
+    )
     facts = frozenset({colour_fact(a), colour_fact(b)})
-    full = "Да, и {0:nomn}, и {1:nomn} {2}." if asker.want else "Нет, {0:nomn} " + real_a + ", а {1:nomn} " + real_b + "."
+    full = (
+        "Да, и {0:nomn}, и {1:nomn} {2}." if asker.want else "Нет, {0:nomn} " + real_a + ", а {1:nomn} " + real_b + "."
+    )
     return Draft(
-        BOTH_COLOUR, ("И {0:nomn}, и {1:nomn} {2}?", "{0:nomn} и {1:nomn} {2}?"), full, (name_a, name_b, _plural_colour(colour)),
-        _answer(asker.want), chain(name_a, name_b, then=(("verify color", colour), ("and", ""))), facts,
-        (facts if asker.want else frozenset()) | presence(a) | presence(b), None, (a.id, b.id),
-    )  # fmt: skip
+        form=BOTH_COLOUR,
+        wordings=("И {0:nomn}, и {1:nomn} {2}?", "{0:nomn} и {1:nomn} {2}?"),
+        full=full,
+        arguments=(name_a, name_b, _plural_colour(colour)),
+        answer=yes_no(asker.want),
+        program=chain(name_a, name_b, then=(("verify color", colour), ("and", ""))),
+        needs=facts,
+        gives=(facts if asker.want else frozenset()) | presence(a) | presence(b),
+        answer_things=(a.id, b.id),
+    )
 
 
 def _colour_pair(asker: Asker, same: bool) -> tuple[Thing, Reference, Thing, Reference] | None:
@@ -166,12 +215,22 @@ def ask_larger(asker: Asker) -> Draft | None:
     facts: frozenset[Fact] = frozenset({("size", a.id, a.size, True), ("size", b.id, b.size, True)})
     who = "Кто" if KINDS[a.kind].living and KINDS[b.kind].living else "Что"
     degree = "больше" if bigger else "меньше"
-    return Draft(
-        LARGER, (f"{who} {degree}: {{0:nomn}} или {{1:nomn}}?", f"{who} {degree} по размеру, {{0:nomn}} или {{1:nomn}}?"),
-        degree.capitalize() + " " + word + ".", (name_a, name_b), word,
-        chain(name_a, name_b, then=((f"choose {'larger' if bigger else 'smaller'}", ""),)), facts, facts | presence(a) | presence(b),
-        "object", (winner.id,),
-    )  # fmt: skip
+    return about(
+        LARGER,
+        name_a,
+        name_b,
+        wordings=(
+            f"{who} {degree}: {{0:nomn}} или {{1:nomn}}?",
+            f"{who} {degree} по размеру, {{0:nomn}} или {{1:nomn}}?",
+        ),
+        full=degree.capitalize() + " " + word + ".",
+        answer=word,
+        then=((f"choose {'larger' if bigger else 'smaller'}", ""),),
+        needs=facts,
+        also=presence(a) | presence(b),
+        group="object",
+        things=(winner.id,),
+    )
 
 
 def _compare_colour(asker: Asker, form: Form, same: bool, wordings: tuple[str, ...], operation: str) -> Draft | None:
@@ -183,9 +242,16 @@ def _compare_colour(asker: Asker, form: Form, same: bool, wordings: tuple[str, .
     truth = "одного цвета" if same else "разного цвета"
     start = "Да" if asker.want else "Нет"
     return Draft(
-        form, wordings, f"{start}, {{0:nomn}} и {{1:nomn}} {truth}.", (name_a, name_b), _answer(asker.want),
-        chain(name_a, name_b, then=((operation, "color"),)), facts, presence(a) | presence(b), None, (a.id, b.id),
-    )  # fmt: skip
+        form=form,
+        wordings=wordings,
+        full=f"{start}, {{0:nomn}} и {{1:nomn}} {truth}.",
+        arguments=(name_a, name_b),
+        answer=yes_no(asker.want),
+        program=chain(name_a, name_b, then=((operation, "color"),)),
+        needs=facts,
+        gives=presence(a) | presence(b),
+        answer_things=(a.id, b.id),
+    )
 
 
 def ask_same(asker: Asker) -> Draft | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ruvlm.world.forms.asker import NO, YES, Asker, FormEntry, colour_fact, existence, presence
-from ruvlm.world.grammar import phrase
+from ruvlm.questions.draft import RELATION_WORDS, Draft, Form, Related, about, chain
+from ruvlm.questions.entries import FormEntry, yes_no
+from ruvlm.questions.grammar import phrase
+from ruvlm.world.forms.asker import Asker, colour_fact, existence, presence
 from ruvlm.world.kinds import GARMENTS, KINDS, SIZES
 from ruvlm.world.palette import COLOURS
-from ruvlm.world.questions import Draft, Form, chain
-from ruvlm.world.refer import RELATION_WORDS, Related
 from ruvlm.world.scene import FULL_PLACES, OPPOSITE, related
 
 EXIST = Form("verify.exist", "verify", "obj", "exist")
@@ -21,10 +21,6 @@ EXIST_RELATED = Form("verify.exist_related", "verify", "rel", "existRelS")
 PLACE = Form("verify.place", "verify", "global", "placeVerify")
 
 
-def _answer(want: bool) -> str:
-    return YES if want else NO
-
-
 def ask_exist(asker: Asker) -> Draft | None:
     if asker.want:
         kind = asker.rng.choice([k for k in asker.namer.by_kind if k in KINDS])
@@ -35,7 +31,16 @@ def ask_exist(asker: Asker) -> Draft | None:
     wordings = ("Есть ли на картинке {0:nomn}?", "На картинке есть {0:nomn}?", "Здесь есть {0:nomn}?")
     full = "Да, на картинке есть {0:nomn}." if asker.want else "Нет, {0:gent} на картинке нет."
     things = tuple(t.id for t in asker.namer.by_kind.get(kind, ()))
-    return Draft(EXIST, wordings, full, (name,), _answer(asker.want), chain(name, then=(("exist", "?"),)), fact, fact, None, things)
+    return about(
+        EXIST,
+        name,
+        wordings=wordings,
+        full=full,
+        answer=yes_no(asker.want),
+        then=(("exist", "?"),),
+        needs=fact,
+        things=things,
+    )
 
 
 def ask_exist_colour(asker: Asker) -> Draft | None:
@@ -53,9 +58,16 @@ def ask_exist_colour(asker: Asker) -> Draft | None:
     full = "Да, на картинке есть {0:nomn}." if asker.want else "Нет, {0:gent} на картинке нет."
     gives = fact | ({existence(kind, True)} if asker.want else set())
     return Draft(
-        EXIST_ATTR, wordings, full, (name,), _answer(asker.want), chain(name, then=(("exist", "?"),)), needs, gives, None,
-        tuple(t.id for t in members if t.colour == colour or not asker.want),
-    )  # fmt: skip
+        form=EXIST_ATTR,
+        wordings=wordings,
+        full=full,
+        arguments=(name,),
+        answer=yes_no(asker.want),
+        program=chain(name, then=(("exist", "?"),)),
+        needs=needs,
+        gives=gives,
+        answer_things=tuple(t.id for t in members if t.colour == colour or not asker.want),
+    )
 
 
 def ask_colour(asker: Asker) -> Draft | None:
@@ -72,9 +84,16 @@ def ask_colour(asker: Asker) -> Draft | None:
     gives = needs if asker.want else frozenset({colour_fact(thing, colour, False)})
     full = "Да, {0:nomn} {1}." if asker.want else "Нет, {0:nomn} " + real + "."
     return Draft(
-        COLOUR, ("{0:nomn} {1}?", "Правда ли, что {0:nomn} {1}?", "Верно ли, что {0:nomn} {1}?"), full, (name, claimed), _answer(asker.want),
-        chain(name, then=(("verify color", colour),)), needs, gives | presence(thing), None, (thing.id,),
-    )  # fmt: skip
+        form=COLOUR,
+        wordings=("{0:nomn} {1}?", "Правда ли, что {0:nomn} {1}?", "Верно ли, что {0:nomn} {1}?"),
+        full=full,
+        arguments=(name, claimed),
+        answer=yes_no(asker.want),
+        program=chain(name, then=(("verify color", colour),)),
+        needs=needs,
+        gives=gives | presence(thing),
+        answer_things=(thing.id,),
+    )
 
 
 def ask_size(asker: Asker) -> Draft | None:
@@ -88,10 +107,18 @@ def ask_size(asker: Asker) -> Draft | None:
     fact = frozenset({("size", thing.id, thing.size, True)})
     real = phrase((SIZES[thing.size],), name.noun).rsplit(" ", 1)[0]
     full = "Да, {0:nomn} {1}." if asker.want else "Нет, {0:nomn} " + real + "."
-    return Draft(
-        SIZE, ("{0:nomn} {1}?", "Правда ли, что {0:nomn} {1}?"), full, (name, claimed), _answer(asker.want),
-        chain(name, then=(("verify size", size),)), fact, fact | presence(thing), None, (thing.id,),
-    )  # fmt: skip
+    return about(
+        SIZE,
+        name,
+        claimed,
+        wordings=("{0:nomn} {1}?", "Правда ли, что {0:nomn} {1}?"),
+        full=full,
+        answer=yes_no(asker.want),
+        then=(("verify size", size),),
+        needs=fact,
+        also=presence(thing),
+        things=(thing.id,),
+    )
 
 
 def ask_relation(asker: Asker) -> Draft | None:
@@ -114,10 +141,16 @@ def ask_relation(asker: Asker) -> Draft | None:
     wordings = ("{0:nomn} {1}?", "{0:nomn} находится {1}?", "Находится ли {0:nomn} {1}?")
     full = "Да, {0:nomn} {1}." if asker.want else "Нет, {0:nomn} не {1}."
     return Draft(
-        RELATION, wordings, full, (name_a, Related(relation, name_b)), _answer(asker.want),
-        chain(name_b, name_a, then=(("verify rel", f"{a.kind},{english},s ({a.id})"),)), needs,
-        fact | presence(a) | presence(b), None, (a.id,),
-    )  # fmt: skip
+        form=RELATION,
+        wordings=wordings,
+        full=full,
+        arguments=(name_a, Related(relation, name_b)),
+        answer=yes_no(asker.want),
+        program=chain(name_b, name_a, then=(("verify rel", f"{a.kind},{english},s ({a.id})"),)),
+        needs=needs,
+        gives=fact | presence(a) | presence(b),
+        answer_things=(a.id,),
+    )
 
 
 def ask_wears(asker: Asker) -> Draft | None:
@@ -134,11 +167,19 @@ def ask_wears(asker: Asker) -> Draft | None:
     decisive = (worn[key],) if asker.want else tuple(worn.values())
     fact = frozenset({("wears", person.id, key, asker.want)})
     full = "Да, {0:nomn} в {1:loct}." if asker.want else "Нет, {0:nomn} не в {1:loct}."
-    return Draft(
-        WEARS, ("{0:nomn} в {1:loct}?", "Носит ли {0:nomn} {1:accs}?", "На {0:loct} {1:nomn}?"), full, (name, garment),
-        _answer(asker.want), chain(name, then=(("verify rel", f"{key},wearing,o"),)), fact, fact | presence(person), None,
-        tuple(t.id for t in decisive),
-    )  # fmt: skip
+    return about(
+        WEARS,
+        name,
+        garment,
+        wordings=("{0:nomn} в {1:loct}?", "Носит ли {0:nomn} {1:accs}?", "На {0:loct} {1:nomn}?"),
+        full=full,
+        answer=yes_no(asker.want),
+        select=(name,),
+        then=(("verify rel", f"{key},wearing,o"),),
+        needs=fact,
+        also=presence(person),
+        things=tuple(t.id for t in decisive),
+    )
 
 
 def ask_holds(asker: Asker) -> Draft | None:
@@ -161,10 +202,16 @@ def ask_holds(asker: Asker) -> Draft | None:
     needs = frozenset({("holds", person.id, held.kind, True)}) if held else fact
     full = "Да, {0:nomn} держит {1:accs}." if asker.want else "Нет, {0:nomn} не держит {1:accs}."
     return Draft(
-        HOLDS, ("{0:nomn} держит {1:accs}?", "Держит ли {0:nomn} {1:accs}?", "У {0:gent} в руке {1:nomn}?"), full, (name, thing),
-        _answer(asker.want), chain(name, then=(("verify rel", f"{kind},holding,o"),)), needs, fact | presence(person), None,
-        (held.id if held else person.id,),
-    )  # fmt: skip
+        form=HOLDS,
+        wordings=("{0:nomn} держит {1:accs}?", "Держит ли {0:nomn} {1:accs}?", "У {0:gent} в руке {1:nomn}?"),
+        full=full,
+        arguments=(name, thing),
+        answer=yes_no(asker.want),
+        program=chain(name, then=(("verify rel", f"{kind},holding,o"),)),
+        needs=needs,
+        gives=fact | presence(person),
+        answer_things=(held.id if held else person.id,),
+    )
 
 
 def ask_exist_related(asker: Asker) -> Draft | None:
@@ -190,10 +237,16 @@ def ask_exist_related(asker: Asker) -> Draft | None:
     needs = frozenset({("relation", targets[0].id, relation, thing.id, True)}) if targets else fact
     full = "Да, {0} есть {1:nomn}." if asker.want else "Нет, {0} нет {1:gent}."
     return Draft(
-        EXIST_RELATED, ("Есть ли {0} {1:nomn}?", "{0} есть {1:nomn}?"), full, (Related(relation, name), other), _answer(asker.want),
-        chain(name, then=(("relate", f"{kind},{RELATION_WORDS[relation][2]},s"), ("exist", "?"))), needs,
-        fact | presence(thing), None, tuple(t.id for t in targets or found) or (thing.id,),
-    )  # fmt: skip
+        form=EXIST_RELATED,
+        wordings=("Есть ли {0} {1:nomn}?", "{0} есть {1:nomn}?"),
+        full=full,
+        arguments=(Related(relation, name), other),
+        answer=yes_no(asker.want),
+        program=chain(name, then=(("relate", f"{kind},{RELATION_WORDS[relation][2]},s"), ("exist", "?"))),
+        needs=needs,
+        gives=fact | presence(thing),
+        answer_things=tuple(t.id for t in targets or found) or (thing.id,),
+    )
 
 
 def ask_place(asker: Asker) -> Draft | None:
@@ -203,9 +256,15 @@ def ask_place(asker: Asker) -> Draft | None:
     gives = real if asker.want else frozenset({("place", place, False)})
     full = "Да, это {0}." if asker.want else "Нет, это " + FULL_PLACES[asker.scene.place] + "."
     return Draft(
-        PLACE, ("Это {0}?", "На картинке {0}?"), full, (FULL_PLACES[place],), _answer(asker.want),
-        ((("select", "scene"), ()), (("verify place", place), (0,))), real, gives, None,
-    )  # fmt: skip
+        form=PLACE,
+        wordings=("Это {0}?", "На картинке {0}?"),
+        full=full,
+        arguments=(FULL_PLACES[place],),
+        answer=yes_no(asker.want),
+        program=((("select", "scene"), ()), (("verify place", place), (0,))),
+        needs=real,
+        gives=gives,
+    )
 
 
 ENTRIES = (

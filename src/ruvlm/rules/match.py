@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from types import MappingProxyType
 
-from ruvlm.evaluation.cleaning import cleaned, plain, short_answer
+from ruvlm.rules.cleaning import cleaned, plain, short_answer
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _REASONING = tuple((f"<{tag}>", f"</{tag}>") for tag in ("think", "analysis"))
@@ -272,21 +272,3 @@ def _content(text: str) -> tuple[str, list[str]]:
         leading = leading if leading == "у" and words[first] in ("с", "со", "от") else _PREPOSITIONS[words[first]]
         first += 1
     return leading, words[first:]
-
-
-Matcher = Callable[[str, str], bool]
-
-MATCHERS: MappingProxyType[str, Matcher] = MappingProxyType(
-    {
-        "gqa-ru/lmms": match_reference,
-        "gqa-ru/ru": match_russian,
-        "gqa-ru/lemma": match_lemma,
-        "gqa-ru/vlmevalkit": match_vlmevalkit,
-    }
-)
-
-
-@lru_cache(maxsize=1 << 16)
-def match_all(prediction: str, gold: str) -> tuple[bool, ...]:
-    """Every rule's verdict, in the table's order. Short answers repeat: 12,216 rows hold a few thousand different pairs."""
-    return tuple(match(prediction, gold) for match in MATCHERS.values())

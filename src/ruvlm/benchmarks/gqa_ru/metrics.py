@@ -11,25 +11,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ruvlm.evaluation.match import normalised
-from ruvlm.schema import Example, Metric, Verdict, Vocabulary
+from ruvlm.rules.match import normalised
+from ruvlm.schema import Dataset, Example, Metric, Verdict, Vocabulary
 
 NOT_COMPUTED = "не посчитано: plausibility (на testdev нет файла вариантов), grounding (нужны карты внимания)"
 
 
-def gqa_metrics(
-    examples: Sequence[Example], verdicts: Sequence[Verdict], right_N: np.ndarray, vocabulary: Vocabulary | None
-) -> dict[str, Metric]:
-    """Every metric that can be computed; `right_N` is the headline rule's verdict on each row."""
-    found = {}
-    for name, metric in (
-        ("consistency", consistency(examples, right_N)),
-        ("validity", validity(examples, verdicts, vocabulary)),
-        ("distribution", distribution(examples, verdicts)),
-    ):
-        if metric is not None:
-            found[name] = metric
-    return found
+def gqa_metrics(dataset: Dataset, verdicts: Sequence[Verdict]) -> dict[str, Metric]:
+    """Every metric that can be computed, by the headline rule."""
+    right_N = np.array([verdict.right for verdict in verdicts])
+    metrics = {
+        "consistency": consistency(dataset.examples, right_N),
+        "validity": validity(dataset.examples, verdicts, dataset.vocabulary),
+        "distribution": distribution(dataset.examples, verdicts),
+    }
+    return {name: metric for name, metric in metrics.items() if metric is not None}
 
 
 def consistency(examples: Sequence[Example], right_N: np.ndarray) -> Metric | None:

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ruvlm.evaluation.cleaning import cleaned
-from ruvlm.evaluation.cue_words import (
+from ruvlm.rules.cleaning import cleaned
+from ruvlm.rules.cue_words import (
     BETWEEN,
     CORRECT,
     CORRECTIONS,
@@ -27,8 +27,8 @@ from ruvlm.evaluation.cue_words import (
     SKIPPED,
     WRONG,
 )
-from ruvlm.evaluation.match import normalised, reply
-from ruvlm.evaluation.option_texts import (
+from ruvlm.rules.match import normalised, reply
+from ruvlm.rules.option_texts import (
     Word,
     folded,
     inside_options,
@@ -38,11 +38,13 @@ from ruvlm.evaluation.option_texts import (
     tidied,
     words_of,
 )
-from ruvlm.evaluation.parse import Reading
-from ruvlm.schema import LETTERS, Absent
+from ruvlm.rules.parse import Reading
+from ruvlm.schema import LETTERS, RUSSIAN_LETTERS, Absent
 
 _LOOKALIKES = {"А": "A", "В": "B", "С": "C", "Е": "E"}
-_ALPHABET = {"А": "A", "Б": "B", "В": "C", "Г": "D", "Д": "E"}
+_ALPHABET = dict(zip(RUSSIAN_LETTERS, LETTERS, strict=True))
+# letters that are read as such even where a row has fewer options: «E» of four is a wrong letter, «I» is a word
+_FEWEST = 5
 _LATIN = re.compile(r"[a-z]")
 # how much a letter weighs: declared; alone on a line or opening the answer; mentioned by a cue; any other
 DECLARED, ALONE, MENTIONED, OTHER = 3, 2, 1, 0
@@ -70,14 +72,15 @@ def read_russian(prediction: str, options: Sequence[str | None], cyrillic: bool 
     whole = cleaned(prediction)
     if whole.unfinished:
         return Reading(None, Absent.THOUGHT)
-    text = tidied(whole.text)
+    alphabet = LETTERS[: max(_FEWEST, len(options))]
+    text = tidied(whole.text, alphabet)
     if "Failed to obtain answer via API" in text:
         return Reading(None, "сервер не ответил")
     words = words_of(text)
     if not words:
         return Reading(None, "пустой ответ")
     cyrillic = cyrillic or _alphabet_shown(words)
-    if len(words) == 1 and (lone := _letter_of(words[0].text, cyrillic, bare=True)):
+    if len(words) == 1 and (lone := _letter_of(words[0].text, alphabet, cyrillic, bare=True)):
         return _among(lone, there)
     spoken = [word.text.lower() for word in words]
     exact = [letter for letter, option in there.items() if option_words(option) == [folded(word) for word in spoken]]
@@ -96,7 +99,7 @@ def read_russian(prediction: str, options: Sequence[str | None], cyrillic: bool 
         if not taken_back:
             return Reading(None, "ни да, ни нет")
     spans = named_options(spoken, there)
-    letters = _letters(words, text, cyrillic, spans)
+    letters = _letters(words, text, alphabet, cyrillic, spans)
     if letters is None:
         return Reading(None, "буква и текст варианта спорят")
     dangling = spoken[-1] in DANGLING or MUSING.match(text) is not None
@@ -144,22 +147,28 @@ def _alphabet_shown(words: Sequence[Word]) -> bool:
     return False
 
 
-def _letter_of(word: str, cyrillic: bool, bare: bool) -> str | None:
+def _letter_of(word: str, alphabet: str, cyrillic: bool, bare: bool) -> str | None:
     """The option letter a one-letter word may be; `bare` allows lower case and Cyrillic."""
     if len(word) != 1:
         return None
     upper = word.upper()
-    if upper in LETTERS:
+    if upper in alphabet:
         return upper if bare or word == upper else None
     if not bare and not cyrillic:
         return None
     if cyrillic:
-        return _ALPHABET.get(upper)
+        return _russian(upper, alphabet)
     return _LOOKALIKES.get(upper) or None
 
 
+def _russian(letter: str, alphabet: str) -> str | None:
+    """The option that a Russian list gives this letter, if there can be so many."""
+    option = _ALPHABET.get(letter)
+    return option if option is not None and option in alphabet else None
+
+
 def _letters(
-    words: Sequence[Word], text: str, cyrillic: bool, spans: Sequence[tuple[str, int, int]]
+    words: Sequence[Word], text: str, alphabet: str, cyrillic: bool, spans: Sequence[tuple[str, int, int]]
 ) -> list[_Letter] | None:
     """Every word that is meant as a letter; None where a letter stands beside the text of another option."""
     taken = inside_options(spans)
@@ -172,12 +181,12 @@ def _letters(
     for place, word in enumerate(words):
         if len(word.text) != 1 or place in taken:
             continue
-        joined = _joined(words, place, last_cued)
+        joined = _joined(words, place, last_cued, alphabet)
         cue = found[-1].weight if joined else _cue_before(words, place)
         bracketed = word.after in (")", "]") or (
             word.after in (".", ":") and place + 1 < len(words) and _listed(words, place)
         )
-        readings = _readings(word.text, cyrillic, bool(cue) or bracketed, bool(cue) or cyrillic)
+        readings = _readings(word.text, alphabet, cyrillic, bool(cue) or bracketed, bool(cue) or cyrillic)
         if not readings or (not cue and not bracketed and _is_article(words, place)):
             continue
         beside = named.get(_after_links(words, place), set()) if bracketed or cue or place == 0 else set()
@@ -185,7 +194,7 @@ def _letters(
             beside = {endings[place]}
         agreed = next((reading for reading in readings if reading in beside), None)
         if agreed is None and beside:
-            if word.text.upper() in LETTERS:
+            if word.text.upper() in alphabet:
                 return None
             continue  # «В) конь» where конь is the third, and В can't be: no letter, the text says it
         if agreed is None and _is_preposition(words, place):
@@ -223,14 +232,14 @@ def _is_preposition(words: Sequence[Word], place: int) -> bool:
     )
 
 
-def _readings(word: str, cyrillic: bool, bare: bool, alphabet: bool) -> list[str]:
+def _readings(word: str, alphabet: str, cyrillic: bool, bare: bool, meant: bool) -> list[str]:
     """The option letters that one written letter may be, the likeliest first."""
     if not bare and not word.isupper():
         return []
-    first = _letter_of(word, cyrillic, bare)
+    first = _letter_of(word, alphabet, cyrillic, bare)
     upper = word.upper()
-    second = _LOOKALIKES.get(upper) if cyrillic else _ALPHABET.get(upper) if bare else None
-    if first is None and not alphabet:
+    second = _LOOKALIKES.get(upper) if cyrillic else _russian(upper, alphabet) if bare else None
+    if first is None and not meant:
         return [second] if second and bare and upper in "БГД" else []
     return list(dict.fromkeys(reading for reading in (first, second) if reading))
 
@@ -292,12 +301,12 @@ def _cue_before(words: Sequence[Word], place: int) -> int:
     return OTHER
 
 
-def _joined(words: Sequence[Word], place: int, last_cued: int) -> bool:
+def _joined(words: Sequence[Word], place: int, last_cued: int, alphabet: str) -> bool:
     """«Ответ: A или B»: what is said of the first letter is said of the second."""
     back = place - 1
     if back >= 0 and words[back].text.lower() in JOINTS:
         back -= 1
-    elif words[place].text not in LETTERS:  # «не A, а C»: that «а» is no letter
+    elif words[place].text not in alphabet:  # «не A, а C»: that «а» is no letter
         return False
     return back >= 0 and back == last_cued
 

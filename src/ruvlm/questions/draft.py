@@ -3,14 +3,63 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
+from typing import Protocol
 
-from ruvlm.world.grammar import capitalise, with_preposition
-from ruvlm.world.refer import RELATION_WORDS, Reference, Related, Step
-from ruvlm.world.scene import Thing, is_held_out
+from ruvlm.questions.grammar import Noun, capitalise, phrase, with_preposition
 
 Fact = tuple[object, ...]
+Step = tuple[str, str]
+YES, NO = "да", "нет"
+
+# relation -> (preposition, case of what follows, GQA's English name)
+RELATION_WORDS: MappingProxyType[str, tuple[str, str, str]] = MappingProxyType(
+    {
+        "left": ("слева от", "gent", "to the left of"),
+        "right": ("справа от", "gent", "to the right of"),
+        "above": ("над", "ablt", "above"),
+        "below": ("под", "ablt", "below"),
+        "near": ("рядом с", "ablt", "near"),
+    }
+)
+SPATIAL = frozenset(name for _, _, name in RELATION_WORDS.values())
+
+
+class Named(Protocol):
+    """What a phrase may name: a drawn thing, or one in a photograph."""
+
+    @property
+    def id(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A noun phrase for one thing (or for none, in «Есть ли на картинке мяч?»), and how a program selects it."""
+
+    noun: Noun
+    adjectives: tuple[str, ...]
+    steps: tuple[Step, ...]
+    thing: Named | None = None
+
+    def text(self, case: str, number: str = "sing") -> str:
+        return phrase(self.adjectives, self.noun, case, number)
+
+
+@dataclass(frozen=True)
+class Related:
+    """A relation to a thing as an adverbial: «слева от машины», «рядом со стулом»."""
+
+    relation: str
+    reference: Reference
+
+    def text(self) -> str:
+        preposition, case, _ = RELATION_WORDS[self.relation]
+        return with_preposition(preposition, self.reference.text(case))
+
+
 Argument = Reference | Related | str
 
 
@@ -24,7 +73,7 @@ class Form:
     detailed: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Draft:
     """A question before it is worded.
 
@@ -131,11 +180,6 @@ def finish(draft: Draft, template: str, colours: dict[int, bool]) -> Question:
     return Question(draft, text, full, mentions, any(colours.get(thing, False) for thing in touched))
 
 
-def held_out_things(things: tuple[Thing, ...]) -> dict[int, bool]:
-    """Thing id → is it a colour–kind pair that training never shows."""
-    return {thing.id: is_held_out(thing) for thing in things}
-
-
 def chain(*references: Reference, then: tuple[Step, ...] = ()) -> tuple[tuple[Step, tuple[int, ...]], ...]:
     """A program that selects each reference in turn and applies `then` to the last result of each."""
     steps: list[tuple[Step, tuple[int, ...]]] = []
@@ -148,3 +192,27 @@ def chain(*references: Reference, then: tuple[Step, ...] = ()) -> tuple[tuple[St
         steps.append((step, tuple(ends)))
         ends = [len(steps) - 1]
     return tuple(steps)
+
+
+def about(
+    form: Form,
+    *arguments: Argument,
+    wordings: tuple[str, ...],
+    full: str,
+    answer: str,
+    then: tuple[Step, ...],
+    needs: frozenset[Fact],
+    also: Iterable[Fact] = (),
+    select: tuple[Reference, ...] | None = None,
+    group: str | None = None,
+    things: tuple[int, ...] = (),
+) -> Draft:
+    """A draft whose program selects things and applies `then` to them, and which states what it needs, and `also` more.
+
+    `select` are the phrases of what is selected, all of the arguments where it is not said.
+    """
+    chosen = select if select is not None else tuple(a for a in arguments if isinstance(a, Reference))
+    return Draft(
+        form=form, wordings=wordings, full=full, arguments=arguments, answer=answer, program=chain(*chosen, then=then),
+        needs=needs, gives=needs.union(also), group=group, answer_things=things,
+    )  # fmt: skip

@@ -11,30 +11,30 @@ from ruvlm.schema import Example, LetterUse
 
 @dataclass(frozen=True)
 class Group:
-    """All rows of one base question. `complete` has every rotation, `based` has the copy with k = 0."""
+    """All rows of one base question. `complete` has every rotation, `based` has the copy with k = 0.
+
+    `first` is its row of the lowest rotation, whose category is the group's.
+    """
 
     base: str
     right: bool
     complete: bool
     based: bool
-    category: str | None
-    l2: str | None
+    first: Example
 
 
 def groups_of(examples: Sequence[Example], right: Sequence[bool]) -> list[Group]:
-    """Rows → groups, in order of first appearance. The category is that of the lowest rotation."""
+    """Rows → groups, in order of first appearance."""
     members: dict[str, list[tuple[Example, bool]]] = defaultdict(list)
     for example, verdict in zip(examples, right, strict=True):
         members[example.cluster].append((example, verdict))
-    found = []
+    groups = []
     for base, rows in members.items():
         rotations = {example.rotation for example, _ in rows}
         first = min(rows, key=lambda row: row[0].rotation)[0]
         complete = rotations == set(range(len(first.options) or len(rows)))
-        found.append(
-            Group(base, all(verdict for _, verdict in rows), complete, 0 in rotations, first.category, first.l2)
-        )
-    return found
+        groups.append(Group(base, all(verdict for _, verdict in rows), complete, 0 in rotations, first))
+    return groups
 
 
 def letter_use(examples: Sequence[Example], parsed: Sequence[str | None], right: Sequence[bool]) -> list[LetterUse]:

@@ -3,70 +3,61 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from ruvlm.data import gqa_ru, mmbench_ru
-from ruvlm.data.annotations import objects_by_image
-from ruvlm.data.files import sha256_of, split_files
+from ruvlm.benchmarks.base import Place
+from ruvlm.benchmarks.catalog import benchmark_named, benchmarks
+from ruvlm.benchmarks.sample import sampled
+from ruvlm.data.files import sha256_of
 from ruvlm.data.manifest import read_manifest, recorded_sums
-from ruvlm.data.sample import sampled
 from ruvlm.errors import DataError
 from ruvlm.files import sound
-from ruvlm.schema import Benchmark, Dataset, Example
+from ruvlm.schema import Dataset, Example
 
-ALIASES: MappingProxyType[str, str] = MappingProxyType(
-    {
-        "world": "data/world-mini",
-        "world-full": "data/world-full",
-        "gqa-ru": "data/gqa-ru",
-        "mmbench-ru": "data/mmbench-ru",
-    }
-)
-# what a clone of the hub's repository is called
-HUB_NAMES: MappingProxyType[Benchmark, str] = MappingProxyType({"gqa-ru": "GQA-ru", "mmbench-ru": "MMBench-ru"})
-# a user's split name -> each benchmark's own
-SPLITS: MappingProxyType[str, dict[Benchmark, str]] = MappingProxyType(
-    {
-        "test": {"gqa-ru": "testdev", "mmbench-ru": "dev"},
-        "testdev": {"gqa-ru": "testdev", "mmbench-ru": "dev"},
-        "dev": {"gqa-ru": "testdev", "mmbench-ru": "dev"},
-        **{name: {"gqa-ru": name, "mmbench-ru": name} for name in ("train", "val", "holdout")},
-    }
-)
+WORLDS: MappingProxyType[str, str] = MappingProxyType({"world": "data/world-mini", "world-full": "data/world-full"})
 
 
 @dataclass(frozen=True)
 class Source:
-    """A place with data: folders of the benchmarks it has, and what figures on it must be called."""
+    """A folder with data: where each benchmark is that it has."""
 
     folder: Path
-    labels: dict[Benchmark, str]
-    folders: dict[Benchmark, Path]
+    places: dict[str, Place]
+
+    @property
+    def benchmarks(self) -> tuple[str, ...]:
+        """The names of those that it has."""
+        return tuple(self.places)
 
     @property
     def label(self) -> str:
         """What the data of all its benchmarks are called."""
-        return ", ".join(dict.fromkeys(self.labels.values()))
+        return ", ".join(dict.fromkeys(place.label for place in self.places.values()))
+
+    @property
+    def graphs(self) -> Path | None:
+        """Where scene graphs of its pictures may be."""
+        return next((place.graphs for place in self.places.values()), None)
 
     def load(
-        self, benchmark: Benchmark, split: str, grounding: bool = False, bare: bool = False, limit: int | None = None
+        self, benchmark: str, split: str, grounding: bool = False, bare: bool = False, limit: int | None = None
     ) -> Dataset:
         """One split of one benchmark; with `bare`, no more than its questions and answers. Raises DataError.
 
         With `limit`, a seeded stratified sample of so many rows, whole rotation groups (see `sample`).
         """
-        found = self._as_recorded(self._loaded(benchmark, split, grounding, bare))
-        return found if limit is None else sampled(found, limit)
+        known, place = benchmark_named(benchmark), self._place(benchmark)
+        dataset = self._as_recorded(known.rows.load(place, known.own_split(split), grounding, bare))
+        return dataset if limit is None else sampled(dataset, limit)
 
     def _as_recorded(self, dataset: Dataset) -> Dataset:
         """The data set; where its files are not those that were made or fetched, it does not bear their name alone."""
-        base, sums = recorded_sums(self.folders[dataset.name])
-        paths = {example.image.path for example in dataset.examples}
-        if dataset.name == "gqa-ru":
-            paths |= set(split_files(self.folders["gqa-ru"], f"{dataset.split}_balanced_instructions", dataset.split))
+        folder = self.places[dataset.name].folder
+        base, sums = recorded_sums(folder)
+        paths = benchmark_named(dataset.name).rows.files(folder, dataset.split)
         changed = [
             name for path in sorted(paths)
             if path.is_relative_to(base) and (name := str(path.relative_to(base))) in sums and sha256_of(path) != sums[name]
@@ -77,54 +68,49 @@ class Source:
         return replace(dataset, source=f"{dataset.source} (изменён)", notes=(*dataset.notes, note))
 
     def stream(self, split: str) -> Iterator[Example]:
-        """The GQA-ru examples of a split one by one: the first comes at once, however large the set. Raises DataError."""
-        if "gqa-ru" not in self.folders:
-            raise DataError(f"В {self.folder} нет набора gqa-ru: есть {', '.join(self.folders)}.")
-        return gqa_ru.stream(self.folders["gqa-ru"], SPLITS.get(split, {}).get("gqa-ru", split))
+        """The examples of its first benchmark's split one by one, however large the set. Raises DataError."""
+        name, place = next(iter(self.places.items()))
+        known = benchmark_named(name)
+        return known.rows.stream(place, known.own_split(split))
 
-    def _loaded(self, benchmark: Benchmark, split: str, grounding: bool, bare: bool) -> Dataset:
-        if benchmark not in self.folders:
-            raise DataError(f"В {self.folder} нет набора {benchmark}: есть {', '.join(self.folders)}.")
-        own = SPLITS.get(split, {}).get(benchmark, split)
-        if benchmark == "gqa-ru":
-            found = gqa_ru.load(self.folders[benchmark], own, self.labels[benchmark], grounding, bare)
-            known = None if bare or grounding else gqa_ru.answer_vocabulary(self.folders[benchmark])
-            return replace(found, vocabulary=known)
-        scenes = objects_by_image(self.folders["gqa-ru"], own) if grounding and "gqa-ru" in self.folders else None
-        return mmbench_ru.load(self.folders[benchmark], own, self.labels[benchmark], scenes)
+    def _place(self, benchmark: str) -> Place:
+        if benchmark not in self.places:
+            raise DataError(f"В {self.folder} нет набора {benchmark}: есть {', '.join(self.places)}.")
+        return self.places[benchmark]
 
 
 def open_source(name: str) -> Source:
     """Find the data sets that a user names. Raises DataError saying what to do when there are none."""
     folder = Path(name)
     if not folder.is_dir():
-        folder = Path(ALIASES.get(name, name))
+        folder = Path(WORLDS.get(name, f"data/{name}" if name in benchmarks() else name))
     folder = _snapshot(folder)
     if not name.strip() or not folder.is_dir():
         hint = " или сделайте набор командой «ruvlm data world» либо «ruvlm data fetch»"
-        if name in HUB_NAMES:
+        if name in benchmarks():
             hint = f" или скачайте набор командой «ruvlm data fetch {name}»"
-        elif name in ALIASES or "world" in name:
+        elif name in WORLDS or "world" in name:
             level = "full" if "full" in name else "mini"
             hint = f" или нарисуйте мир командой «ruvlm data world --level {level} --out {folder}»"
         raise DataError(f"Папки с данными «{folder}» нет: проверьте путь{hint}.")
-    checks: dict[Benchmark, Callable[[Path], bool]] = {"gqa-ru": _is_gqa, "mmbench-ru": _is_mmbench}
-    folders: dict[Benchmark, Path] = {}
-    for benchmark, check in checks.items():
-        for place in (folder / benchmark, folder / HUB_NAMES[benchmark], folder):
-            if benchmark not in folders and place.is_dir() and check(place):
-                folders[benchmark] = place
+    folders: dict[str, Path] = {}
+    for known in benchmarks().values():
+        for place in (folder / known.name, folder / known.title, folder):
+            if known.name not in folders and place.is_dir() and known.rows.holds(place):
+                folders[known.name] = place
     if not folders and (folder / "dataset_info.json").is_file() and any(folder.glob("data-*.arrow")):
         raise DataError(
             f"{folder} – набор datasets.save_to_disk: здесь читается раскладка хаба. Скачайте набор командой ruvlm data fetch или "
             "сохраните его в parquet: load_from_disk(…).to_parquet(…)."
         )
     if not folders:
-        raise DataError(
-            f"В папке {folder} нет ни gqa-ru (папки *_balanced_instructions), ни mmbench-ru (mmbench_ru_*.parquet): "
-            "проверьте --data."
-        )
-    return Source(folder, {name: label_of(place, folder.name) for name, place in folders.items()}, folders)
+        layouts = ", ни ".join(f"{known.name} ({known.rows.layout})" for known in benchmarks().values())
+        raise DataError(f"В папке {folder} нет ни {layouts}: проверьте --data.")
+    found = (benchmark_named(name).rows.graphs(place) for name, place in folders.items())
+    graphs = next((place for place in found if place is not None), None)
+    return Source(
+        folder, {name: Place(folder=place, label=label_of(place, folder.name), graphs=graphs) for name, place in folders.items()}
+    )  # fmt: skip
 
 
 def _snapshot(folder: Path) -> Path:
@@ -135,14 +121,6 @@ def _snapshot(folder: Path) -> Path:
     main = folder / "refs" / "main"
     named = folder / "snapshots" / main.read_text(encoding="utf-8").strip() if main.is_file() else snapshots[-1]
     return named if named.is_dir() else snapshots[-1]
-
-
-def _is_gqa(folder: Path) -> bool:
-    return any(folder.glob("*_balanced_instructions"))
-
-
-def _is_mmbench(folder: Path) -> bool:
-    return any(folder.glob("mmbench_ru_*.parquet"))
 
 
 def label_of(folder: Path, name: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-from ruvlm.data.annotations import Objects, answer_regions_of, mentions_of, read_groundings
+from ruvlm.benchmarks.base import Place, Rows
+from ruvlm.data.annotations import Objects, answer_regions_of, mentions_of, objects_by_image, read_groundings
 from ruvlm.data.files import fingerprint, missing, require_columns
-from ruvlm.data.images import open_parquet, rows_of
+from ruvlm.data.images import copy_rows, open_parquet, rows_of
 from ruvlm.errors import DataError, MissingSplitError
 from ruvlm.schema import LETTERS, Dataset, Example, ImageRef
 
@@ -18,11 +19,33 @@ REQUIRED = ("index", "question", "answer", "A", "B", "image")
 OPTIONAL = ("hint", "C", "D", "category", "l2-category")
 
 
-def load(folder: Path, split: str, source: str, scenes: Mapping[str, Objects] | None = None) -> Dataset:
-    """One split of an MMBench-ru folder: `mmbench_ru_dev.parquet` and, in a world, its train, val and holdout.
+@final
+class MmbenchRows(Rows):
+    """One file a split: `mmbench_ru_dev.parquet` and, in a world, its train, val and holdout."""
 
-    With the pictures' `scenes`, questions that have a grounding carry mentions and answers with boxes. Raises DataError for a missing file or column and for a gold letter that is no option.
-    """
+    layout = "файлы mmbench_ru_*.parquet"
+
+    def holds(self, folder: Path) -> bool:
+        return any(folder.glob("mmbench_ru_*.parquet"))
+
+    def load(self, place: Place, split: str, grounding: bool, bare: bool) -> Dataset:
+        """Raises DataError for a missing file or column and for a gold letter that is no option."""
+        path, examples = _examples(place, split, grounding)
+        return Dataset(
+            name="mmbench-ru", split=split, source=place.label, fingerprint=fingerprint([path]), examples=tuple(examples)
+        )  # fmt: skip
+
+    def files(self, folder: Path, split: str) -> set[Path]:
+        return {folder / f"mmbench_ru_{split}.parquet"}
+
+    def copy(self, folder: Path, split: str, examples: Sequence[Example], out: Path) -> None:
+        name = f"mmbench_ru_{split}.parquet"
+        copy_rows([folder / name], out / name, "index", {example.id for example in examples})
+
+
+def _examples(place: Place, split: str, grounding: bool) -> tuple[Path, list[Example]]:
+    """A split's file and its rows; questions about scenes that are known carry mentions and answers with boxes."""
+    folder = place.folder
     path = folder / f"mmbench_ru_{split}.parquet"
     if not path.is_file():
         known = sorted(p.stem.removeprefix("mmbench_ru_") for p in folder.glob("mmbench_ru_*.parquet"))
@@ -32,6 +55,7 @@ def load(folder: Path, split: str, source: str, scenes: Mapping[str, Objects] | 
     parquet = open_parquet(path)
     names = require_columns(parquet, path, REQUIRED)
     columns = [c for c in REQUIRED if c != "image"] + [c for c in OPTIONAL if c in names]
+    scenes = objects_by_image(place.graphs, split) if grounding and place.graphs is not None else {}
     groundings = read_groundings(folder, split) if scenes else {}
     examples = []
     for number, row in enumerate(rows_of(parquet, path, batch_size=4096, columns=columns)):
@@ -42,7 +66,7 @@ def load(folder: Path, split: str, source: str, scenes: Mapping[str, Objects] | 
         examples.append(example)
     if not examples:
         raise DataError(f"В файле {path} нет ни одной строки: скачайте его заново.")
-    return Dataset("mmbench-ru", split, source, fingerprint([path]), tuple(examples))
+    return path, examples
 
 
 def _grounded(example: Example, notes: dict[str, Any], objects: Objects) -> Example:
@@ -76,8 +100,8 @@ def example_of(row: dict[str, Any], ref: ImageRef) -> Example:
         id=str(index),
         benchmark="mmbench-ru",
         question=str(row["question"]),
-        answer=answer,
-        image=ref,
+        answers=(answer,),
+        images=(ref,),
         image_id=str(base),
         cluster=str(base),
         options=tuple(options),

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ruvlm.evaluation.cleaning import plain
-from ruvlm.evaluation.cue_words import MARKS, NEGATIONS, WRONG
-from ruvlm.evaluation.match import lemmas
-from ruvlm.evaluation.parse import Reading
+from ruvlm.rules.cleaning import plain
+from ruvlm.rules.cue_words import MARKS, NEGATIONS, WRONG
+from ruvlm.rules.match import lemmas
+from ruvlm.rules.parse import Reading
 
 _TAGS = re.compile(r"</?[a-z_|]{1,20}\|?>|<\|[^<>|]{1,30}\|>|\[/?INST\]", re.IGNORECASE)
-_ANGLED = re.compile(r"<([A-EА-Е])>")
-_CLOSED = re.compile(r"</([A-EА-Е])>")
+_ANGLED = re.compile(r"<([A-ZА-Я])>")
+_CLOSED = re.compile(r"</([A-ZА-Я])>")
 _IDEOGRAPHS = re.compile("([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)")
 _DECORATION = re.compile("[*_`#~«»„“”‟\"'‘’\u200b\u200c\u200d\u2060\ufeff\u00ad]")
 _DASHES = re.compile("[–—‒―−]")
@@ -33,10 +33,16 @@ class Word:
     after: str
 
 
-def tidied(text: str) -> str:
+def tidied(text: str, alphabet: str = "ABCDE") -> str:
+    """Without marks, tags and decoration; `alphabet` holds the letters that options may have."""
     text = text.translate(MARKS)
     tags = set(_CLOSED.findall(text))  # «<B>» is a letter, unless it opens a tag that is closed
-    text = _ANGLED.sub(lambda angled: angled[0] if angled[1] in tags else f" {angled[1]}) ", text)
+
+    def bared(angled: re.Match[str]) -> str:
+        meant = angled[1] in alphabet or angled[1] in "АБВГДЕ"
+        return f" {angled[1]}) " if meant and angled[1] not in tags else angled[0]
+
+    text = _ANGLED.sub(bared, text)
     text = _DASHES.sub("-", _DECORATION.sub("", _TAGS.sub(" ", text)))
     return _IDEOGRAPHS.sub(r" \1 ", text).strip().rstrip(".!…;, \t\n")
 

@@ -5,28 +5,13 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Generic
 
-from ruvlm.world.forms import choose, logical, query, verify
-from ruvlm.world.forms.asker import FormEntry
-from ruvlm.world.questions import Question, finish
-
-YES_NO = frozenset({"verify", "logical"})
+from ruvlm.questions.draft import Question, finish
+from ruvlm.questions.entries import AskerT, FormEntry
 
 
-def entries_of(level: str) -> tuple[FormEntry, ...]:
-    """The forms asked at a level."""
-    mini = (*query.ENTRIES, *verify.ENTRIES, *choose.ENTRIES, *logical.ENTRIES)
-    return mini if level == "mini" else (*mini, *query.FULL_ENTRIES)
-
-
-class Aimed(Protocol):
-    """One scene being asked about; `want` is the answer a yes/no form should aim at."""
-
-    want: bool
-
-
-class Balancer:
+class Balancer(Generic[AskerT]):
     """Asks about scene after scene, keeping count of what was asked and answered.
 
     Forms are taken by the largest deficit against their share; within a form, of several drafts the one whose answer
@@ -35,7 +20,7 @@ class Balancer:
     """
 
     def __init__(
-        self, entries: Sequence[FormEntry], rng: random.Random, tries: int = 4, distinct: bool = False
+        self, entries: Sequence[FormEntry[AskerT]], rng: random.Random, tries: int = 4, distinct: bool = False
     ) -> None:
         self.entries, self.distinct = entries, distinct
         self.rng = rng
@@ -44,7 +29,7 @@ class Balancer:
         self.variety: Counter[str] = Counter()
         self.answers: Counter[tuple[str, str]] = Counter()
 
-    def ask(self, asker: Aimed, count: int, unseen: dict[int, bool], held_out: bool = False) -> list[Question]:
+    def ask(self, asker: AskerT, count: int, unseen: dict[int, bool], held_out: bool = False) -> list[Question]:
         """Up to `count` different questions about the asker's scene; with `held_out` only those that touch an unseen pair."""
         asked: dict[str, Question] = {}
         here: Counter[str] = Counter()
@@ -65,7 +50,7 @@ class Balancer:
             self.answers[entry.form.key, question.answer] += 1
         return list(asked.values())
 
-    def _next(self, here: Counter[str], dry: set[str]) -> FormEntry | None:
+    def _next(self, here: Counter[str], dry: set[str]) -> FormEntry[AskerT] | None:
         open_entries = [e for e in self.entries if e.form.key not in dry and here[e.form.key] < max(2, e.share * 0.5)]
         if not open_entries:
             return None
@@ -73,8 +58,8 @@ class Balancer:
 
     def _one(
         self,
-        asker: Aimed,
-        entry: FormEntry,
+        asker: AskerT,
+        entry: FormEntry[AskerT],
         unseen: dict[int, bool],
         asked: dict[str, Question],
         held_out: bool,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ruvlm.evaluation.parse import Reading
+from ruvlm.rules.parse import Reading
 from ruvlm.schema import LETTERS
 
 _REFUSALS = (

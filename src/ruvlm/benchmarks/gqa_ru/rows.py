@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ruvlm.benchmarks.base import Place, Rows
 from ruvlm.data.annotations import answer_regions_of, mentions_of, objects_by_image
 from ruvlm.data.files import fingerprint, missing, require_columns, split_files
-from ruvlm.data.images import open_parquet, rows_of
+from ruvlm.data.images import copy_rows, open_parquet, rows_of
 from ruvlm.errors import DataError
 from ruvlm.schema import Dataset, Example, ImageRef, Region, Vocabulary
 
@@ -22,28 +23,59 @@ REQUIRED = ("id", "imageId", "question", "answer")
 OPTIONAL = ("groups", "entailed", "types", "annotations", "semanticStr")
 
 
-def load(folder: Path, split: str, source: str, grounding: bool = False, bare: bool = False) -> Dataset:
-    """One split of a GQA-ru folder in the hub's layout, with what was odd in it counted in `notes`.
+@final
+class GqaRows(Rows):
+    """Folders `SPLIT_balanced_instructions` and `SPLIT_balanced_images` of parquet files."""
 
-    With `bare`, questions and answers only, without types and programs. With `grounding`, mentions and answers carry the
-    boxes that scene graphs give, where the folder has any.
-    Raises DataError for a missing file or column, or a question whose image is not there.
-    """
-    image_files, row_files = _files(folder, split)
-    dirt: Counter[str] = Counter()
-    examples = tuple(stream(folder, split, grounding, bare, dirt))
-    if not examples:
-        raise DataError(f"В {folder} нет ни одного вопроса части «{split}»: файл пуст, скачайте его заново.")
-    mark = fingerprint([*row_files, *image_files])
-    told = tuple(f"{what}: {count}" for what, count in dirt.items())
-    return Dataset("gqa-ru", split, source, mark, examples, told)
+    layout = "папки *_balanced_instructions"
+
+    def holds(self, folder: Path) -> bool:
+        return any(folder.glob("*_balanced_instructions"))
+
+    def load(self, place: Place, split: str, grounding: bool, bare: bool) -> Dataset:
+        """What was odd in the rows is counted in `notes`; whole rows carry the training split's answers as well.
+
+        Raises DataError for a missing file or column, or a question whose image is not there.
+        """
+        images, instructions = _files(place.folder, split)
+        dirt: Counter[str] = Counter()
+        examples = tuple(_examples(place.folder, split, grounding, bare, dirt))
+        if not examples:
+            raise DataError(f"В {place.folder} нет ни одного вопроса части «{split}»: файл пуст, скачайте его заново.")
+        return Dataset(
+            name="gqa-ru", split=split, source=place.label, fingerprint=fingerprint([*instructions, *images]), examples=examples,
+            notes=tuple(f"{what}: {count}" for what, count in dirt.items()),
+            vocabulary=None if bare or grounding else answer_vocabulary(place.folder),
+        )  # fmt: skip
+
+    def files(self, folder: Path, split: str) -> set[Path]:
+        images, instructions = _files(folder, split)
+        return {*images, *instructions}
+
+    def copy(self, folder: Path, split: str, examples: Sequence[Example], out: Path) -> None:
+        names = {"instructions": {e.id for e in examples}, "images": {e.image_id for e in examples}}
+        for kind, wanted in names.items():
+            config = f"{split}_balanced_{kind}"
+            (out / config).mkdir()
+            copy_rows(
+                split_files(folder, config, split), out / config / f"{split}-00000-of-00001.parquet", "id", wanted
+            )
+
+    def graphs(self, folder: Path) -> Path:
+        return folder
+
+    def stream(self, place: Place, split: str) -> Iterator[Example]:
+        """The first comes at once, however large the set."""
+        return _examples(place.folder, split)
 
 
-def stream(
+def _examples(
     folder: Path, split: str, grounding: bool = False, bare: bool = False, dirt: Counter[str] | None = None
 ) -> Iterator[Example]:
     """The examples of a split one by one, a few rows in memory at a time; the pictures stay in their files.
 
+    With `bare`, questions and answers only, without types and programs. With `grounding`, mentions and answers carry the
+    boxes that scene graphs give, where the folder has any.
     `dirt` counts what is odd: repeated ids, spaces around answers. Raises DataError.
     """
     image_files, row_files = _files(folder, split)
@@ -123,8 +155,8 @@ def _example(
         id=str(row["id"]),
         benchmark="gqa-ru",
         question=question,
-        answer=str(row["answer"]),
-        image=images[image_id],
+        answers=(str(row["answer"]),),
+        images=(images[image_id],),
         image_id=image_id,
         cluster=image_id,
         structural=types.get("structural"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ruvlm.evaluation.match import strip_reasoning
-from ruvlm.schema import LETTERS
+from ruvlm.rules.match import strip_reasoning
 
+# all that the reference knows of: options beyond D raise an error in its text step
+LETTERS = "ABCDE"
 _WRAPPERS = (
     ("", "."), ("", ","), ("", ":"), ("", ")"), ("", ")."), ("(", ")"), ("(", ")."),
     (":", ""), (":", ","), (":", "."), (":", ")"), (":", ")."),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ruvlm.benchmarks.catalog import benchmark_named
 from ruvlm.errors import DataError
 from ruvlm.schema import Dataset, Example
 
@@ -15,7 +16,7 @@ Unit = tuple[Example, ...]
 
 
 def sampled(dataset: Dataset, limit: int, seed: int = SEED) -> Dataset:
-    """At most `limit` rows in their order: GQA-ru by question, MMBench-ru by base question with all its rotations.
+    """At most `limit` rows in their order, whole units: questions, or base questions with all their rotations.
 
     Every type (structural and semantic; category) keeps its share of the units. The draw depends on the ids and the seed
     alone, so a smaller sample of the same set is part of a larger one wherever their shares allow. Raises DataError for
@@ -23,7 +24,7 @@ def sampled(dataset: Dataset, limit: int, seed: int = SEED) -> Dataset:
     """
     if limit >= len(dataset.examples):
         return dataset
-    units = _units(dataset)
+    units = _units(dataset.examples, benchmark_named(dataset.name).unit)
     chosen = _drawn(units, limit, seed)
     if not chosen:
         raise DataError(f"--limit {limit}: в {dataset.name} меньше одного вопроса со всеми его копиями: увеличьте его.")
@@ -37,16 +38,11 @@ def sampled(dataset: Dataset, limit: int, seed: int = SEED) -> Dataset:
     )  # fmt: skip
 
 
-def _units(dataset: Dataset) -> list[Unit]:
-    if dataset.name == "gqa-ru":
-        by_id: dict[str, list[Example]] = defaultdict(list)
-        for example in dataset.examples:
-            by_id[example.id].append(example)
-        return [tuple(rows) for rows in by_id.values()]
-    groups: dict[str, list[Example]] = defaultdict(list)
-    for example in dataset.examples:
-        groups[example.cluster].append(example)
-    return [tuple(rows) for rows in groups.values()]
+def _units(examples: Sequence[Example], unit: Callable[[Example], str]) -> list[Unit]:
+    members: dict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        members[unit(example)].append(example)
+    return [tuple(rows) for rows in members.values()]
 
 
 def _drawn(units: Sequence[Unit], limit: int, seed: int) -> list[Unit]:

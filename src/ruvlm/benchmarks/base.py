@@ -1,0 +1,271 @@
+"""What a benchmark is: where its rows are, how they are asked, by which rules they are judged, how figures break down."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from ruvlm.benchmarks.stats import score_columns
+from ruvlm.data.hub_sets import HubSet
+from ruvlm.schema import Dataset, Example, Generation, Metric, Prompt, Response, Result, Score, Status, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """A way to break a figure down: the value of a row on it, None where it has none.
+
+    `of_groups` is what the same breakdown over whole rotation groups is called, empty where there is none.
+    """
+
+    name: str
+    value: Callable[[Example], str | None]
+    of_groups: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A figure in per cent that others have published, quoted with its source and never measured by us."""
+
+    model: str
+    value: float
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol(ABC):
+    """A named way of asking and judging.
+
+    `rules` are what its figures are called, each with the name of the rule that decides it; the first is the headline.
+    `choice`: one of a row's options is chosen; `asks_letter`: by writing its letter; `likelihood`: by the probability of
+    its text. `usual` protocols are followed where none is asked for. `options_line` opens the list of options.
+    """
+
+    name: str
+    benchmark: str
+    generation: Generation
+    rules: Mapping[str, str]
+    instruction: str = ""
+    options_line: str = ""
+    usual: bool = True
+    choice: bool = False
+    asks_letter: bool = False
+    likelihood: bool = False
+
+    @property
+    def headline(self) -> str:
+        return next(iter(self.rules))
+
+    @property
+    def wording(self) -> str:
+        """A short hash of all that it says to the model, and of how the answer is generated.
+
+        It is stored with every evaluation: the fields and their order are those of the first evaluations.
+        """
+        said = (
+            f"Protocol(name={self.name!r}, benchmark={self.benchmark!r}, generation={self.generation!r}, "
+            f"options_line={self.options_line!r}, instruction={self.instruction!r}, likelihood={self.likelihood!r})"
+        )
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+    def limited(self, max_new_tokens: int | None) -> Protocol:
+        """With another limit on the answer's length, which makes it another way of asking."""
+        if max_new_tokens is None or self.likelihood:
+            return self
+        return replace(self, generation=replace(self.generation, max_new_tokens=max_new_tokens))
+
+    @abstractmethod
+    def text(self, question: str, options: tuple[str, ...] = (), hint: str | None = None) -> str:
+        """What it says to the model."""
+
+    def prompt(self, example: Example) -> Prompt:
+        """The prompt of one example."""
+        return Prompt(
+            protocol=self.name, text=self.text(example.question, example.options, example.hint), images=example.images,
+            generation=self.generation, candidates=example.options if self.likelihood else (),
+        )  # fmt: skip
+
+    def judge(self, example: Example, response: Response, cyrillic: bool = False) -> Verdict:
+        """One response under every rule. `cyrillic`: the answerer writes letters а, б, в, г (`rules.parse_ru`)."""
+        if response.error is not None:
+            return self._none(example, f"ошибка: {response.error}", Status.ERROR)
+        if response.absent is not None:
+            return self._none(example, response.absent, Status.ABSENT)
+        return self._judged(example, response, cyrillic)
+
+    def _none(self, example: Example, reason: str, status: Status) -> Verdict:
+        return Verdict(
+            id=example.id, cluster=example.cluster, parsed=None, reason=reason, scores=dict.fromkeys(self.rules, 0.0), status=status
+        )  # fmt: skip
+
+    @abstractmethod
+    def _judged(self, example: Example, response: Response, cyrillic: bool) -> Verdict:
+        """Of an answer that is there."""
+
+    def judge_all(self, examples: Sequence[Example], responses: Sequence[Response]) -> list[Verdict]:
+        """Verdicts on responses given in the order of the examples."""
+        return [self.judge(example, response) for example, response in zip(examples, responses, strict=True)]
+
+    @abstractmethod
+    def score(self, axes: Sequence[Axis], examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Result:
+        """Every figure that the rules give, and their breakdowns. No row at all gives no figure."""
+
+
+class Rows(ABC):
+    """The rows of a benchmark on a disk, in the layout that it is published in.
+
+    `layout` says in words by what a folder of them is known.
+    """
+
+    layout: str
+
+    @abstractmethod
+    def holds(self, folder: Path) -> bool:
+        """Is a folder one of them?"""
+
+    @abstractmethod
+    def load(self, place: Place, split: str, grounding: bool, bare: bool) -> Dataset:
+        """One split; with `bare`, questions and answers alone, with `grounding`, boxes where there are any. Raises DataError."""
+
+    @abstractmethod
+    def files(self, folder: Path, split: str) -> set[Path]:
+        """The files that a split's rows and pictures are in. Raises DataError."""
+
+    @abstractmethod
+    def copy(self, folder: Path, split: str, examples: Sequence[Example], out: Path) -> None:
+        """Write the rows of `examples` and their pictures into the folder `out`, in the same layout. Raises DataError."""
+
+    def graphs(self, folder: Path) -> Path | None:
+        """Where scene graphs of its pictures may be; None for a layout without any."""
+        return None
+
+    def stream(self, place: Place, split: str) -> Iterator[Example]:
+        """The examples of a split one by one. Raises DataError."""
+        yield from self.load(place, split, False, False).examples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A benchmark's folder, what figures on it are called, and where scene graphs for its pictures are, if anywhere."""
+
+    folder: Path
+    label: str
+    graphs: Path | None
+
+
+Metrics = Callable[[Dataset, Sequence[Verdict]], dict[str, Metric]]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """A benchmark: everything that the rest of the house knows of it.
+
+    Args:
+        name: what it is called on the command line, in files and folders.
+        title: what its repository is called.
+        rows: its rows on a disk.
+        protocols: the ways it is asked; the first is the headline.
+        axes: how its figures break down.
+        splits: a user's name of a split → its own, where they differ.
+        hub: where it is published.
+        metrics: figures beside its rules', computed from a whole data set.
+        notes: what every result says.
+        published: figures of others.
+        auditor: `module:function` of its own audit, imported when it is asked for.
+        grouped: rows with the same cluster are one question, asked once for every order of its options.
+        steering: how many clusters validation during training asks about.
+    """
+
+    name: str
+    title: str
+    rows: Rows
+    protocols: tuple[Protocol, ...]
+    axes: tuple[Axis, ...] = ()
+    splits: Mapping[str, str]
+    hub: HubSet | None = None
+    metrics: Metrics | None = None
+    notes: tuple[str, ...] = ()
+    published: tuple[Published, ...] = ()
+    auditor: str = ""
+    grouped: bool = False
+    steering: int = 50
+
+    @property
+    def choice(self) -> bool:
+        """Does its headline choose one of a row's options?"""
+        return self.protocols[0].choice
+
+    @property
+    def open_protocol(self) -> Protocol:
+        """How it is asked without letters: the headline for short answers, else by the texts of the options."""
+        return next((protocol for protocol in self.protocols if not protocol.asks_letter), self.protocols[0])
+
+    def own_split(self, split: str) -> str:
+        """What it calls a split."""
+        return self.splits.get(split, split)
+
+    def common_split(self, split: str) -> str:
+        """What its split is called among all benchmarks: its «dev» may be the others' «test»."""
+        return next((common for common, own in self.splits.items() if own == split), split)
+
+    def unit(self, example: Example) -> str:
+        """What is sampled, compared and counted as one: the row, or all rows of one question."""
+        return example.cluster if self.grouped else example.id
+
+    def score(self, protocol: Protocol, dataset: Dataset, verdicts: Sequence[Verdict]) -> Result:
+        """Every figure."""
+        result = protocol.score(self.axes, dataset.examples, verdicts)
+        metrics = {} if self.metrics is None else self.metrics(dataset, verdicts)
+        absent = Counter(verdict.reason or "" for verdict in verdicts if verdict.status is Status.ABSENT)
+        return replace(result, metrics=metrics, notes=(*result.notes, *self.notes), absent=dict(absent))
+
+
+def scores_of(verdicts: Sequence[Verdict], rules: Collection[str]) -> np.ndarray:
+    """What each row scores under each rule: float [N, K], 0 to 1."""
+    return np.array([[verdict.scores[rule] for rule in rules] for verdict in verdicts], dtype=np.float64)
+
+
+def disagreements(rules: Sequence[str], scores_NK: np.ndarray) -> tuple[str, ...]:
+    """On how many rows each rule and the next one differ, in words."""
+    return tuple(
+        f"{rules[k]} и {rules[k + 1]} расходятся в {int((scores_NK[:, k] != scores_NK[:, k + 1]).sum())} строках"
+        for k in range(len(rules) - 1)
+    )
+
+
+def breakdowns_of(
+    axes: Sequence[Axis], examples: Sequence[Example], scores_N: np.ndarray
+) -> dict[str, dict[str, Score]]:
+    """The figure of each value on each axis that any row has one on."""
+    clusters = [example.cluster for example in examples]
+    tables = {axis.name: by_value([axis.value(example) for example in examples], clusters, scores_N) for axis in axes}
+    return {name: table for name, table in tables.items() if table}
+
+
+def by_value(values: Sequence[str | None], clusters: Sequence[str], scores_N: np.ndarray) -> dict[str, Score]:
+    """The figure of the rows of each value, the most frequent first."""
+    counts = Counter(value for value in values if value is not None)
+    names = [value for value, _ in counts.most_common()]
+    if not names:
+        return {}
+    column = np.array(values, dtype=object)
+    counted_NK = np.stack([column == name for name in names], axis=1)
+    scores_NK = np.repeat(np.asarray(scores_N)[:, None], len(names), axis=1)
+    return dict(zip(names, score_columns(clusters, scores_NK, counted_NK, resamples=2000), strict=True))
+
+
+def unparsed(verdicts: Sequence[Verdict]) -> int:
+    """How many answers could not be read."""
+    return sum(verdict.parsed is None and verdict.status is not Status.ERROR for verdict in verdicts)
+
+
+def errors(verdicts: Sequence[Verdict]) -> int:
+    """How many questions nobody answered."""
+    return sum(verdict.status is Status.ERROR for verdict in verdicts)

@@ -1,0 +1,102 @@
+"""Every benchmark that there is: each folder beside this file that holds one. A further benchmark is a further folder."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import import_module
+from pkgutil import iter_modules
+from types import MappingProxyType
+
+import ruvlm.benchmarks
+from ruvlm.benchmarks.base import Benchmark, Protocol
+from ruvlm.benchmarks.gqa_ru import BENCHMARK as GQA_RU
+from ruvlm.benchmarks.mmbench_ru import BENCHMARK as MMBENCH_RU
+from ruvlm.data.conversations import LLAVA_INSTRUCT
+from ruvlm.data.hub_sets import HubSet
+from ruvlm.errors import ConfigError
+from ruvlm.rules.named import MATCHERS, READERS
+from ruvlm.schema import Dataset, Result, Verdict
+
+# whose wordings and rules serve where no benchmark is named: a question typed by hand, a file of answers
+SHORT, CHOICE = GQA_RU, MMBENCH_RU
+
+
+def benchmarks() -> Mapping[str, Benchmark]:
+    """By name, in the order of their folders."""
+    return _benchmarks(tuple(ruvlm.benchmarks.__path__))
+
+
+@lru_cache(maxsize=4)
+def _benchmarks(places: tuple[str, ...]) -> Mapping[str, Benchmark]:
+    names = sorted(module.name for module in iter_modules(places) if module.ispkg)
+    known: list[Benchmark] = [import_module(f"ruvlm.benchmarks.{name}").BENCHMARK for name in names]
+    return MappingProxyType({benchmark.name: benchmark for benchmark in known})
+
+
+def benchmark_named(name: str) -> Benchmark:
+    """Raises ConfigError for a name that no benchmark has."""
+    if name not in benchmarks():
+        raise ConfigError(f"Набора «{name}» нет: есть {', '.join(benchmarks())}.{_near(name, benchmarks())}")
+    return benchmarks()[name]
+
+
+def protocols() -> Mapping[str, Protocol]:
+    """By name."""
+    return {protocol.name: protocol for benchmark in benchmarks().values() for protocol in benchmark.protocols}
+
+
+def protocol_named(name: str) -> Protocol:
+    """Raises ConfigError for a name that no protocol has."""
+    known = protocols()
+    if name not in known:
+        raise ConfigError(f"Протокола «{name}» нет: есть {', '.join(known)}.")
+    return known[name]
+
+
+def score(protocol: Protocol, dataset: Dataset, verdicts: list[Verdict] | tuple[Verdict, ...]) -> Result:
+    """Every figure of a data set's benchmark."""
+    return benchmark_named(dataset.name).score(protocol, dataset, verdicts)
+
+
+def matcher_named(name: str) -> str:
+    """A matcher's own name from it, or from what some benchmark's figures by it are called. Raises ConfigError."""
+    return _rule(name, MATCHERS, "сравнения")
+
+
+def reader_named(name: str) -> str:
+    """A reader's own name from it, or from what some benchmark's figures by it are called. Raises ConfigError."""
+    return _rule(name, READERS, "чтения")
+
+
+def _rule(name: str, table: Mapping[str, object], what: str) -> str:
+    labels = {
+        label: rule for protocol in protocols().values() for label, rule in protocol.rules.items() if rule in table
+    }
+    if name in table:
+        return name
+    if name not in labels:
+        raise ConfigError(f"Правила {what} «{name}» нет: есть {', '.join((*table, *labels))}.")
+    return labels[name]
+
+
+def hub_sets() -> Mapping[str, HubSet]:
+    """Everything that can be fetched: the benchmarks that are published on the hub, and the sets to train on."""
+    published = [benchmark.hub for benchmark in benchmarks().values() if benchmark.hub is not None]
+    return {hub.name: hub for hub in (*published, LLAVA_INSTRUCT)}
+
+
+def hub_set(name: str) -> HubSet:
+    """A set by its name here or on the hub. Raises ConfigError that lists them."""
+    for known in hub_sets().values():
+        if name.lower() in (known.name, known.repo.lower()):
+            return known
+    raise ConfigError(
+        f"Набора «{name}» на хабе не знаю: есть {', '.join(hub_sets())}.{_near(name.lower(), hub_sets())}"
+    )
+
+
+def _near(name: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f" Может быть, «{near[0]}»?" if near else ""

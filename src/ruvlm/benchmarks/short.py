@@ -1,0 +1,46 @@
+"""Questions that are answered in a word or two, and scored by how well that matches a gold answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from ruvlm.benchmarks.base import Axis, Protocol, breakdowns_of, disagreements, errors, scores_of, unparsed
+from ruvlm.benchmarks.stats import score_columns
+from ruvlm.rules.cleaning import cleaned, short_answer
+from ruvlm.rules.match import normalised
+from ruvlm.rules.named import best_match
+from ruvlm.schema import Absent, Example, Response, Result, Status, Verdict
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ShortProtocol(Protocol):
+    """Asks for a short answer; its rules are matchers (`rules.named.MATCHERS`)."""
+
+    def text(self, question: str, options: tuple[str, ...] = (), hint: str | None = None) -> str:
+        return (f"{hint} {question}" if hint else question) + self.instruction
+
+    def _judged(self, example: Example, response: Response, cyrillic: bool) -> Verdict:
+        matches = best_match(tuple(self.rules.values()), response.text, example.answers)
+        scores = dict(zip(self.rules, matches, strict=True))
+        said = cleaned(response.text)
+        if said.unfinished:
+            return Verdict(
+                id=example.id, cluster=example.cluster, parsed=None, reason=Absent.THOUGHT, scores=scores, status=Status.ABSENT
+            )  # fmt: skip
+        parsed = normalised(short_answer(said.text))
+        return Verdict(id=example.id, cluster=example.cluster, parsed=parsed, reason=None, scores=scores)
+
+    def score(self, axes: Sequence[Axis], examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Result:
+        """The rules side by side with clustered intervals, and the headline by axis."""
+        scores_NK = scores_of(verdicts, self.rules)
+        columns = score_columns([e.cluster for e in examples], scores_NK, np.ones_like(scores_NK, dtype=bool))
+        return Result(
+            n=len(examples), scores=dict(zip(self.rules, columns, strict=True)),
+            breakdowns=breakdowns_of(axes, examples, scores_NK[:, 0]), unparsed=unparsed(verdicts), errors=errors(verdicts),
+            notes=disagreements(list(self.rules), scores_NK),
+        )  # fmt: skip
