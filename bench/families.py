@@ -178,7 +178,7 @@ def measured(family: str, root: Path, quick: bool) -> dict[str, Any]:
 def opened(folder: Path, **settings: Any) -> Any:
     """Our backend on a model loaded anew: the shared way changes a model."""
     from ruvlm.backends.base import Access
-    from ruvlm.backends.hf import open_hf
+    from ruvlm.models.vlm.backend import open_hf
 
     return open_hf(str(folder), Access(device="cpu", dtype="float32", **settings))
 

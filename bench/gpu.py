@@ -28,17 +28,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.random_models import llava
 
 from ruvlm.backends.base import Access, Asked
-from ruvlm.backends.hf import HfBackend
-from ruvlm.backends.hf_load import load_hf
 from ruvlm.benchmarks.catalog import protocol_named
 from ruvlm.benchmarks.source import open_source
 from ruvlm.config import RunConfig, load_config
 from ruvlm.evaluation.plan import evaluate_model
+from ruvlm.models.nano.learner import NanoLearner
+from ruvlm.models.vlm.backend import HfBackend
+from ruvlm.models.vlm.load import load_hf
 from ruvlm.processes import Group, Ranks
 from ruvlm.runtime import keep_freed_memory, quiet_transformers
 from ruvlm.training.budget import used_memory
 from ruvlm.training.loop import train
-from ruvlm.training.nano_task import NanoTask
 from ruvlm.training.step import Stepper
 from ruvlm.world.export import build, plans
 
@@ -89,7 +89,7 @@ def speed(config: RunConfig, name: str, device: torch.device, steps: int) -> Spe
     """Steps after five of warm-up (compiling included in those)."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    task = NanoTask.build(config, device, lambda _: None)
+    task = NanoLearner.build(config, device, lambda _: None)
     stage = task.stages()[-1]
     for optimizer in stage.optimizers:
         for group in optimizer.param_groups:

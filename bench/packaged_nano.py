@@ -13,11 +13,12 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
+from ruvlm.checkpoint import PACKAGED
 from ruvlm.cli.main import main as ruvlm
 from ruvlm.evaluation.folder import EvaluationFolder
 from ruvlm.evaluation.plan import evaluate_model
-from ruvlm.models.checkpoint import PACKAGED, load_strictly
-from ruvlm.models.nano import NanoForConditionalGeneration, parameter_count
+from ruvlm.models.nano.hub import NanoForConditionalGeneration
+from ruvlm.models.nano.model import parameter_count
 from ruvlm.run_folder import RunFolder
 from ruvlm.runtime import machine
 from ruvlm.schema import Score
@@ -84,7 +85,7 @@ def train() -> Path:
 def halve(model: Path) -> None:
     """The model folder in half precision, where the package keeps it."""
     TARGET.mkdir(parents=True, exist_ok=True)
-    load_strictly(NanoForConditionalGeneration, model).half().save_pretrained(TARGET)
+    NanoForConditionalGeneration.from_pretrained(model).half().save_pretrained(TARGET)
     (TARGET / "generation_config.json").unlink(missing_ok=True)
     (TARGET / "tokenizer.json").write_bytes((model / "tokenizer.json").read_bytes())
 
@@ -127,7 +128,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         figures, rows, kinds = measure(Path(name))
     if model is not None:
-        ready = load_strictly(NanoForConditionalGeneration, TARGET)
+        ready = NanoForConditionalGeneration.from_pretrained(TARGET, dtype="float32")
         there = machine()
         text = CARD.format(
             parameters=f"{parameter_count(ready):,}".replace(",", " "), trained_on=ready.config.trained_on, seed=TEST_SEED,

@@ -27,8 +27,8 @@ import transformers.models.llama.modeling_llama
 import transformers.models.llava.modeling_llava  # noqa: F401
 from safetensors.torch import load_file
 
-import ruvlm.training.nano_task
-import ruvlm.training.vlm_task  # noqa: F401
+import ruvlm.models.nano.learner
+import ruvlm.models.vlm.learner  # noqa: F401
 from ruvlm.config import RunConfig, load_config
 from ruvlm.run_folder import checkpoints
 from ruvlm.training.loop import train

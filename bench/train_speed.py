@@ -31,12 +31,12 @@ from bench.random_models import llava
 from ruvlm.config import RunConfig, validated
 from ruvlm.data.images import load_image
 from ruvlm.data.sheet import png
+from ruvlm.models.vlm.learner import VlmLearner
 from ruvlm.processes import Group, Ranks
 from ruvlm.questions.rows import IMAGES, INSTRUCTIONS
 from ruvlm.runtime import keep_freed_memory, quiet_transformers
 from ruvlm.training.loop import Run
 from ruvlm.training.validation import Validator
-from ruvlm.training.vlm_task import VlmTask
 
 WORDS = ("мяч", "кошка", "стол", "машина", "дом", "птица")
 COLOURS = ("красный", "синий", "белый", "чёрный")
@@ -80,7 +80,7 @@ def ours(model: Path, data: Path, images: int, each: int, steps: int) -> tuple[f
     """Answers a second of the loop, and of the bare steps on the same batches."""
     with tempfile.TemporaryDirectory() as name:
         config = settings(model, data, Path(name), images, each, steps + 1)
-        task = VlmTask.build(config, torch.device("cpu"), lambda _: None)
+        task = VlmLearner.build(config, torch.device("cpu"), lambda _: None)
         marks: list[tuple[float, int]] = []
         run = Run(
             config,

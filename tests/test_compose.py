@@ -12,7 +12,7 @@ from bench.random_models import WORDS, _spread, trained_tokenizer
 from PIL import Image
 
 from ruvlm.errors import ModelError
-from ruvlm.models.compose import IMAGE, compose
+from ruvlm.models.vlm.compose import IMAGE, compose
 from tests.conftest import Ran
 
 Run = Callable[..., Ran]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ruvlm.config import RunConfig, load_config
+from ruvlm.config import load_config
 from ruvlm.errors import ConfigError
+from ruvlm.models.nano.settings import NanoRun
 
 ROOT = Path(__file__).parents[1]
 
@@ -69,7 +70,7 @@ def test_broken_toml(tmp_path: Path) -> None:
 def test_toml_round_trip(tmp_path: Path) -> None:
     from ruvlm.config import to_toml
 
-    config = RunConfig.model_validate({"name": "a", "train": {"max_minutes": 2, "lr": 1e-3}})
+    config = NanoRun.model_validate({"name": "a", "train": {"max_minutes": 2, "lr": 1e-3}})
     path = tmp_path / "run.toml"
     path.write_text(to_toml(config), encoding="utf-8")
     assert load_config(path) == config

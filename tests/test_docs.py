@@ -340,7 +340,7 @@ def test_every_error_message_is_explained() -> None:
 def test_the_house_is_described() -> None:
     page = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
     source = ROOT / "src" / "ruvlm"
-    rooms = {path.parent.name for path in source.glob("*/__init__.py") if any(path.parent.glob("*.py"))}
+    rooms = {path.parent.name for path in source.glob("*/__init__.py") if any(path.parent.rglob("*.py"))}
     assert [room for room in sorted(rooms) if f"| `{room}/` |" not in page] == []
     assert [path.name for path in source.glob("*.py") if f"`{path.name}`" not in page] == []
     for folder, kind in (("docs", "*.md"), ("bench", "*.py"), ("notebooks", "*.ipynb")):

@@ -30,11 +30,11 @@ from bench.random_models import CHAT, QWEN_CHAT, WORDS, _spread, eager_to_stop, 
 from safetensors.torch import load_file, save_file
 
 from ruvlm.backends.base import Access, Asked
-from ruvlm.backends.hf import HfBackend, open_hf
 from ruvlm.backends.openai_http import data_uri, open_openai
 from ruvlm.benchmarks.source import open_source
 from ruvlm.cli.main import main
 from ruvlm.data.images import load_image, read_bytes
+from ruvlm.models.vlm.backend import HfBackend, open_hf
 from ruvlm.world.export import build, plans
 from tests.conftest import ROOT
 from tests.serving import free_port

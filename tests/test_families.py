@@ -13,12 +13,12 @@ from bench.family_models import built
 from PIL import Image
 
 from ruvlm.backends.base import Access, Asked
-from ruvlm.backends.hf import HfBackend
-from ruvlm.backends.hf_load import Loaded, load_hf
-from ruvlm.backends.hf_prompts import PromptReader
-from ruvlm.backends.hf_sheets import sheets
 from ruvlm.data.images import load_image
 from ruvlm.errors import ModelError
+from ruvlm.models.vlm.backend import HfBackend
+from ruvlm.models.vlm.load import Loaded, load_hf
+from ruvlm.models.vlm.prompts import PromptReader
+from ruvlm.models.vlm.sheets import sheets
 from ruvlm.schema import ImageRef
 from tests.support.rows import asked as asked_of
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ruvlm.benchmarks.source import open_source
-from ruvlm.models.text import train_tokenizer
+from ruvlm.models.nano.grounding import Lexicon, covered_cells, decisive_tokens, likeness, relation, same_colour
+from ruvlm.models.nano.tokenizer import train_tokenizer
 from ruvlm.schema import Example, Mention, Region
-from ruvlm.training.grounding import Lexicon, covered_cells, decisive_tokens, likeness, relation, same_colour
 from tests.support.rows import example as example_of
 
 BALL = Region((0.1, 0.4, 0.2, 0.5), ("мяч", "красный"))

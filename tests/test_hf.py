@@ -16,11 +16,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from ruvlm.backends.base import Access, Asked
-from ruvlm.backends.hf import HfBackend, open_hf
-from ruvlm.backends.hf_load import load_hf
-from ruvlm.backends.shared_prefix import SharedRows
 from ruvlm.data.images import load_image
 from ruvlm.errors import DataError, ModelError
+from ruvlm.models.vlm.backend import HfBackend, open_hf
+from ruvlm.models.vlm.load import load_hf
+from ruvlm.models.vlm.shared_prefix import SharedRows
 from ruvlm.schema import ImageRef
 from ruvlm.thoughts import until
 from tests.conftest import Ran

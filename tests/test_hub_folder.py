@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
 from ruvlm.backends.base import Access
-from ruvlm.backends.hf_load import Loaded, load_hf
-from ruvlm.models.compose import compose
-from ruvlm.models.hub_folder import publish_names, write_model
+from ruvlm.models.vlm.compose import compose
+from ruvlm.models.vlm.hub_folder import publish_names, write_model
+from ruvlm.models.vlm.load import Loaded, load_hf
 from tests.conftest import Ran
 from tests.test_compose import encoder, language
 

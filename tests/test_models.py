@@ -16,9 +16,10 @@ from ruvlm.benchmarks.catalog import protocol_named
 from ruvlm.benchmarks.source import open_source
 from ruvlm.config import load_config
 from ruvlm.errors import ModelError
-from ruvlm.models.cnn_lstm import CnnLstm, CnnLstmConfig
-from ruvlm.models.nano import NanoForConditionalGeneration, parameter_count
-from ruvlm.models.nano_config import NanoConfig
+from ruvlm.models.cnn_lstm.model import CnnLstm, CnnLstmShape
+from ruvlm.models.nano.config import NanoConfig
+from ruvlm.models.nano.hub import NanoForConditionalGeneration
+from ruvlm.models.nano.model import parameter_count
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,7 +31,7 @@ def asked_of(world: Path, protocol: str, count: int) -> list[Asked]:
 
 
 def test_cnn_lstm_has_exactly_the_promised_parameters() -> None:
-    assert parameter_count(CnnLstm(CnnLstmConfig())) == 649_610
+    assert parameter_count(CnnLstm(CnnLstmShape())) == 649_610
 
 
 def test_nano_config_stays_within_the_promise() -> None:
@@ -93,7 +94,7 @@ def test_a_batch_answers_as_one_by_one(runs: Path, world: Path, protocol: str) -
 
 def test_packed_rows_predict_as_separate_ones(runs: Path, world: Path) -> None:
     """Questions that share a row do not see one another."""
-    from ruvlm.training.packing import Packer
+    from ruvlm.models.nano.packing import Packer
     from ruvlm.training.texts import training_text
 
     backend = load_local(str(runs / "nano"), torch.device("cpu"))

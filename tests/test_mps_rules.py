@@ -16,7 +16,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ruvlm.training import loop, nano_task
+from ruvlm.models.nano import learner
+from ruvlm.training import loop
 from ruvlm.training.step import precision
 from tests.test_options import nano, trained
 
@@ -66,7 +67,7 @@ def test_the_rules_catch_what_mps_refuses() -> None:
 
 def test_a_run_does_only_what_mps_can(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread a step, as on a GPU: dispatch modes do not reach other threads."""
-    monkeypatch.setattr(nano_task.NanoTask, "threads", False)
+    monkeypatch.setattr(learner.NanoLearner, "threads", False)
     with as_on_mps(monkeypatch) as rules:
         done, said = trained(nano(world, tmp_path, "mps", "train.validations=1", "train.ema=0.9", 'device="cpu"'))
     assert rules.seen > 10_000

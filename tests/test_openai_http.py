@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from ruvlm.backends.base import Access
-from ruvlm.backends.hf import open_hf
 from ruvlm.backends.openai_http import data_uri, open_openai
 from ruvlm.benchmarks.source import open_source
 from ruvlm.errors import ConfigError, ModelError
 from ruvlm.evaluation.run import evaluate
+from ruvlm.models.vlm.backend import open_hf
 from ruvlm.schema import Generation
 from tests.conftest import Ran
 from tests.serving import Proxy, Server, proxied

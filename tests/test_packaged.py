@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from bench.packaged_nano import RULES, TEST_SEED
 
+from ruvlm.checkpoint import PACKAGED, model_folder
 from ruvlm.evaluation.plan import evaluate_model
-from ruvlm.models.checkpoint import PACKAGED, model_folder
 from ruvlm.world.export import build, plans
 from tests.conftest import ROOT, Ran
 

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file
 
 from ruvlm.backends.base import Access
-from ruvlm.backends.hf_load import load_hf
 from ruvlm.config import load_config
 from ruvlm.data.images import load_image
 from ruvlm.errors import ConfigError, ModelError
-from ruvlm.models.shortcuts import AnswersOnly, decoder_layers, logits_at, skip_unread_vision
+from ruvlm.models.vlm.load import load_hf
+from ruvlm.models.vlm.shortcuts import AnswersOnly, decoder_layers, logits_at, skip_unread_vision
 from ruvlm.run_folder import checkpoints
 from ruvlm.training.loop import train
 from tests.conftest import ROOT, tiny
@@ -60,8 +60,8 @@ def test_the_last_layer_really_does_less(models: dict[str, Path], world: Path, t
 
 
 def test_the_unread_vision_layer_is_passed_through(models: dict[str, Path], world: Path) -> None:
-    from ruvlm.backends.hf_prompts import PromptReader
     from ruvlm.benchmarks.source import open_source
+    from ruvlm.models.vlm.prompts import PromptReader
 
     loaded = load_hf(str(models["llava"]), Access())
     (example, *_) = open_source(str(world)).load("gqa-ru", "train").examples

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from ruvlm.benchmarks.catalog import hub_set
 from ruvlm.benchmarks.source import open_source
+from ruvlm.checkpoint import weights_fingerprint
 from ruvlm.cli import main as cli
 from ruvlm.cli.console import plain
 from ruvlm.data.images import read_bytes
@@ -30,7 +31,6 @@ from ruvlm.evaluation.compare import compare
 from ruvlm.evaluation.folder import EvaluationFolder
 from ruvlm.evaluation.store import ResponseStore
 from ruvlm.files import inside, whole_folder
-from ruvlm.models.checkpoint import weights_fingerprint
 from ruvlm.photos.coco import read_coco
 from ruvlm.photos.notes import Skipped
 from ruvlm.reporting.leaderboard import as_csv, as_markdown, boards
@@ -247,7 +247,7 @@ def test_a_broken_config_is_a_sentence(runs: Path, tmp_path: Path, text: str, ru
 def test_a_broken_tokenizer_is_a_sentence(runs: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(runs / "nano" / "final_model", tmp_path / "m")
     (folder / "tokenizer.json").write_text('{"model": 5}')
-    from ruvlm.models.text import load_tokenizer
+    from ruvlm.models.nano.tokenizer import load_tokenizer
 
     with pytest.raises(ModelError, match="не читается"):
         load_tokenizer(folder / "tokenizer.json")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruvlm.backends.greedy import Endings
+from ruvlm.models.vlm.greedy import Endings
 from ruvlm.rules.cleaning import cleaned
 from ruvlm.rules.match import match_russian, strip_reasoning
 from ruvlm.rules.parse_ru import read_russian

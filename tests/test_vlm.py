@@ -19,16 +19,16 @@ from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from ruvlm.backends.base import Access
-from ruvlm.backends.hf_adapters import refuse_another_base
-from ruvlm.backends.hf_load import load_hf
-from ruvlm.backends.hf_prompts import PromptReader
 from ruvlm.config import RunConfig, load_config
 from ruvlm.data.images import load_image
 from ruvlm.errors import ModelError
-from ruvlm.models.vlm_parts import Lora, merged, part_of, prepared, shares
+from ruvlm.models.vlm.adapters import refuse_another_base
+from ruvlm.models.vlm.learner import VlmLearner
+from ruvlm.models.vlm.load import load_hf
+from ruvlm.models.vlm.parts import Lora, merged, part_of, prepared, shares
+from ruvlm.models.vlm.prompts import PromptReader
 from ruvlm.run_folder import checkpoints
 from ruvlm.training.loop import train
-from ruvlm.training.vlm_task import VlmTask
 from tests.conftest import ROOT, Ran, tiny
 
 Run = Callable[..., Ran]
@@ -46,8 +46,8 @@ def overrides(models: dict[str, Path], world: Path, results: Path, *more: str) -
     ]  # fmt: skip
 
 
-def task(config: RunConfig) -> VlmTask:
-    return VlmTask.build(config, torch.device("cpu"), lambda _: None)
+def task(config: RunConfig) -> VlmLearner:
+    return VlmLearner.build(config, torch.device("cpu"), lambda _: None)
 
 
 def test_only_answers_are_learnt(models: dict[str, Path], world: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ _AUTO = "transformers.models.auto."
 def _register_configs() -> None:
     from transformers import AutoConfig
 
-    from ruvlm.models.nano_config import NanoConfig
+    from ruvlm.models.nano.config import NanoConfig
 
     AutoConfig.register(NanoConfig.model_type, NanoConfig, exist_ok=True)
 
@@ -27,8 +27,8 @@ def _register_configs() -> None:
 def _register_models() -> None:
     from transformers import AutoModelForImageTextToText
 
-    from ruvlm.models.nano import NanoForConditionalGeneration
-    from ruvlm.models.nano_config import NanoConfig
+    from ruvlm.models.nano.config import NanoConfig
+    from ruvlm.models.nano.hub import NanoForConditionalGeneration
 
     AutoModelForImageTextToText.register(NanoConfig, NanoForConditionalGeneration, exist_ok=True)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, final, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ruvlm.errors import ConfigError, because
+from ruvlm.registry import FAMILIES, lookup
 
 
 class Section(BaseModel):
@@ -21,19 +22,9 @@ class Section(BaseModel):
 
 
 class ModelSettings(Section):
-    """Which model, and its size. What a model does not have may not be set for it (`OWN`)."""
+    """Which family the model is of; a family adds the settings of its size (`models/NAME/settings.py`)."""
 
     name: str = "nano"
-    image_size: int = Field(64, ge=16, le=1024)
-    hidden_size: int = Field(96, ge=16)
-    layers: int = Field(5, ge=5)
-    heads: int = Field(4, ge=1)
-    mlp_ratio: int = Field(2, ge=1)
-    stem_widths: tuple[int, int] = (32, 64)
-    stem_blocks: int = Field(1, ge=0)
-    vocab_size: int = Field(512, ge=256)
-    max_text_positions: int = Field(96, ge=16)
-    classes: int = Field(10, ge=2)
 
 
 class MixSettings(Section):
@@ -64,7 +55,7 @@ class DataSettings(Section):
 
 
 class TrainSettings(Section):
-    """How long and how fast. `max_minutes` and `epochs` both bound a run; whichever comes first ends it.
+    """How long and how fast; a family adds what only it has. `max_minutes` and `epochs` both bound a run; whichever comes first ends it.
 
     `parts` is how many parts of a step run side by side on a CPU, 0 for one a core; `accumulate` how many follow one
     another, each with its share of `images_per_step`; `workers` threads make the batches of the steps to come. `ema` is
@@ -82,76 +73,43 @@ class TrainSettings(Section):
     sharding: Literal["none", "fsdp2"] = "none"
     compile: bool = False
     questions_per_image: int = Field(16, ge=1)
-    choices_per_image: int = Field(2, ge=0)
     lr: float = Field(3e-3, gt=0)
-    matrix_lr: float = Field(0.02, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     warmup_steps: int = Field(50, ge=0)
     clip: float = Field(1.0, gt=0)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    word_weight: float = Field(1.0, ge=0)
-    mention_weight: float = Field(0.3, ge=0)
-    point_weight: float = Field(0.3, ge=0)
-    describe_weight: float = Field(0.5, ge=0)
-    choice_weight: float = Field(0.3, ge=0)
-    decisive_weight: float = Field(0.3, ge=0)
     validations: int = Field(5, ge=0)
     patience: int = Field(0, ge=0)
     ema: float = Field(0.0, ge=0, lt=1)
     checkpoint_minutes: float = Field(5.0, gt=0)
     keep_last: int = Field(2, ge=1)
-    length_grouped: bool = False
     trackers: tuple[Literal["tensorboard", "trackio"], ...] = ()
     seed: int = 0
 
 
-class VlmSettings(Section):
-    """For model.name = "vlm": which pretrained model, which of its parts learn, and how fast.
-
-    `lora_rank` above 0 trains an adapter of the language model instead of its weights. `row_tokens` bounds a row: questions
-    that do not fit wait for another step.
-    """
-
-    path: str = ""
-    dtype: Literal["auto", "float32", "bfloat16", "float16", "4bit"] = "auto"
-    parts: tuple[Literal["vision", "projector", "language"], ...] = ("projector",)
-    lora_rank: int = Field(0, ge=0, le=1024)
-    lora_alpha: float = Field(32.0, gt=0)
-    lora_dropout: float = Field(0.0, ge=0, lt=1)
-    vision_lr: float = Field(2e-6, gt=0)
-    projector_lr: float = Field(1e-3, gt=0)
-    language_lr: float = Field(2e-4, gt=0)
-    checkpointing: bool = False
-    row_tokens: int = Field(2048, ge=64)
-
-
-# settings that one model has and the others do not
-OWN: MappingProxyType[str, dict[str, tuple[str, ...]]] = MappingProxyType({
-    "nano": {
-        "model": ("image_size", "hidden_size", "layers", "heads", "mlp_ratio", "stem_widths", "stem_blocks", "vocab_size",
-                  "max_text_positions"),
-        "train": ("choices_per_image", "matrix_lr", "word_weight", "mention_weight", "point_weight", "describe_weight",
-                  "choice_weight", "decisive_weight"),
-    },
-    "cnn_lstm": {"model": ("classes",)},
-    "vlm": {"vlm": tuple(VlmSettings.model_fields), "train": ("length_grouped",)},
-})  # fmt: skip
-
-
 class RunConfig(Section):
-    """A complete run."""
+    """A complete run; each family has one of its own, with its sections in place of these."""
 
     name: str = Field("run", pattern=r"^[\w.\-]+$")
     results: str = "results"
     device: str = "auto"
     model: ModelSettings = ModelSettings()
-    vlm: VlmSettings = VlmSettings()
     data: DataSettings = DataSettings()
     train: TrainSettings = TrainSettings()
 
     @property
     def folder(self) -> Path:
         return Path(self.results) / self.name
+
+    @property
+    def base_model(self) -> str:
+        """What is fine-tuned; empty for a model that is trained from nothing."""
+        return ""
+
+    @property
+    def adapter_rank(self) -> int:
+        """Of the adapter that is trained instead of the weights; 0 for none."""
+        return 0
 
 
 def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
@@ -171,27 +129,48 @@ def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
 
 
 def validated(values: dict[str, Any], where: str) -> RunConfig:
-    """Settings from plain values. Raises ConfigError."""
+    """Settings from plain values, as the model's family has them. Raises ConfigError."""
+    model = values.get("model", {})
+    family = family_named(str(model.get("name", ModelSettings().name) if isinstance(model, dict) else model))
+    own = _own(values, family, where)
     try:
-        config = RunConfig.model_validate(values)
+        return family.run.model_validate(own)
     except ValidationError as error:
-        raise ConfigError(_sentence(error, where)) from error
-    _refuse_ignored(config, where)
-    return config
+        raise ConfigError(_sentence(error, where, family.run)) from error
 
 
-def _refuse_ignored(config: RunConfig, where: str) -> None:
-    """Raise ConfigError for a setting that the model does not have: it would change nothing, and nobody would notice."""
-    name, unset = config.model.name, RunConfig()
-    for owner, sections in OWN.items():
-        for section, keys in sections.items():
-            chosen, default = getattr(config, section), getattr(unset, section)
-            ignored = [key for key in keys if getattr(chosen, key) != getattr(default, key)]
-            if ignored and owner != name and name in OWN:
-                raise ConfigError(
-                    f"{where}: «{section}.{ignored[0]}» = {getattr(chosen, ignored[0])!r}: у модели {name} такой настройки нет (она у "
-                    f"{owner}): уберите её."
-                )
+def _own(values: dict[str, Any], family: Family, where: str) -> dict[str, Any]:
+    """The values without other families' settings, which earlier run.toml files hold at their defaults.
+
+    Raises ConfigError for one with another value: it would change nothing, and nobody would notice.
+    """
+    own = {section: dict(keys) if isinstance(keys, dict) else keys for section, keys in values.items()}
+    known = _sections(family.run)
+    for other in families():
+        for section, fields in _sections(other.run).items():
+            given = own.get(section)
+            if not isinstance(given, dict):
+                continue
+            for key in [key for key in given if key in fields and key not in known.get(section, {})]:
+                if _plain(given[key]) != _plain(fields[key]):
+                    raise ConfigError(
+                        f"{where}: «{section}.{key}» = {given[key]!r}: у модели {family.name} такой настройки нет (она у "
+                        f"{other.name}): уберите её."
+                    )
+                del given[key]
+            if not given and section not in known:
+                del own[section]
+    return own
+
+
+def _sections(run: type[RunConfig]) -> dict[str, dict[str, Any]]:
+    """The keys of each section of a run's settings, with their defaults."""
+    made = run()
+    return {name: dict(section) for name, section in made if isinstance(section, Section)}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -210,19 +189,19 @@ def _apply(values: dict[str, Any], override: str) -> None:
         target[last] = text
 
 
-def _sentence(error: ValidationError, where: str) -> str:
+def _sentence(error: ValidationError, where: str, run: type[RunConfig]) -> str:
     problem = error.errors()[0]
     key = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
-        known = _keys(".".join(map(str, problem["loc"][:-1])))
+        known = _keys(".".join(map(str, problem["loc"][:-1])), run)
         near = difflib.get_close_matches(str(problem["loc"][-1]), known, 1)
         hint = f"может быть, вы имели в виду «{near[0]}»?" if near else f"есть: {', '.join(known)}."
         return f"{where}: ключа «{key}» нет: {hint}"
     return f"{where}: «{key}» = {problem.get('input')!r}: не подходит ({problem['msg']})."
 
 
-def _keys(section: str) -> list[str]:
-    model: type[BaseModel] = RunConfig
+def _keys(section: str, run: type[RunConfig]) -> list[str]:
+    model: type[BaseModel] = run
     for part in filter(None, section.split(".")):
         if part.isdigit():  # one of a list's
             continue
@@ -255,3 +234,30 @@ def _fields(values: dict[str, Any]) -> list[str]:
 
 def _tables(value: Any) -> bool:
     return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], dict)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A family of models: its folder says all of it, and nothing of it is imported before it is needed.
+
+    `run` are its settings; `learner` and `backend` name classes as «module:class»; `model_type` is what its checkpoints
+    call themselves, empty for models that transformers opens by itself.
+    """
+
+    name: str
+    run: type[RunConfig]
+    learner: str
+    backend: str
+    model_type: str = ""
+
+
+def family_named(name: str) -> Family:
+    """Raises ConfigError with a suggestion."""
+    family: Family = lookup(FAMILIES, name, "Модель")
+    return family
+
+
+def families() -> list[Family]:
+    """All of them."""
+    return [family_named(name) for name in FAMILIES]

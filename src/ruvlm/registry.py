@@ -9,25 +9,19 @@ from typing import Any
 
 from ruvlm.errors import ConfigError
 
-MODELS: MappingProxyType[str, str] = MappingProxyType(
+# a family of models -> its folder's description
+FAMILIES: MappingProxyType[str, str] = MappingProxyType(
     {
-        "nano": "ruvlm.training.nano_task:NanoTask",
-        "cnn_lstm": "ruvlm.training.cnn_lstm_task:CnnLstmTask",
-        "vlm": "ruvlm.training.vlm_task:VlmTask",
-    }
-)
-# a checkpoint's model_type -> the backend that answers with it
-CHECKPOINTS: MappingProxyType[str, str] = MappingProxyType(
-    {
-        "ruvlm_nano": "ruvlm.backends.local_nano:NanoBackend",
-        "ruvlm_cnn_lstm": "ruvlm.backends.local_cnn_lstm:CnnLstmBackend",
+        "nano": "ruvlm.models.nano:FAMILY",
+        "cnn_lstm": "ruvlm.models.cnn_lstm:FAMILY",
+        "vlm": "ruvlm.models.vlm:FAMILY",
     }
 )
 
 # «scheme:…» on the command line -> what opens it
 BACKENDS: MappingProxyType[str, str] = MappingProxyType(
     {
-        "hf": "ruvlm.backends.hf:open_hf",
+        "hf": "ruvlm.models.vlm.backend:open_hf",
         "openai": "ruvlm.backends.openai_http:open_openai",
         "file": "ruvlm.backends.replay:open_file",
     }
@@ -40,5 +34,10 @@ def lookup(table: MappingProxyType[str, str], name: str, what: str) -> Any:
         near = difflib.get_close_matches(name, table, 1)
         hint = f"может быть, вы имели в виду «{near[0]}»?" if near else f"есть: {', '.join(table)}."
         raise ConfigError(f"{what} «{name}» не известна: {hint}")
-    module, _, attribute = table[name].partition(":")
+    return imported(table[name])
+
+
+def imported(address: str) -> Any:
+    """What «module:name» names."""
+    module, _, attribute = address.partition(":")
     return getattr(import_module(module), attribute)

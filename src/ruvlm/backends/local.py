@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ruvlm.backends.base import Alternative, Asked, Backend
+from ruvlm.checkpoint import adapter_folder, base_of, model_folder, read_model_type
+from ruvlm.config import Family, families
 from ruvlm.errors import ModelError
-from ruvlm.models.checkpoint import adapter_folder, base_of, model_folder, read_model_type
-from ruvlm.registry import CHECKPOINTS, lookup
+from ruvlm.registry import imported
 from ruvlm.run_folder import BEST, FINAL
 from ruvlm.schema import ImageRef
 
@@ -39,26 +39,28 @@ class LocalBackend(Backend):
     @property
     def trained_on(self) -> str:
         """What its training data are called; empty where its checkpoint is too old to say."""
-        config: Any = self.model.config
-        return str(config.trained_on)
+        shape: Any = self.model.shape
+        return str(shape.trained_on)
 
     @abstractmethod
     def alternatives(self, asked: Asked, top: int = 5) -> list[Alternative]:
         """The likeliest answers, best first; for a multiple choice its options with probabilities that add up to 1."""
 
-    @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Write a model folder's files."""
+
+def own_families() -> dict[str, Family]:
+    """The families whose checkpoints only we can open, by what these call themselves."""
+    return {family.model_type: family for family in families() if family.model_type}
 
 
 def load_local(name: str, device: torch.device) -> LocalBackend:
     """A run folder or a model folder → its backend. Raises ModelError."""
     folder = model_folder(name)
     kind = read_model_type(folder)
-    if kind not in CHECKPOINTS:
-        raise ModelError(f"Модель в {folder} вида «{kind}», а умеем {', '.join(CHECKPOINTS)}: укажите другую папку.")
+    known = own_families()
+    if kind not in known:
+        raise ModelError(f"Модель в {folder} вида «{kind}», а умеем {', '.join(known)}: укажите другую папку.")
     shown = folder.parent.name if folder.name in (BEST, FINAL) else folder.name
-    loaded: LocalBackend = lookup(CHECKPOINTS, kind, "Модель").load(folder, shown, device)
+    loaded: LocalBackend = imported(known[kind].backend).load(folder, shown, device)
     return loaded
 
 
@@ -68,4 +70,4 @@ def pretrained_spec(name: str) -> str | None:
     if adapter is not None:
         return f"{base_of(adapter)}+{adapter}"
     folder = model_folder(name)
-    return None if read_model_type(folder) in CHECKPOINTS else str(folder)
+    return None if read_model_type(folder) in own_families() else str(folder)

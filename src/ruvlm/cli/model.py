@@ -35,8 +35,8 @@ def compose(
     Пример: ruvlm model compose --vision google/siglip-base-patch16-224 --llm Qwen/Qwen2.5-0.5B-Instruct --out models/llava
     """
     from ruvlm.errors import ConfigError
-    from ruvlm.models.compose import DTYPES
-    from ruvlm.models.compose import compose as build
+    from ruvlm.models.vlm.compose import DTYPES
+    from ruvlm.models.vlm.compose import compose as build
     from ruvlm.runtime import quiet_transformers
 
     if dtype not in DTYPES:
@@ -62,7 +62,7 @@ def merge(
 
     Пример: ruvlm model merge models/llava+results/llava_stage2/final_model --out models/llava-ru
     """
-    from ruvlm.backends.merge import merge_adapter
+    from ruvlm.models.vlm.merge import merge_adapter
     from ruvlm.runtime import quiet_transformers
 
     quiet_transformers()

@@ -57,10 +57,10 @@ def _header(run: RunFolder) -> str:
     if sets:
         lines += ["datasets:", *(f"- {name}" for name in sets)]
     config = run.config
-    base = config.vlm.path if config.model.name == "vlm" else ""
+    base = config.base_model
     if base:
         lines += ["license: other", f"base_model: {json.dumps(base, ensure_ascii=False)}"]
-        if config.vlm.lora_rank:
+        if config.adapter_rank:
             lines += ["library_name: peft"]
     elif run.facts.drawn:
         lines += ["license: apache-2.0"]
@@ -68,12 +68,12 @@ def _header(run: RunFolder) -> str:
 
 
 def _what(run: RunFolder) -> str:
-    name, vlm = run.config.model.name, run.config.vlm
+    config = run.config
     size = f"{run.facts.parameters:,}".replace(",", " ")
-    if name != "vlm":
-        return f"Модель `{name}` из RuVLM-Bench, обученная с нуля: {size} параметров."
-    how = f"адаптер LoRA ранга {vlm.lora_rank}" if vlm.lora_rank else "дообученные веса"
-    return f"`{vlm.path}`: {how}, {size} параметров всего. Лицензия – базовой модели."
+    if not config.base_model:
+        return f"Модель `{config.model.name}` из RuVLM-Bench, обученная с нуля: {size} параметров."
+    how = f"адаптер LoRA ранга {config.adapter_rank}" if config.adapter_rank else "дообученные веса"
+    return f"`{config.base_model}`: {how}, {size} параметров всего. Лицензия – базовой модели."
 
 
 def _data(run: RunFolder) -> str:

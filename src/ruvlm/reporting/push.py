@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ruvlm.checkpoint import model_folder
 from ruvlm.errors import ConfigError, ModelError, RuvlmError
 from ruvlm.evaluation.folder import evaluations_in
-from ruvlm.models.checkpoint import model_folder
 from ruvlm.run_folder import RunFolder
 
 SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt")

@@ -13,8 +13,8 @@ from ruvlm.data.pixels import PixelStore
 from ruvlm.data.scene_graphs import ImageGraph, read_scene_graphs
 from ruvlm.errors import DataError
 from ruvlm.schema import Dataset, Example
+from ruvlm.training.learner import Report
 from ruvlm.training.mixture import Part, parts_of
-from ruvlm.training.task import Report
 
 
 @dataclass(frozen=True)

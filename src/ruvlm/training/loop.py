@@ -12,22 +12,22 @@ from typing import Any
 
 import torch
 
-from ruvlm.config import RunConfig
+from ruvlm.config import RunConfig, family_named
 from ruvlm.errors import ConfigError, DataError, ModelError
 from ruvlm.files import whole_folder
 from ruvlm.processes import Group, current_ranks, launched_by_accelerate_alone, local_device
-from ruvlm.registry import MODELS, lookup
+from ruvlm.registry import imported
 from ruvlm.run_folder import BEST, FINAL, Record, RunFacts, RunFolder, TrainedOn
 from ruvlm.runtime import code_fingerprint, keep_freed_memory, machine, pick_device, quiet_transformers, seed_everything
 from ruvlm.training.budget import ESTIMATE_AT, memory_line, out_of_memory, time_line, used_memory
 from ruvlm.training.ema import Ema
 from ruvlm.training.guards import refuse_leaks, stopped
 from ruvlm.training.history import History, plot_history
+from ruvlm.training.learner import Learner, Losses, Report, Stage
 from ruvlm.training.samples import sheet, write_samples
 from ruvlm.training.state import Learning, Progress, read_checkpoint, restore, save_checkpoint
 from ruvlm.training.step import Stepper
 from ruvlm.training.stop import Stop
-from ruvlm.training.task import Losses, Report, Stage, Task
 from ruvlm.training.trackers import Tracker, trackers_named
 from ruvlm.training.validation import Check, Validator
 
@@ -69,19 +69,19 @@ class Run:
     """One training run and its folder."""
 
     def __init__(
-        self, config: RunConfig, task: Task, validator: Validator, display: Display, report: Report, resume: bool, group: Group
+        self, config: RunConfig, learner: Learner[Any], validator: Validator, display: Display, report: Report, resume: bool, group: Group
     ) -> None:  # fmt: skip
-        self.config, self.task, self.validator, self.group = config, task, validator, group
+        self.config, self.learner, self.validator, self.group = config, learner, validator, group
         self.display, self.report = display, report
         self.folder = RunFolder(config.folder)
         self.device = pick_device(local_device(config.device))
         if config.train.sharding == "fsdp2":
-            task.shard()
+            learner.shard()
         if config.train.compile:
-            task.compile()
-        self.stages = task.stages()
-        self.stepper = Stepper(config, task, group, self.device)
-        self.ema = Ema(task.model, config.train.ema)
+            learner.compile()
+        self.stages = learner.stages()
+        self.stepper = Stepper(config, learner, group, self.device)
+        self.ema = Ema(learner.model, config.train.ema)
         self.progress = Progress()
         self.stop = Stop(waits=group.ranks.size > 1)
         self._last_saved = 0.0
@@ -99,12 +99,14 @@ class Run:
 
     def _learning(self) -> Learning:
         stage = self.stages[min(self.progress.stage, len(self.stages) - 1)]
-        return Learning(self.task.model, stage.optimizers, self.ema.averages, self.stepper.scaler)
+        return Learning(self.learner.model, stage.optimizers, self.ema.averages, self.stepper.scaler)
 
     def train(self) -> Finished:
         """Run to the end, or to Ctrl-C, which saves and returns."""
         interrupted = early = False
-        self.report(memory_line(self.task.model, self.stages[-1].optimizers, bool(self.config.train.ema), self.device))
+        self.report(
+            memory_line(self.learner.model, self.stages[-1].optimizers, bool(self.config.train.ema), self.device)
+        )
         try:
             with self.stop.heard(), self.stepper.workers:
                 self._stages()
@@ -138,7 +140,7 @@ class Run:
                 group["initial_lr"] = group["lr"]
         if stage.begin is not None and not self.progress.stage_step:
             stage.begin()
-        self.task.model.train()
+        self.learner.model.train()
         while (share := self._share(stage)) < 1 and not self._stale():
             started = time.perf_counter()
             with self.stop.later():
@@ -212,7 +214,7 @@ class Run:
         self.group.wait()
         asks = self.group.first or self.config.train.sharding == "fsdp2"
         with self.ema.used():
-            check = self.validator.check(self.task) if asks else None
+            check = self.validator.check(self.learner) if asks else None
             score = self.group.told(check.score if check is not None else math.nan)
             self.progress.validations += 1
             if not math.isnan(score):
@@ -260,7 +262,7 @@ class Run:
 
     def save(self, name: str) -> None:
         """Write a model folder into the run folder."""
-        writer = self.task.writer()
+        writer = self.learner.writer()
         if self.group.first:
             with whole_folder(self.folder.path / name, over=True) as fresh:
                 writer(fresh)
@@ -287,38 +289,38 @@ def train(config: RunConfig, resume: bool, display: Display, report: Report) -> 
 def _run(config: RunConfig, resume: bool, display: Display, report: Report, group: Group) -> Finished:
     ranks, device = group.ranks, group.device
     seed_everything(config.train.seed)
-    task_class: Any = lookup(MODELS, config.model.name, "Модель")
+    learner_class: Any = imported(family_named(config.model.name).learner)
     try:
-        task: Task = task_class.build(config, device, report)
+        learner: Learner[Any] = learner_class.build(config, device, report)
     except RuntimeError as error:
         raise out_of_memory(error) or error from error
-    if ranks.size > 1 and not task.splits:
+    if ranks.size > 1 and not learner.splits:
         raise ConfigError(f"Модель {config.model.name} учится одним процессом: запустите без torchrun.")
-    for note in task.notes:
+    for note in learner.notes:
         report(note)
     report("считаю точки отсчёта")
-    validator = Validator.build(config, task)
+    validator = Validator.build(config, learner)
     if not config.data.allow_leaks and ranks.first:
         checked = [example for dataset in validator.datasets for example in dataset.examples]
-        refuse_leaks(task.train_examples, checked, Path(config.results) / ".cache")
-    facts = _facts(task, validator)
+        refuse_leaks(learner.train_examples, checked, Path(config.results) / ".cache")
+    facts = _facts(learner, validator)
     if resume and ranks.first:
         _refuse_other_data(RunFolder(config.folder), facts)
-    run = Run(config, task, validator, display, report, resume, group)
+    run = Run(config, learner, validator, display, report, resume, group)
     if not resume and ranks.first:
         run.folder.describe(config, facts)
     return run.train()
 
 
-def _facts(task: Task, validator: Validator) -> RunFacts:
+def _facts(learner: Learner[Any], validator: Validator) -> RunFacts:
     """What code, data and machine a run has."""
     parts = [
         TrainedOn(source=d.source, name=d.name, split=d.split, questions=len(d.examples), fingerprint=d.fingerprint)
-        for d in task.datasets
+        for d in learner.datasets
     ]
     return RunFacts(
         code=code_fingerprint(), train=tuple(parts), checks=validator.fingerprints, source=validator.source, machine=machine(),
-        parameters=sum(p.numel() for p in task.model.parameters()), baselines=validator.baselines, notes=tuple(task.notes),
+        parameters=sum(p.numel() for p in learner.model.parameters()), baselines=validator.baselines, notes=tuple(learner.notes),
     )  # fmt: skip
 
 

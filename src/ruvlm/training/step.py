@@ -10,21 +10,21 @@ from torch import Tensor, nn
 from ruvlm.config import RunConfig
 from ruvlm.errors import ConfigError
 from ruvlm.processes import Group
+from ruvlm.training.learner import Learner, Losses, Stage
 from ruvlm.training.parallel import Workers, parts_of_step
 from ruvlm.training.prefetch import Prefetcher
-from ruvlm.training.task import Losses, Stage, Task
 
 
 class Stepper:
     """Takes steps. `batch` is the batch last worked on, for inspection when a loss is no number."""
 
-    def __init__(self, config: RunConfig, task: Task, group: Group, device: torch.device) -> None:
-        self.train, self.task, self.group, self.device = config.train, task, group, device
-        self.parameters = [p for p in task.model.parameters() if p.requires_grad]
+    def __init__(self, config: RunConfig, learner: Learner[Any], group: Group, device: torch.device) -> None:
+        self.train, self.learner, self.group, self.device = config.train, learner, group, device
+        self.parameters = [p for p in learner.model.parameters() if p.requires_grad]
         self.dtype = precision(config, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
         self.accumulate = config.train.accumulate
-        if self.accumulate > 1 and not task.splits:
+        if self.accumulate > 1 and not learner.splits:
             raise ConfigError(f"Модель {config.model.name} не учится по частям шага: train.accumulate = 1.")
         images = config.train.images_per_step // (self.accumulate * group.ranks.size)
         if not images:
@@ -32,7 +32,7 @@ class Stepper:
                 f"train.images_per_step = {config.train.images_per_step} меньше частей шага ({self.accumulate} × процессов "
                 f"{group.ranks.size}): увеличьте его или уменьшите train.accumulate."
             )
-        self.workers = Workers(parts_of_step(config.train.parts, device, task.splits and task.threads, images))
+        self.workers = Workers(parts_of_step(config.train.parts, device, learner.splits and learner.threads, images))
         self.prefetcher = Prefetcher(config.train.workers if self.workers.count == 1 else 0)
         self.batch: Any = None
 
@@ -61,13 +61,13 @@ class Stepper:
     def _apply(self, stage: Stage, factor: float) -> None:
         for optimizer in stage.optimizers:
             self.scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(self.task.model.parameters(), self.train.clip)
+        nn.utils.clip_grad_norm_(self.learner.model.parameters(), self.train.clip)
         for optimizer in stage.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
             self.scaler.step(optimizer)
         self.scaler.update()
-        self.task.model.zero_grad(set_to_none=True)
+        self.learner.model.zero_grad(set_to_none=True)
 
     def _own(self, stage: Stage, stage_step: int, share: float) -> tuple[Losses, float]:
         """Gradients of this process's parts, summed into `.grad`, and what to divide them by for their mean."""

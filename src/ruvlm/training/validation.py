@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -13,8 +14,8 @@ from ruvlm.config import RunConfig
 from ruvlm.errors import MissingSplitError
 from ruvlm.evaluation.run import ask_all
 from ruvlm.schema import Dataset, Example
+from ruvlm.training.learner import Learner
 from ruvlm.training.samples import Sample, samples
-from ruvlm.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Validator:
         self.source = source
 
     @classmethod
-    def build(cls, config: RunConfig, task: Task) -> Validator:
+    def build(cls, config: RunConfig, learner: Learner[Any]) -> Validator:
         """Raises DataError only for a damaged split; a data set without one is trained without validation."""
         source = open_source(config.data.path)
         datasets = []
@@ -50,17 +51,17 @@ class Validator:
             except MissingSplitError:
                 continue
             datasets.append(_cut(dataset))
-        return cls(datasets, _baselines(task, datasets), source.label)
+        return cls(datasets, _baselines(learner, datasets), source.label)
 
     @property
     def fingerprints(self) -> dict[str, str]:
         return {f"{d.name}/{d.split}": d.fingerprint for d in self.datasets}
 
-    def check(self, task: Task) -> Check | None:
+    def check(self, learner: Learner[Any]) -> Check | None:
         """Ask the model in training; None where there is nothing to ask."""
         if not self.datasets:
             return None
-        backend = task.backend()
+        backend = learner.backend()
         scores: dict[str, float] = {}
         shown: list[Sample] = []
         for dataset in self.datasets:
@@ -73,7 +74,7 @@ class Validator:
             # the headline: exact match, circular accuracy, or accuracy over rows where no question was asked in two orders
             scores[dataset.name] = result.headline[1].value
         with torch.no_grad():
-            loss = task.validation_loss([e for d in self.datasets for e in d.examples if not e.options])
+            loss = learner.validation_loss([e for d in self.datasets for e in d.examples if not e.options])
         return Check(scores, loss, tuple(shown))
 
 
@@ -89,14 +90,14 @@ def _cut(dataset: Dataset) -> Dataset:
     return replace(dataset, examples=tuple(examples), notes=(), vocabulary=None, sample=None)
 
 
-def _baselines(task: Task, datasets: list[Dataset]) -> dict[str, float]:
+def _baselines(learner: Learner[Any], datasets: list[Dataset]) -> dict[str, float]:
     """What the majority answer and the question alone score on the first set of short answers, per cent."""
     short = next((d for d in datasets if not benchmark_named(d.name).choice), None)
     if short is None:
         return {}
     benchmark = benchmark_named(short.name)
     protocol = benchmark.protocols[0]
-    train = [example for example in task.train_examples if not example.options]
+    train = [example for example in learner.train_examples if not example.options]
     found = {}
     for label, backend in (
         ("самый частый ответ", MajorityBackend(train)),

@@ -14,7 +14,7 @@ import torch
 
 from ruvlm.errors import ModelError, OutputError
 from ruvlm.files import whole_folder
-from ruvlm.models.hub_folder import write_model
+from ruvlm.models.vlm.hub_folder import write_model
 
 IMAGE = "<image>"
 VOCABULARY_MULTIPLE = 64

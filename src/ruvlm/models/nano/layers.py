@@ -7,13 +7,16 @@ S keys a token may look at, M mentions, N looking tokens.
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import Cache
 
-from ruvlm.models.nano_config import NanoConfig
+if TYPE_CHECKING:
+    from transformers import Cache
+
+    from ruvlm.models.nano.model import NanoShape
 
 HIDDEN = -1e4
 
@@ -21,17 +24,17 @@ HIDDEN = -1e4
 class Stem(nn.Module):
     """Picture → visual tokens: three stride-2 convolutions and residual blocks. [B, 3, S, S] → [B, P, D]."""
 
-    def __init__(self, config: NanoConfig) -> None:
+    def __init__(self, shape: NanoShape) -> None:
         super().__init__()
-        widths = (3, *config.stem_widths, config.hidden_size)
+        widths = (3, *shape.stem_widths, shape.hidden_size)
         self.down = nn.ModuleList(
             nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), nn.GroupNorm(1, b))
             for a, b in itertools.pairwise(widths)
         )
-        width = config.hidden_size
+        width = shape.hidden_size
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.GroupNorm(1, width))
-            for _ in range(config.stem_blocks)
+            for _ in range(shape.stem_blocks)
         )
 
     def forward(self, pixels_BCSS: Tensor) -> Tensor:
@@ -46,14 +49,14 @@ class Stem(nn.Module):
 class Layer(nn.Module):
     """A pre-norm decoder layer with normalised queries and keys and a squared-ReLU MLP."""
 
-    def __init__(self, config: NanoConfig) -> None:
+    def __init__(self, shape: NanoShape) -> None:
         super().__init__()
-        width = config.hidden_size
-        self.heads = config.num_attention_heads
+        width = shape.hidden_size
+        self.heads = shape.num_attention_heads
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
-        self.up = nn.Linear(width, config.mlp_ratio * width, bias=False)
-        self.down = nn.Linear(config.mlp_ratio * width, width, bias=False)
+        self.up = nn.Linear(width, shape.mlp_ratio * width, bias=False)
+        self.down = nn.Linear(shape.mlp_ratio * width, width, bias=False)
         self.norms = nn.Parameter(torch.ones(2, width))
         # normalised queries and keys bound a score by √d: without a scale no head could look at one token alone
         self.sharpness = nn.Parameter(torch.full((self.heads, 1, 1), 2.5))

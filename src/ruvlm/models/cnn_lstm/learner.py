@@ -12,25 +12,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ruvlm.backends.local_cnn_lstm import CnnLstmBackend
-from ruvlm.config import RunConfig
+from ruvlm.checkpoint import write_network
 from ruvlm.data.pixels import PixelStore
 from ruvlm.errors import DataError
-from ruvlm.models.cnn_lstm import IMAGE_SIZE, VOCABULARY, CnnLstm, CnnLstmConfig, encode, vocabulary
+from ruvlm.models.cnn_lstm import CnnLstmRun
+from ruvlm.models.cnn_lstm.backend import CnnLstmBackend
+from ruvlm.models.cnn_lstm.model import IMAGE_SIZE, VOCABULARY, CnnLstm, CnnLstmShape, encode, vocabulary
 from ruvlm.schema import Dataset, Example
 from ruvlm.training.grouping import Pictures, generator_of, training_pictures
+from ruvlm.training.learner import Learner, Losses, Report, Stage
 from ruvlm.training.mixture import Epochs
-from ruvlm.training.task import Losses, Report, Stage, Task
 
 VALIDATION_BATCH = 256
 
 
-class CnnLstmTask(Task):
+class CnnLstmLearner(Learner[CnnLstmRun]):
     """The baseline on a folder of data: open questions whose answer is among its classes."""
 
     model: CnnLstm
 
-    def __init__(self, config: RunConfig, pictures: Pictures, device: torch.device) -> None:
+    def __init__(self, config: CnnLstmRun, pictures: Pictures, device: torch.device) -> None:
         self.config, self.pictures, self.device = config, pictures, device
         examples = [example for group in pictures.questions for example in group]
         counts = Counter(example.answer for example in examples)
@@ -39,7 +40,9 @@ class CnnLstmTask(Task):
             raise DataError(f"В обучающих строках только {len(answers)} разных ответов: уменьшите model.classes.")
         words = vocabulary(example.question for example in examples)
         torch.manual_seed(config.train.seed)
-        settings = CnnLstmConfig(classes=len(answers), words=words, answers=answers, trained_on=pictures.label)
+        settings = CnnLstmShape(
+            classes=len(answers), words=tuple(words), answers=tuple(answers), trained_on=pictures.label
+        )
         self.model = CnnLstm(settings).to(device)
         index = {word: number + 2 for number, word in enumerate(words)}
         label = {answer: number for number, answer in enumerate(answers)}
@@ -58,7 +61,7 @@ class CnnLstmTask(Task):
         )
 
     @classmethod
-    def build(cls, config: RunConfig, device: torch.device, report: Report) -> CnnLstmTask:
+    def build(cls, config: CnnLstmRun, device: torch.device, report: Report) -> CnnLstmLearner:
         return cls(config, training_pictures(config, IMAGE_SIZE, report, grounding=False), device)
 
     def stages(self) -> tuple[Stage, ...]:
@@ -123,4 +126,4 @@ class CnnLstmTask(Task):
         return CnnLstmBackend(self.model, self.config.name, "in training", self.device)
 
     def writer(self) -> Callable[[Path], None]:
-        return self.backend().save
+        return lambda folder: write_network(folder, self.model, "ruvlm_cnn_lstm", {"image_size": IMAGE_SIZE})

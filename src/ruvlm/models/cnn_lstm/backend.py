@@ -11,10 +11,10 @@ import torch
 
 from ruvlm.backends.base import Alternative, Asked
 from ruvlm.backends.local import LocalBackend
+from ruvlm.checkpoint import read_network, weights_fingerprint
 from ruvlm.data.images import load_image
 from ruvlm.data.pixels import square
-from ruvlm.models.checkpoint import load_strictly, weights_fingerprint
-from ruvlm.models.cnn_lstm import CnnLstm, encode
+from ruvlm.models.cnn_lstm.model import IMAGE_SIZE, CnnLstm, CnnLstmShape, encode
 from ruvlm.schema import LETTERS, ImageRef, Response
 
 BATCH = 256
@@ -28,12 +28,12 @@ class CnnLstmBackend(LocalBackend):
 
     def __init__(self, model: CnnLstm, name: str, fingerprint: str, device: torch.device) -> None:
         super().__init__(model, name, fingerprint, device)
-        self._index = {word: number + 2 for number, word in enumerate(model.config.words)}
+        self._index = {word: number + 2 for number, word in enumerate(model.shape.words)}
 
     @classmethod
     def load(cls, folder: Path, name: str, device: torch.device) -> CnnLstmBackend:
         """From a model folder. Raises ModelError."""
-        return cls(load_strictly(CnnLstm, folder).eval(), name, weights_fingerprint(folder), device)
+        return cls(read_network(CnnLstm, CnnLstmShape, folder).eval(), name, weights_fingerprint(folder), device)
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         for start in range(0, len(asked), BATCH):
@@ -60,7 +60,7 @@ class CnnLstmBackend(LocalBackend):
         return [self._response(item, row, seconds) for item, row in zip(asked, scores, strict=True)]
 
     def _response(self, asked: Asked, logprobs_C: torch.Tensor, seconds: float) -> Response:
-        answers = self.model.config.answers
+        answers = self.model.shape.answers
         if not asked.example.options:
             best = int(logprobs_C.argmax())
             return Response(answers[best], 1, seconds, probability=float(logprobs_C[best].exp()))
@@ -78,17 +78,11 @@ class CnnLstmBackend(LocalBackend):
             ranked = sorted(zip(asked.example.options, shares, strict=True), key=lambda item: -item[1])
             return [Alternative(text, share) for text, share in ranked]
         best, index = scores.exp().topk(min(top, len(scores)))
-        return [
-            Alternative(self.model.config.answers[i], p) for i, p in zip(index.tolist(), best.tolist(), strict=True)
-        ]
+        return [Alternative(self.model.shape.answers[i], p) for i, p in zip(index.tolist(), best.tolist(), strict=True)]
 
     def _picture(self, ref: ImageRef) -> np.ndarray:
         if ref not in self._pixels:
             if len(self._pixels) > 2 * BATCH:
                 self._pixels.clear()
-            self._pixels[ref] = square(load_image(ref), self.model.config.image_size)
+            self._pixels[ref] = square(load_image(ref), IMAGE_SIZE)
         return self._pixels[ref]
-
-    def save(self, folder: Path) -> None:
-        """Write a model folder's files."""
-        self.model.save_pretrained(folder)

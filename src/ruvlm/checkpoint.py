@@ -5,16 +5,22 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ruvlm.errors import ModelError, because
+from ruvlm.files import write_json
 from ruvlm.run_folder import BEST, FINAL
-from ruvlm.runtime import quiet_transformers
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from torch import nn
 
 # a trained model that comes with the package, by the name it is asked by
-PACKAGED = MappingProxyType({"nano": Path(__file__).parent / "packaged" / "nano"})
+PACKAGED = MappingProxyType({"nano": Path(__file__).parent / "models" / "packaged" / "nano"})
 
 
 def model_folder(name: str) -> Path:
@@ -122,29 +128,70 @@ def _absorb(digest: Any, path: Path, name: str) -> None:
             digest.update(block)
 
 
-def load_strictly(model_class: Any, folder: Path) -> Any:
-    """Transformers' from_pretrained in single precision, whatever the file's, with missing, unknown or misshapen weights an error that names them."""
-    quiet_transformers()
+class Shaped(Protocol):
+    """A network of ours: made from its shape, which it keeps."""
+
+    shape: Any
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+
+NetworkT = TypeVar("NetworkT", bound="nn.Module")
+ShapeT = TypeVar("ShapeT", bound="DataclassInstance")
+
+
+def read_network(network: Callable[[ShapeT], NetworkT], shape: type[ShapeT], folder: Path) -> NetworkT:
+    """A network of ours with the weights of a model folder, in single precision whatever the file's. Raises ModelError.
+
+    `shape` is what config.json gives the fields of; its other keys are transformers'. Missing, unknown or misshapen weights are
+    an error that names them.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
-        model, info = model_class.from_pretrained(
-            folder, output_loading_info=True, local_files_only=True, dtype="float32"
-        )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, IndexError) as error:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        known = {one.name: config[one.name] for one in fields(shape) if one.name in config}
+        model = network(shape(**{k: tuple(v) if isinstance(v, list) else v for k, v in known.items()}))
+        weights = {
+            name: value for path in sorted(folder.glob("model*.safetensors")) for name, value in load_file(path).items()
+        }
+    except SafetensorError as error:
+        raise ModelError(f"Файл весов в {folder} повреждён ({error}): сохраните модель заново.") from error
+    except (OSError, ValueError, RuntimeError, TypeError, AttributeError, ZeroDivisionError) as error:
         first = str(error).strip().splitlines()[0][:200]
         raise ModelError(
             f"Веса в {folder} не подходят к модели ({first}): это другой или повреждённый файл."
         ) from error
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise ModelError(f"Файл весов в {folder} повреждён ({error}): сохраните модель заново.") from error
-    problems = [f"{what}: {', '.join(map(str, list(info[what])[:3]))}" for what in
-                ("missing_keys", "unexpected_keys", "mismatched_keys") if info.get(what)]  # fmt: skip
-    if problems:
-        raise ModelError(f"Веса в {folder} не от этой модели ({'; '.join(problems)}).")
+    _refuse_others(folder, model.state_dict(), weights)
     _refuse_integers(folder, {path for path in folder.glob("model*.safetensors")})
+    model.load_state_dict(
+        {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+    )
     refuse_not_finite(model, str(folder))
     return model
+
+
+def _refuse_others(folder: Path, own: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise ModelError for weights that are missing, unknown or of another shape."""
+    problems = {
+        "missing_keys": [name for name in own if name not in given],
+        "unexpected_keys": [name for name in given if name not in own],
+        "mismatched_keys": [name for name in own if name in given and own[name].shape != given[name].shape],
+    }
+    said = [f"{what}: {', '.join(names[:3])}" for what, names in problems.items() if names]
+    if said:
+        raise ModelError(f"Веса в {folder} не от этой модели ({'; '.join(said)}).")
+
+
+def write_network(folder: Path, network: Shaped, model_type: str, more: Mapping[str, Any]) -> None:
+    """A network's config.json and weights in a folder that is there. Raises OSError."""
+    from safetensors.torch import save_file
+
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    config = {"architectures": [type(network).__name__], "model_type": model_type, **asdict(network.shape), **more}
+    write_json(folder / "config.json", config)
 
 
 def _refuse_integers(folder: Path, files: set[Path]) -> None:

@@ -24,7 +24,7 @@ from transformers.cache_utils import LinearAttentionLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from ruvlm.backends.shared_cache import PrefixUnsupportedError, RowsCache, owners, whole_cache
+from ruvlm.models.vlm.shared_cache import PrefixUnsupportedError, RowsCache, owners, whole_cache
 
 ATTENTION = "ruvlm_shared_prefix"
 # rows whose lengths differ more go through the model apart, if there are so many: padding costs as much as words

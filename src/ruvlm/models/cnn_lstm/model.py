@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
 
 IMAGE_SIZE = 128
 WORDS = 8
@@ -19,49 +19,33 @@ VOCABULARY = 500
 PAD, UNKNOWN = 0, 1
 
 
-class CnnLstmConfig(PreTrainedConfig):
+@dataclass(frozen=True, kw_only=True)
+class CnnLstmShape:
     """`words` is the vocabulary in index order (from 2), `answers` the classes in order, `trained_on` what its data sets are called."""
 
-    model_type = "ruvlm_cnn_lstm"
-
-    def __init__(
-        self,
-        classes: int = 10,
-        words: list[str] | None = None,
-        answers: list[str] | None = None,
-        trained_on: str = "",
-        **kwargs: Any,
-    ) -> None:
-        self.classes = classes
-        self.words = words or []
-        self.answers = answers or []
-        self.trained_on = trained_on
-        self.image_size = IMAGE_SIZE
-        super().__init__(**kwargs)
+    classes: int = 10
+    words: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    trained_on: str = ""
 
 
 def _block(inside: int, outside: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inside, outside, 3, padding=1), nn.BatchNorm2d(outside), nn.ReLU(), nn.MaxPool2d(2))
 
 
-class CnnLstm(PreTrainedModel):
+@final
+class CnnLstm(nn.Module):
     """Three convolution blocks and a bidirectional LSTM, joined by a two-layer head."""
 
-    config_class = CnnLstmConfig
-    base_model_prefix = "cnn_lstm"
-
-    def __init__(self, config: CnnLstmConfig) -> None:
-        super().__init__(config)
+    def __init__(self, shape: CnnLstmShape) -> None:
+        super().__init__()
+        self.shape = shape
         self.cnn = nn.Sequential(_block(3, 16), _block(16, 32), _block(32, 64), nn.AdaptiveAvgPool2d(4))
         self.picture = nn.Linear(64 * 16, 256)
         self.embed = nn.Embedding(VOCABULARY, 64, padding_idx=PAD)
         self.lstm = nn.LSTM(64, 128, batch_first=True, bidirectional=True)
         self.question = nn.Linear(256, 256)
-        self.head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(), nn.Linear(128, config.classes))
-        self.post_init()
-
-    def _init_weights(self, module: nn.Module) -> None:
-        """PyTorch's own initialisation stays."""
+        self.head = nn.Sequential(nn.Linear(512, 128), nn.ReLU(), nn.Linear(128, shape.classes))
 
     def forward(self, pixels_BCSS: Tensor, words_NW: Tensor, owner_N: Tensor | None = None) -> Tensor:
         """Scores of the classes. [B, 3, 128, 128], [N, 8] → [N, C].

@@ -20,24 +20,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ruvlm.backends.base import Access, Asked, Backend
-from ruvlm.backends.hf import HfBackend
-from ruvlm.backends.hf_adapters import BASE_FILE
-from ruvlm.backends.hf_load import Loaded, load_hf
-from ruvlm.backends.hf_prompts import PromptReader
-from ruvlm.config import RunConfig
 from ruvlm.data.images import load_image
 from ruvlm.errors import ConfigError
-from ruvlm.models.hub_folder import write_model
-from ruvlm.models.shortcuts import AnswersOnly, decoder_layers, four_bit, logits_at, skip_unread_vision
-from ruvlm.models.vlm_parts import Lora, part_of, prepared, shares
+from ruvlm.models.vlm import VlmRun
+from ruvlm.models.vlm.adapters import BASE_FILE
+from ruvlm.models.vlm.backend import HfBackend
+from ruvlm.models.vlm.hub_folder import write_model
+from ruvlm.models.vlm.load import Loaded, load_hf
+from ruvlm.models.vlm.packing import VlmBatch, packed, plain
+from ruvlm.models.vlm.parts import Lora, part_of, prepared, shares
+from ruvlm.models.vlm.prompts import PromptReader
+from ruvlm.models.vlm.shortcuts import AnswersOnly, decoder_layers, four_bit, logits_at, skip_unread_vision
 from ruvlm.processes import current_ranks
 from ruvlm.schema import Dataset, Example, ImageRef, Response
 from ruvlm.training.grouping import generator_of
+from ruvlm.training.learner import Learner, Losses, Report, Stage
 from ruvlm.training.mixture import Epochs, Part, parts_of
 from ruvlm.training.sharding import full, gathered, shard
-from ruvlm.training.task import Losses, Report, Stage, Task
 from ruvlm.training.texts import training_text
-from ruvlm.training.vlm_packing import VlmBatch, packed, plain
 
 # families whose picture comes before the words and whose positions are one number a token
 PACKED = ("llava", "llava_next", "idefics3", "smolvlm")
@@ -58,7 +58,7 @@ class VlmBackend(HfBackend):
             self.model.train(training)
 
 
-class VlmTask(Task):
+class VlmLearner(Learner[VlmRun]):
     """A Hugging Face image-text-to-text model on a folder of data or a mixture."""
 
     # of whatever class transformers or peft make it
@@ -66,7 +66,7 @@ class VlmTask(Task):
     splits = True
     _sharded = False
 
-    def __init__(self, config: RunConfig, loaded: Loaded, parts: Sequence[Part]) -> None:
+    def __init__(self, config: VlmRun, loaded: Loaded, parts: Sequence[Part]) -> None:
         settings = config.vlm
         kind = loaded.model.config.model_type
         self.packs = kind in PACKED
@@ -117,7 +117,7 @@ class VlmTask(Task):
         return cast(PromptReader, self._readers.reader)
 
     @classmethod
-    def build(cls, config: RunConfig, device: torch.device, report: Report) -> VlmTask:
+    def build(cls, config: VlmRun, device: torch.device, report: Report) -> VlmLearner:
         if not config.vlm.path:
             raise ConfigError("vlm.path пуст: укажите папку или имя модели, которую дообучать.")
         if "+" in config.vlm.path and not Path(config.vlm.path).is_dir():

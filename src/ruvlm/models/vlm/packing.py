@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ruvlm.backends.hf_prompts import Encoded, common_prefix
+from ruvlm.models.vlm.prompts import Encoded, common_prefix
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from ruvlm.backends.greedy import Greedy, Written
-from ruvlm.backends.hf_decoder import Decoder, option_sums, scored
-from ruvlm.backends.hf_prompts import Encoded, PromptReader, common_prefix
-from ruvlm.backends.hf_sheets import Sheet
-from ruvlm.backends.shared_cache import PrefixUnsupportedError
-from ruvlm.backends.shared_prefix import SharedRows, share_prefixes
+from ruvlm.models.vlm.decoder import Decoder, option_sums, scored
+from ruvlm.models.vlm.greedy import Greedy, Written
+from ruvlm.models.vlm.prompts import Encoded, PromptReader, common_prefix
+from ruvlm.models.vlm.shared_cache import PrefixUnsupportedError
+from ruvlm.models.vlm.shared_prefix import SharedRows, share_prefixes
+from ruvlm.models.vlm.sheets import Sheet
 from ruvlm.schema import Response
 
 

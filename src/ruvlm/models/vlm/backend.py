@@ -13,15 +13,15 @@ import numpy as np
 import torch
 
 from ruvlm.backends.base import Access, Asked, Backend
-from ruvlm.backends.greedy import Endings, Written
-from ruvlm.backends.hf_flow import Flow
-from ruvlm.backends.hf_load import Loaded, load_hf
-from ruvlm.backends.hf_plain import PlainDecoder
-from ruvlm.backends.hf_prompts import PromptReader
-from ruvlm.backends.hf_shared import SharedDecoder
-from ruvlm.backends.hf_sheets import Sheet, Waiting, sheets
-from ruvlm.backends.shared_cache import PrefixUnsupportedError
 from ruvlm.errors import CannotAnswerError, ModelError
+from ruvlm.models.vlm.flow import Flow
+from ruvlm.models.vlm.greedy import Endings, Written
+from ruvlm.models.vlm.load import Loaded, load_hf
+from ruvlm.models.vlm.plain import PlainDecoder
+from ruvlm.models.vlm.prompts import PromptReader
+from ruvlm.models.vlm.shared import SharedDecoder
+from ruvlm.models.vlm.shared_cache import PrefixUnsupportedError
+from ruvlm.models.vlm.sheets import Sheet, Waiting, sheets
 from ruvlm.schema import Response
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from ruvlm.models.text import word_families
+from ruvlm.models.nano.tokenizer import word_families
 from ruvlm.schema import Box, Example, Region
 
 IGNORED = -1

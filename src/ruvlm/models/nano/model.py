@@ -13,18 +13,57 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, cast, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import Cache, DynamicCache, GenerationMixin, PreTrainedModel
-from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from ruvlm.models.nano_config import NanoConfig
-from ruvlm.models.nano_layers import HIDDEN, Layer, Stem
+from ruvlm.models.nano.layers import HIDDEN, Layer, Stem
 
 EMBEDDING_STD = 0.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class NanoShape:
+    """`image_size` pixels → (image_size / 8)² visual tokens → causal decoder.
+
+    Args:
+        image_size: side of the square input picture, pixels; a multiple of 8.
+        hidden_size: width of the decoder and of the visual tokens.
+        num_hidden_layers, num_attention_heads, mlp_ratio: the decoder's shape.
+        stem_widths: channels after each of the three stride-2 convolutions but the last, which has hidden_size.
+        max_text_positions: the longest text, tokens.
+        trained_on: what its data sets are called; whoever asks it is told.
+    """
+
+    vocab_size: int = 640
+    image_size: int = 64
+    hidden_size: int = 96
+    num_hidden_layers: int = 5
+    num_attention_heads: int = 4
+    mlp_ratio: int = 2
+    stem_widths: tuple[int, int] = (32, 64)
+    stem_blocks: int = 1
+    max_text_positions: int = 96
+    trained_on: str = ""
+    image_token_id: int = 3
+    pad_token_id: int = 0
+    bos_token_id: int = 1
+    eos_token_id: int = 2
+
+    def __post_init__(self) -> None:
+        if self.num_hidden_layers < 5:
+            raise ValueError(f"num_hidden_layers is {self.num_hidden_layers}, needs 5 or more")
+
+    @property
+    def grid(self) -> int:
+        """Visual tokens along one side."""
+        return self.image_size // 8
+
+    @property
+    def num_image_tokens(self) -> int:
+        return self.grid**2
 
 
 @dataclass(frozen=True)
@@ -75,49 +114,32 @@ class Traces:
     weighed_RTD: Tensor
 
 
-class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
-    """Compact VLM with transformers' interface: `input_ids` hold `num_image_tokens` image tokens, then the text."""
+class NanoNetwork(nn.Module):
+    """The network itself, without what transformers adds to a model (`hub.py`)."""
 
-    config_class = NanoConfig
-    base_model_prefix = "model"
-    main_input_name = "input_ids"
-    input_modalities = ("image", "text")
-    _supports_sdpa = True
-    _no_split_modules = ("Layer",)
+    shape: NanoShape
 
-    def __init__(self, config: NanoConfig) -> None:
-        super().__init__(config)
-        width = config.hidden_size
-        self.stem = Stem(config)
+    def build(self, shape: NanoShape) -> None:
+        """Make the parameters of a network of this shape."""
+        self.shape = shape
+        width = shape.hidden_size
+        self.stem = Stem(shape)
         self.see_norm = nn.Parameter(torch.full((width,), EMBEDDING_STD))
-        self.embed = nn.Embedding(config.vocab_size, width)
-        self.text_position = nn.Embedding(config.max_text_positions, width)
-        self.row = nn.Embedding(config.grid, width)
-        self.column = nn.Embedding(config.grid, width)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        self.embed = nn.Embedding(shape.vocab_size, width)
+        self.text_position = nn.Embedding(shape.max_text_positions, width)
+        self.row = nn.Embedding(shape.grid, width)
+        self.column = nn.Embedding(shape.grid, width)
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.num_hidden_layers))
         self.last_norm = nn.Parameter(torch.ones(width))
         self.describe = nn.Linear(width, width, bias=False)
         self.relate = nn.Linear(width, width, bias=False)
         self.weigh = nn.Linear(width, 1, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(1.0))
-        self.post_init()
-
-    def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=EMBEDDING_STD)
-        elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=module.in_features**-0.5)
 
     @property
     def stack(self) -> Sequence[Layer]:
         """The layers, as what they are."""
         return cast("Sequence[Layer]", self.layers)
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.embed
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        self.embed = value  # type: ignore[assignment]
 
     def see(self, pixels_BCSS: Tensor) -> Tensor:
         """Visual tokens in the space of the word embeddings, without their positions. [B, P, D]."""
@@ -126,7 +148,7 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     def placed(self, seen_BPD: Tensor) -> Tensor:
         """Add row and column embeddings."""
-        grid = self.config.grid
+        grid = self.shape.grid
         place = (self.row.weight[:, None] + self.column.weight[None]).reshape(grid * grid, -1)
         return seen_BPD + place
 
@@ -209,75 +231,22 @@ class NanoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         late = min(3, len(self.layers) - 3)
         return late - 2, late, len(self.layers) - 2
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        pixel_values: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        past_key_values: Cache | None = None,
-        labels: Tensor | None = None,
-        use_cache: bool | None = None,
-        logits_to_keep: int = 0,
-        **kwargs: Any,
-    ) -> CausalLMOutputWithPast:
-        """Transformers' forward. `input_ids` [B, T], `pixel_values` [B, 3, S, S], `attention_mask` [B, past + T]."""
-        assert input_ids is not None
-        batch, length = input_ids.shape
-        past = past_key_values.get_seq_length() if past_key_values is not None else 0
-        if use_cache and past_key_values is None:
-            past_key_values = DynamicCache()
-        if attention_mask is None:
-            attention_mask = input_ids.new_ones(batch, past + length)
-        is_image = input_ids == self.config.image_token_id
-        x, _positions = self._embedded(input_ids, is_image, pixel_values, attention_mask, past)
-        mask = self._mask(is_image, attention_mask, past)
-        for number, layer in enumerate(self.stack):
-            done = layer(x, mask, past_key_values, number)
-            x = done if number < self.seeing_layers else torch.where(is_image[..., None], x, done)
-        kept = x[:, -logits_to_keep:] if logits_to_keep else x
-        logits = self.logits(kept)
-        loss = None
-        if labels is not None:
-            loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)
 
-    def _embedded(
-        self, ids_BT: Tensor, is_image_BT: Tensor, pixels: Tensor | None, attention_BS: Tensor, past: int
-    ) -> tuple[Tensor, Tensor]:
-        images = self.config.num_image_tokens
-        prefix = images if past or bool(is_image_BT.any()) else 0
-        positions = (attention_BS.cumsum(1) - 1 - prefix).clamp(0, self.config.max_text_positions - 1)
-        positions = positions[:, past:].long()
-        x = self.read(ids_BT, positions)
-        if bool(is_image_BT.any()):
-            if pixels is None:
-                raise ValueError("input_ids hold image tokens but pixel_values is None")
-            counts = is_image_BT.sum(1)
-            if not bool((counts == images).all()):
-                raise ValueError(f"each row needs {images} image tokens, got {counts.tolist()}")
-            x = x.masked_scatter(is_image_BT[..., None], self.placed(self.see(pixels)).to(x.dtype))
-        return x, positions
+@final
+class Nano(NanoNetwork):
+    """The network alone: what answers questions, with no need of transformers."""
 
-    @staticmethod
-    def _mask(is_image_BT: Tensor, attention_BS: Tensor, past: int) -> Tensor:
-        """Causal, but visual tokens see one another; padding is seen by nobody. [B, 1, T, S], True = may look."""
-        length, total = is_image_BT.shape[1], attention_BS.shape[1]
-        rows = torch.arange(past, total, device=attention_BS.device)[:, None]
-        columns = torch.arange(total, device=attention_BS.device)[None]
-        allowed = (columns <= rows)[None]
-        if past == 0:
-            allowed = allowed | (is_image_BT[:, :, None] & is_image_BT[:, None, :])
-        allowed = allowed & attention_BS[:, None, :].bool()
-        # a padding row would see nothing and become NaN: let it see itself
-        own = (columns == rows)[None]
-        return (allowed | own).view(-1, 1, length, total)
+    def __init__(self, shape: NanoShape) -> None:
+        super().__init__()
+        self.build(shape)
 
-    def prepare_inputs_for_generation(self, input_ids: Tensor, **kwargs: Any) -> dict[str, Any]:
-        inputs: dict[str, Any] = super().prepare_inputs_for_generation(input_ids, **kwargs)
-        past = inputs.get("past_key_values")
-        if past is not None and past.get_seq_length() > 0:
-            inputs["pixel_values"] = None
-        return inputs
+
+def initialise(module: nn.Module) -> None:
+    """A module's first weights."""
+    if isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=EMBEDDING_STD)
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=module.in_features**-0.5)
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ruvlm.backends.shared_prefix import SharedRows
 from ruvlm.errors import ModelError
+from ruvlm.models.vlm.shared_prefix import SharedRows
 from ruvlm.thoughts import stopped, until
 
 # dropping rows copies the others' keys and values: worth it once so many are done

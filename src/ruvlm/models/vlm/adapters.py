@@ -12,7 +12,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from ruvlm.errors import ModelError
-from ruvlm.models.vlm_parts import part_of
+from ruvlm.models.vlm.parts import part_of
 
 # what an adapter of ours says of the weights it was trained on
 BASE_FILE = "base.json"

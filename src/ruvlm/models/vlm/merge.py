@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from ruvlm.backends.base import Access
-from ruvlm.backends.hf_adapters import adapted, refuse_another_base
-from ruvlm.backends.hf_load import load_processor, plain_weights
+from ruvlm.checkpoint import weights_fingerprint
 from ruvlm.errors import ConfigError, OutputError
 from ruvlm.files import whole_folder
-from ruvlm.models.checkpoint import weights_fingerprint
-from ruvlm.models.hub_folder import write_model
-from ruvlm.models.vlm_parts import merged
+from ruvlm.models.vlm.adapters import adapted, refuse_another_base
+from ruvlm.models.vlm.hub_folder import write_model
+from ruvlm.models.vlm.load import load_processor, plain_weights
+from ruvlm.models.vlm.parts import merged
 from ruvlm.runtime import pick_device
 
 SAMPLE = "Кто на картинке? Кошка и собака. Who is it? 42"

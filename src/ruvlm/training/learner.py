@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from ruvlm.errors import ConfigError
 from ruvlm.schema import Dataset, Example
 
 Report = Callable[[str], None]
+RunT = TypeVar("RunT", bound=RunConfig)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Stage:
     begin: Callable[[], None] | None = None
 
 
-class Task(ABC):
+class Learner(ABC, Generic[RunT]):
     """A model with its data, ready for the loop."""
 
     model: nn.Module
@@ -68,7 +69,7 @@ class Task(ABC):
 
     @classmethod
     @abstractmethod
-    def build(cls, config: RunConfig, device: torch.device, report: Report) -> Task:
+    def build(cls, config: RunT, device: torch.device, report: Report) -> Learner[RunT]:
         """Read the data and make a fresh model. Raises RuvlmError."""
 
     @abstractmethod

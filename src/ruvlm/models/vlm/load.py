@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from ruvlm.backends.base import Access
-from ruvlm.backends.hf_adapters import FAILURES, answering, refuse_another_base
+from ruvlm.checkpoint import refuse_not_finite, weights_fingerprint
 from ruvlm.errors import DeviceError, ModelError
-from ruvlm.models.checkpoint import refuse_not_finite, weights_fingerprint
+from ruvlm.models.vlm.adapters import FAILURES, answering, refuse_another_base
 from ruvlm.runtime import pick_device, quiet_transformers
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

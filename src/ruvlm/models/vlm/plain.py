@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ruvlm.backends.greedy import Written
-from ruvlm.backends.hf_decoder import Decoder, option_sums, scored
-from ruvlm.backends.hf_sheets import Sheet
+from ruvlm.models.vlm.decoder import Decoder, option_sums, scored
+from ruvlm.models.vlm.greedy import Written
+from ruvlm.models.vlm.sheets import Sheet
 from ruvlm.schema import Prompt, Response
 
 # where 1 marks what the model writes and 0 what it is asked: elsewhere 1 is a picture

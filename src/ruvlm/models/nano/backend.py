@@ -17,13 +17,13 @@ from torch import Tensor
 
 from ruvlm.backends.base import Alternative, Asked, Look
 from ruvlm.backends.local import LocalBackend
+from ruvlm.checkpoint import read_network, weights_fingerprint
 from ruvlm.data.images import load_image
 from ruvlm.data.pixels import square
 from ruvlm.errors import DataError
-from ruvlm.models.checkpoint import load_strictly, weights_fingerprint
-from ruvlm.models.nano import NanoForConditionalGeneration
-from ruvlm.models.nano_layers import HIDDEN, log_attention
-from ruvlm.models.text import CHOICE_LETTERS, EOS, load_tokenizer
+from ruvlm.models.nano.layers import HIDDEN, log_attention
+from ruvlm.models.nano.model import Nano, NanoNetwork, NanoShape
+from ruvlm.models.nano.tokenizer import CHOICE_LETTERS, EOS, load_tokenizer
 from ruvlm.schema import ImageRef, Prompt, Response
 
 BATCH = 256
@@ -35,11 +35,11 @@ class NanoBackend(LocalBackend):
 
     looks = True
     most_options = len(CHOICE_LETTERS)
-    model: NanoForConditionalGeneration
+    model: NanoNetwork
 
     def __init__(
         self,
-        model: NanoForConditionalGeneration,
+        model: NanoNetwork,
         tokenizer: Tokenizer,
         name: str,
         fingerprint: str,
@@ -52,7 +52,7 @@ class NanoBackend(LocalBackend):
     @classmethod
     def load(cls, folder: Path, name: str, device: torch.device) -> NanoBackend:
         """From a model folder. Raises ModelError."""
-        model = load_strictly(NanoForConditionalGeneration, folder)
+        model = read_network(Nano, NanoShape, folder)
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         return cls(model.eval(), tokenizer, name, weights_fingerprint(folder), device)
 
@@ -83,7 +83,7 @@ class NanoBackend(LocalBackend):
 
         Equal pictures are run once, whichever rows they came from: MMBench stores one with every rotation.
         """
-        size = self.model.config.image_size
+        size = self.model.shape.image_size
         cached: dict[ImageRef, np.ndarray] = {}
         for ref in dict.fromkeys(prompt.image for prompt in prompts):
             cached[ref] = self._pixels[ref] if ref in self._pixels else square(load_image(ref), size)
@@ -96,7 +96,7 @@ class NanoBackend(LocalBackend):
         return pixels.float().div_(255).sub_(0.5).mul_(4), torch.tensor(owners, device=self.device)
 
     def _encoded(self, texts: Sequence[str]) -> list[list[int]]:
-        longest = self.model.config.max_text_positions - 4
+        longest = self.model.shape.max_text_positions - 4
         found = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
         for text, ids in zip(texts, found, strict=True):
             if len(ids) > longest:
@@ -128,7 +128,7 @@ class NanoBackend(LocalBackend):
         done = torch.zeros(len(ids), dtype=torch.bool, device=self.device)
         tokens: list[list[int]] = [[] for _ in ids]
         scores: list[list[float]] = [[] for _ in ids]
-        room = self.model.config.max_text_positions - max(map(len, ids))
+        room = self.model.shape.max_text_positions - max(map(len, ids))
         for _ in range(min(limit, room)):
             logprob, choice = self.model.logits(hidden).float().log_softmax(-1).max(-1)
             for n in (~done).nonzero().flatten().tolist():
@@ -206,15 +206,10 @@ class NanoBackend(LocalBackend):
         self.model.eval()
         pixels, owner = self._seen([asked.prompt])
         cache = _TextCache(self.model, pixels, owner, self._encoded([asked.prompt.text]), looking=True)
-        grid = self.model.config.grid
+        grid = self.model.shape.grid
         seen_P = cache.looked_NS[0, : grid * grid].double().cpu().numpy()
         share = float(seen_P.sum())
         return Look((seen_P / max(share, 1e-12)).reshape(grid, grid), share)
-
-    def save(self, folder: Path) -> None:
-        """Write a model folder's files."""
-        self.model.save_pretrained(folder)
-        self.tokenizer.save(str(folder / "tokenizer.json"))
 
 
 class _TextCache:
@@ -225,7 +220,7 @@ class _TextCache:
 
     def __init__(
         self,
-        model: NanoForConditionalGeneration,
+        model: NanoNetwork,
         pixels: Tensor,
         owner: Tensor,
         ids: list[list[int]],
@@ -241,7 +236,7 @@ class _TextCache:
         self.lengths = torch.tensor([len(row) for row in ids], device=device)
         positions = torch.arange(longest, device=device).expand(len(ids), longest)
         self.valid = positions < self.lengths[:, None]
-        images = model.config.num_image_tokens
+        images = model.shape.num_image_tokens
         own = torch.ones(longest, longest, dtype=torch.bool, device=device).tril()[None] & self.valid[:, None]
         own |= torch.eye(longest, dtype=torch.bool, device=device)
         mask = torch.cat([own.new_ones(len(ids), longest, images), own], dim=2)[:, None]
@@ -266,7 +261,7 @@ class _TextCache:
 
     def step(self, tokens_N: Tensor) -> Tensor:
         """Feed one token a row; the hidden state that predicts the next. [N] → [N, D]."""
-        positions = self.lengths.clamp(max=self.model.config.max_text_positions - 1)
+        positions = self.lengths.clamp(max=self.model.shape.max_text_positions - 1)
         x = self.model.read(tokens_N[:, None], positions[:, None])
         self.lengths = self.lengths + 1
         self.valid = torch.cat([self.valid, self.valid.new_ones(len(tokens_N), 1)], dim=1)

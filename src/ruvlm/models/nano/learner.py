@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,21 +16,23 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from ruvlm.backends.local_nano import NanoBackend
 from ruvlm.benchmarks.catalog import CHOICE, SHORT
-from ruvlm.config import RunConfig
 from ruvlm.data.pixels import PixelStore
 from ruvlm.errors import ConfigError
-from ruvlm.models.nano import NanoForConditionalGeneration, Traces, parameter_count
-from ruvlm.models.nano_config import NanoConfig
-from ruvlm.models.text import BOS, EOS, IMAGE, PAD, special_id, train_tokenizer, word_families
+from ruvlm.models.nano.backend import NanoBackend
+from ruvlm.models.nano.config import NanoConfig
+from ruvlm.models.nano.grounding import CELL_WORDS, IGNORED, word_targets
+from ruvlm.models.nano.hub import NanoForConditionalGeneration
+from ruvlm.models.nano.lessons import word_loss
+from ruvlm.models.nano.model import parameter_count
+from ruvlm.models.nano.packing import PackedBatch, Packer
+from ruvlm.models.nano.settings import NanoRun
+from ruvlm.models.nano.tokenizer import BOS, EOS, IMAGE, PAD, special_id, train_tokenizer, word_families
 from ruvlm.schema import Dataset, Example
-from ruvlm.training.grounding import CELL_WORDS, IGNORED, word_targets
 from ruvlm.training.grouping import Pictures, generator_of, training_pictures
+from ruvlm.training.learner import Learner, Losses, Report, Stage
 from ruvlm.training.mixture import Epochs
 from ruvlm.training.optim import Muon, split_parameters
-from ruvlm.training.packing import PackedBatch, Packer
-from ruvlm.training.task import Losses, Report, Stage, Task
 from ruvlm.training.texts import training_text, type_weights
 
 LETTERED = CHOICE.protocols[0]
@@ -40,21 +42,19 @@ INSTRUCTIONS = (
 )  # fmt: skip
 ALIGN_SHARE = 0.05
 ALIGN_IMAGES = 32
-EMPTY_CELL_WEIGHT = 0.1
-EMPTY_STRIDE = 7
 FAMILY_NOISE = 0.15
 GUIDANCE_FALL = 1.6
 GUIDANCE_FLOOR = 0.2
 MAX_UNCOVERED_TOKENIZER_TEXTS = 60_000
 
 
-class NanoTask(Task):
+class NanoLearner(Learner[NanoRun]):
     """nano on a folder of data. Scene graphs, where there are any, align vision with words and ground mentions."""
 
     splits = True
     threads = True
 
-    def __init__(self, config: RunConfig, pictures: Pictures, tokenizer: Tokenizer, device: torch.device) -> None:
+    def __init__(self, config: NanoRun, pictures: Pictures, tokenizer: Tokenizer, device: torch.device) -> None:
         settings = config.model
         self.config, self.pictures, self.tokenizer, self.device = config, pictures, tokenizer, device
         torch.manual_seed(config.train.seed)
@@ -76,14 +76,14 @@ class NanoTask(Task):
                 eos_token_id=special_id(tokenizer, EOS),
             )
         ).to(device)
-        grid = self.model.config.grid
+        grid = self.model.shape.grid
         self.packer = Packer(tokenizer, grid, settings.max_text_positions, type_weights(pictures.examples))
         self.words = self._words(grid)
         self.epochs = Epochs(pictures.sets, pictures.weights)
         self.notes = (f"параметров: {parameter_count(self.model):,}".replace(",", " "), *pictures.notes, *self._long())
 
     @classmethod
-    def build(cls, config: RunConfig, device: torch.device, report: Report) -> NanoTask:
+    def build(cls, config: NanoRun, device: torch.device, report: Report) -> NanoLearner:
         if config.model.image_size % 8:
             raise ConfigError(f"model.image_size = {config.model.image_size}: нужно число, кратное 8.")
         if config.model.hidden_size % config.model.heads:
@@ -158,7 +158,7 @@ class NanoTask(Task):
 
     def word_loss(self, batch: Any, share: float = 0.0) -> Losses:
         pixels, words = batch
-        loss = self._word_loss(self.model.see(pixels), words)
+        loss = word_loss(self.model, self.model.see(pixels), words)
         return Losses(loss, {"words": loss.detach()}, 0)
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> PackedBatch:
@@ -177,7 +177,7 @@ class NanoTask(Task):
         return self.packer.pack(self.pictures.take(chosen), self.words[chosen], asked).to(self.device)
 
     def loss(self, batch: PackedBatch, share: float = 0.0) -> Losses:
-        """Answers, and beside them: words of the cells, where mentions point, where the answer is."""
+        """Answers, and beside them what each lesson teaches."""
         train = self.config.train
         prefix = self.model.prefix(batch.pixels_BCSS)
         traces = self.model.rows(
@@ -186,42 +186,11 @@ class NanoTask(Task):
         predicted = self.model.logits(traces.last_RAD.flatten(0, 1)[batch.answers_N])
         each = F.cross_entropy(predicted.float(), batch.targets_N, reduction="none")
         parts = {"answers": (each * batch.weights_N).sum() / batch.weights_N.sum()}
-        parts["words"] = self._word_loss(prefix.seen_BPD, batch.words_BPW)
-        images = self.packer.images
-        parts["mentions"] = _looking_loss(traces.mentions_MS[:, :images], batch.mention_cells_MP)
-        parts["points"] = _looking_loss(traces.points_KS[:, :images], batch.point_cells_KP)
-        parts["pairs"] = _looking_loss(traces.pairs_LS[:, images:], batch.pair_columns_LT)
-        parts["alike"] = _alike_loss(traces.alike_MM, batch.mention_colours_M, batch.mention_things_M)
-        parts["decisive"] = _looking_loss(traces.decisive_QS[:, images:], batch.decisive_QT)
-        for name, describe, hidden, index, words in (
-            (
-                "mention_words",
-                self.model.described,
-                traces.mentioned_RTD,
-                batch.places.mentions_M,
-                batch.mention_words_MW,
-            ),
-            ("point_words", self.model.described, traces.pointed_RTD, batch.places.points_K, batch.point_words_KW),
-            ("pair_words", self.model.related, traces.pointed_RTD, batch.related_L, batch.pair_words_LW),
-            ("likeness", self.model.related, traces.weighed_RTD, batch.places.seconds_L, batch.likeness_LW),
-        ):
-            parts[name] = _description_loss(describe, hidden, index, words)
-        parts["options"] = self._options_loss(traces, batch)
         guide = max(GUIDANCE_FLOOR, 1 - GUIDANCE_FALL * share)  # scaffolding comes down as the answers stand
-        weights = {
-            "answers": 1.0,
-            "words": guide * train.word_weight,
-            "mentions": guide * train.mention_weight,
-            "points": guide * train.point_weight,
-            "pairs": guide * train.point_weight,
-            "alike": guide * train.point_weight,
-            "mention_words": guide * train.describe_weight,
-            "point_words": guide * train.describe_weight,
-            "pair_words": guide * train.describe_weight,
-            "likeness": guide * train.describe_weight,
-            "options": train.choice_weight,
-            "decisive": train.decisive_weight,
-        }
+        weights = {"answers": 1.0}
+        for lesson in self.packer.lessons:
+            parts[lesson.name] = lesson.loss(self.model, prefix, traces, batch)
+            weights[lesson.name] = (guide if lesson.fades else 1.0) * lesson.weight(train)
         total = sum((weights[name] * part for name, part in parts.items()), start=predicted.new_zeros(()))
         return Losses(total, {name: part.detach() for name, part in parts.items()}, batch.questions)
 
@@ -249,28 +218,6 @@ class NanoTask(Task):
         self.model.train(training)
         return sum(losses) / len(losses)
 
-    def _word_loss(self, seen_BPD: Tensor, words_BPW: Tensor) -> Tensor:
-        """Cross-entropy of each cell's words under the tied word embeddings; empty cells count little."""
-        if not bool((words_BPW >= 0).any()):
-            return seen_BPD.new_zeros(())
-        count_BP = (words_BPW >= 0).sum(-1)
-        # of the many empty cells every seventh is enough, another column in each row
-        sampled_P = torch.arange(count_BP.shape[1], device=count_BP.device) % EMPTY_STRIDE == 0
-        kept_BP = (count_BP > 1) | ((count_BP > 0) & sampled_P)
-        loss, count = word_cross_entropy(F.linear(seen_BPD[kept_BP], self.model.embed.weight), words_BPW[kept_BP])
-        weight = torch.where(count > 1, 1.0, EMPTY_STRIDE * EMPTY_CELL_WEIGHT)
-        return (loss * weight).sum() / weight.sum().clamp(min=EMPTY_CELL_WEIGHT)  # a picture may have no cell kept
-
-    def _options_loss(self, traces: Traces, batch: PackedBatch) -> Tensor:
-        """Do options know their letters, and which of them is right?"""
-        if len(batch.options_C5) == 0:
-            return traces.last_RAD.new_zeros(())
-        states = traces.weighed_RTD.flatten(0, 1)[batch.options_C5.clamp(min=0)]
-        there = batch.options_C5 >= 0
-        scores = self.model.weighed(states).float().masked_fill(~there, -1e4)
-        known, _ = word_cross_entropy(self.model.described(states[there]), batch.option_letters_C5[there][:, None])
-        return F.cross_entropy(scores, batch.right_C) + 0.3 * known.mean()
-
     @property
     def datasets(self) -> Sequence[Dataset]:
         return self.pictures.datasets
@@ -288,49 +235,14 @@ class NanoTask(Task):
             layer.compile(dynamic=True)
 
     def writer(self) -> Callable[[Path], None]:
-        return self.backend().save
+        def write(folder: Path) -> None:
+            cast(Any, self.model).save_pretrained(folder)
+            self.tokenizer.save(str(folder / "tokenizer.json"))
+
+        return write
 
 
-def word_cross_entropy(logits_NV: Tensor, words_NW: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy of each row's words, and how many words it has. [N], [N]."""
-    there = words_NW >= 0
-    logprobs = logits_NV.float().log_softmax(-1)
-    count = there.sum(-1)
-    return -(logprobs.gather(-1, words_NW.clamp(min=0)) * there).sum(-1) / count.clamp(min=1), count
-
-
-def _description_loss(
-    describe: Callable[[Tensor], Tensor], hidden_RTD: Tensor, index_M: Tensor, words_MW: Tensor
-) -> Tensor:
-    """Does a token that has found a thing know its words?"""
-    known = (words_MW >= 0).any(-1)
-    if not bool(known.any()):
-        return hidden_RTD.new_zeros(())
-    loss, _ = word_cross_entropy(describe(hidden_RTD.flatten(0, 1)[index_M[known]]), words_MW[known])
-    return loss.mean()
-
-
-def _looking_loss(looks_NC: Tensor, wanted_NC: Tensor) -> Tensor:
-    """How far log-attentions are from the cells, or words, that they should look at."""
-    if len(looks_NC) == 0:
-        return looks_NC.new_zeros(())
-    return -((looks_NC * wanted_NC).sum(-1) / wanted_NC.sum(-1)).mean()
-
-
-def _alike_loss(scores_MM: Tensor, colours_M: Tensor, things_M: Tensor) -> Tensor:
-    """Do mentions of different things score high against one another where their colours are the same, and low else?
-
-    Few questions compare colours; this compares all that a batch's questions mention.
-    """
-    coloured = (colours_M[:, None] >= 0) & (colours_M[None] >= 0) & (things_M[:, None] != things_M[None])
-    same = colours_M[:, None] == colours_M[None]
-    alike, unlike = coloured & same, coloured & ~same
-    if not bool(alike.any()) or not bool(unlike.any()):
-        return scores_MM.new_zeros(())
-    return 0.5 * (F.softplus(-scores_MM[alike]).mean() + F.softplus(scores_MM[unlike]).mean())
-
-
-def _tokenizer(config: RunConfig, pictures: Pictures) -> Tokenizer:
+def _tokenizer(config: NanoRun, pictures: Pictures) -> Tokenizer:
     """Trained on questions, answers, options and the words of the scene graphs."""
     examples = pictures.examples
     stride = max(1, len(examples) // MAX_UNCOVERED_TOKENIZER_TEXTS)

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ruvlm.backends.greedy import Endings, Written
-from ruvlm.backends.hf_prompts import PromptReader
-from ruvlm.backends.hf_sheets import Sheet
+from ruvlm.models.vlm.greedy import Endings, Written
+from ruvlm.models.vlm.prompts import PromptReader
+from ruvlm.models.vlm.sheets import Sheet
 from ruvlm.schema import Prompt, Response
 from ruvlm.thoughts import opens
 

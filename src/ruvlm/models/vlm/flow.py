@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import torch
 
-from ruvlm.backends.greedy import Greedy, Written
-from ruvlm.backends.hf_shared import SharedDecoder
-from ruvlm.backends.hf_sheets import Sheet, Waiting
+from ruvlm.models.vlm.greedy import Greedy, Written
+from ruvlm.models.vlm.shared import SharedDecoder
+from ruvlm.models.vlm.sheets import Sheet, Waiting
 
 
 class Flow:
