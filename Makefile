@@ -36,7 +36,7 @@ test-fast: setup
 # the folders that we write, served by a real vLLM: make engines RUVLM_VLLM=/путь/bin/vllm (about 15 minutes)
 engines: setup
 	@test -x "$(RUVLM_VLLM)" || { echo "Нужен vLLM в окружении с ним: make engines RUVLM_VLLM=/путь/bin/vllm"; exit 2; }
-	RUVLM_VLLM="$(RUVLM_VLLM)" $(BIN)/python -m pytest tests/test_engines.py -m engines
+	RUVLM_VLLM="$(RUVLM_VLLM)" $(BIN)/python -m pytest tests/models/test_engines.py -m engines
 
 check: setup
 	$(BIN)/ruff check .

@@ -22,12 +22,17 @@ def read(path: Path) -> list[Example]:
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [
         Example(
-            id=row["id"], benchmark="gqa-ru", question=row["question"], answers=(row["answer"],),
-            images=(ImageRef(Path("none")),), image_id=row["imageId"], cluster=row["imageId"],
+            id=row["id"],
+            benchmark="gqa-ru",
+            question=row["question"],
+            answers=(row["answer"],),
+            images=(ImageRef(Path("none")),),
+            image_id=row["imageId"],
+            cluster=row["imageId"],
             structural=(row.get("types") or {}).get("structural"),
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def main() -> None:
@@ -43,8 +48,10 @@ def main() -> None:
         responses = backend.answer([Asked(protocol.prompt(example), example) for example in test])
         result = protocol.score(benchmark_named("gqa-ru").axes, test, protocol.judge_all(test, list(responses)))
         score = result.headline[1]
-        print(f"{backend.name}: {score.value:.2f} % ({score.low:.2f}–{score.high:.2f}), n = {score.n}; "
-              + ", ".join(f"{k} {s.value:.1f}" for k, s in result.breakdowns.get("structural", {}).items()))  # fmt: skip
+        print(
+            f"{backend.name}: {score.value:.2f} % ({score.low:.2f}–{score.high:.2f}), n = {score.n}; "
+            + ", ".join(f"{k} {s.value:.1f}" for k, s in result.breakdowns.get("structural", {}).items())
+        )
         figures[backend.name] = round(score.value, 2)
     print(json.dumps(figures))
 

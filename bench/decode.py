@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from ruvlm.data.pixels import PixelStore
-from ruvlm.questions.rows import IMAGES
+from ruvlm.questions.tables import IMAGES
 from ruvlm.schema import ImageRef
 
 SIDE = 224

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.lmms_side import Measured, hub_slice, measured, run_lmms
-from bench.random_models import hybrid, llava
+from tests.support.random_models import hybrid, llava
 
 TASKS = {"gqa": ("gqa-ru", "gqa-ru/lmms"), "mmbench": ("mmbench_ru_dev", "mmbench-ru/lmms")}
 TIMED = {"gqa": "gqa", "mmbench": "mmbench", "hybrid": "gqa", "hybrid_mmbench": "mmbench"}
@@ -47,14 +47,27 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-def ask_ours(work: Path, model: str, kind: str, extra: list[str], stamp: Path | None = None) -> tuple[Measured, dict[str, str]]:  # fmt: skip
+def ask_ours(
+    work: Path, model: str, kind: str, extra: list[str], stamp: Path | None = None
+) -> tuple[Measured, dict[str, str]]:
     """One run of `ruvlm eval`; its answers by place in the set."""
     out = Path(tempfile.mkdtemp(dir=work))
     start = [sys.executable, "-m", "ruvlm"] if stamp is None else [sys.executable, "-c", STAMPED, str(stamp)]
     command = [
-        *start, "eval", model, "--data", str(work / "deepvk"), "--split", "testdev", "--no-controls", "--protocol",
-        TASKS[kind][1], "--out", str(out), *extra,
-    ]  # fmt: skip
+        *start,
+        "eval",
+        model,
+        "--data",
+        str(work / "deepvk"),
+        "--split",
+        "testdev",
+        "--no-controls",
+        "--protocol",
+        TASKS[kind][1],
+        "--out",
+        str(out),
+        *extra,
+    ]
     done = measured(command, work, {})
     if done.code:
         raise SystemExit(f"ruvlm eval: код {done.code}\n{done.tail}")
@@ -171,9 +184,18 @@ def _llava(root: Path, world: Path) -> Rival:
     folder = root / "llava"
     if not folder.exists():
         llava(
-            folder, width=512, layers=10, heads=8, image=224, patch=16, vision=256, vision_layers=6, vocabulary=8000,
-            strength=8.0, texts=_texts(world),
-        )  # fmt: skip
+            folder,
+            width=512,
+            layers=10,
+            heads=8,
+            image=224,
+            patch=16,
+            vision=256,
+            vision_layers=6,
+            vocabulary=8000,
+            strength=8.0,
+            texts=_texts(world),
+        )
         _present("LLaVA", folder)
     return Rival(folder, "llava_hf", "dtype=float32")
 
@@ -182,9 +204,17 @@ def _hybrid(root: Path, world: Path) -> Rival:
     folder = root / "hybrid"
     if not folder.exists():
         hybrid(
-            folder, width=512, layers=8, head=128, side=SIDE, vision=192, vision_layers=4, vocabulary=8000, strength=3.0,
+            folder,
+            width=512,
+            layers=8,
+            head=128,
+            side=SIDE,
+            vision=192,
+            vision_layers=4,
+            vocabulary=8000,
+            strength=3.0,
             texts=_texts(world),
-        )  # fmt: skip
+        )
         _present("Qwen3.5", folder)
     # its own defaults let the model think and make pictures smaller; ours are not to think, and the folder's size
     size = f"min_pixels={SIDE * SIDE},max_pixels={SIDE * SIDE}"

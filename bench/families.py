@@ -24,22 +24,36 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.family_models import FAMILIES, built
+from tests.support.family_models import FAMILIES, built
 
 LIMIT_SECONDS, TOKENS = 900, 12
 # their cards show no question beside the picture
 WITHOUT_QUESTIONS = ("blip", "got_ocr2")
 QUESTIONS = (
-    "Кто в рубашке?\nОтветь.", "Какого цвета мяч слева от кошки?", "да?", "нет или да?", "Кто?", "круг или квадрат там?",
-)  # fmt: skip
+    "Кто в рубашке?\nОтветь.",
+    "Какого цвета мяч слева от кошки?",
+    "да?",
+    "нет или да?",
+    "Кто?",
+    "круг или квадрат там?",
+)
 OPTIONS = ("красный мяч", "да", "синий")
 # rounding in float32
 SAME_SCORE = 1e-3
 # width, height, mode: wide, tall, square, small, grey
 PICTURES = ((100, 60, "RGB"), (90, 200, "RGB"), (112, 112, "RGB"), (64, 48, "RGB"), (120, 90, "L"))
 COLUMNS = (
-    "family", "loads", "ids equal", "answers equal", "likelihood", "shared used", "shared = plain", "speed-up", "verdict", "remark",
-)  # fmt: skip
+    "family",
+    "loads",
+    "ids equal",
+    "answers equal",
+    "likelihood",
+    "shared used",
+    "shared = plain",
+    "speed-up",
+    "verdict",
+    "remark",
+)
 
 
 def main() -> int:
@@ -78,8 +92,11 @@ def in_its_own_process(name: str, arguments: argparse.Namespace) -> dict[str, An
     paths += [path for path in (os.environ.get("PYTHONPATH"),) if path]
     arguments.folder.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
-        "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": os.pathsep.join(paths),
-    }  # fmt: skip
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": os.pathsep.join(paths),
+    }
     start = time.perf_counter()
     try:
         ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_SECONDS)
@@ -324,9 +341,13 @@ class Oracle:
         start = inputs["input_ids"].shape[1]
         with torch.inference_mode():
             out = self.model.generate(
-                **inputs, max_new_tokens=len(option), do_sample=False, output_logits=True, return_dict_in_generate=True,
+                **inputs,
+                max_new_tokens=len(option),
+                do_sample=False,
+                output_logits=True,
+                return_dict_in_generate=True,
                 prefix_allowed_tokens_fn=lambda _, ids: [option[min(len(ids) - start, len(option) - 1)]],
-            )  # fmt: skip
+            )
         logits = torch.stack(out.logits, 1)[0].float().log_softmax(-1)
         return float(sum(row[token] for row, token in zip(logits, option, strict=True)))
 

@@ -25,7 +25,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench.random_models import llava
+from tests.support.random_models import llava
 
 from ruvlm.backends.base import Access, Asked
 from ruvlm.benchmarks.catalog import protocol_named
@@ -45,9 +45,14 @@ from ruvlm.world.export import build, plans
 ROOT = Path(__file__).parents[1]
 # dense peaks, FLOP/s: bf16 on tensor cores, fp32 outside of them (vendors' data sheets)
 PEAKS = {
-    "H100": (989e12, 67e12), "H200": (989e12, 67e12), "A100": (312e12, 19.5e12), "L40": (181e12, 90e12), "4090": (165e12, 82.6e12),
-    "3090": (71e12, 35.6e12), "T4": (65e12, 8.1e12),
-}  # fmt: skip
+    "H100": (989e12, 67e12),
+    "H200": (989e12, 67e12),
+    "A100": (312e12, 19.5e12),
+    "L40": (181e12, 90e12),
+    "4090": (165e12, 82.6e12),
+    "3090": (71e12, 35.6e12),
+    "T4": (65e12, 8.1e12),
+}
 
 
 @dataclass(frozen=True)
@@ -174,9 +179,14 @@ def main() -> None:
         build("full", world, 0, os.cpu_count() or 1, plans("full", 24, 0.01) if quick else plans("full", 8000, 0.25))
         ways = [("fp32", "fp32", False), ("bf16", "bf16", False), ("bf16, compile", "bf16", True)][: 2 if quick else 3]
         speeds = [
-            speed(settings(world, root, f"s{n}", quick, f'train.precision="{kind}"', f"train.compile={str(on).lower()}"), title, device, 3 if quick else 60)
+            speed(
+                settings(world, root, f"s{n}", quick, f'train.precision="{kind}"', f"train.compile={str(on).lower()}"),
+                title,
+                device,
+                3 if quick else 60,
+            )
             for n, (title, kind, on) in enumerate(ways)
-        ]  # fmt: skip
+        ]
         more = (
             ("train.max_steps=4",)
             if quick
@@ -197,8 +207,14 @@ def main() -> None:
 
 def section(card: str, speeds: list[Speed], scores: dict[str, str], shared: tuple[float, float, int, int]) -> list[str]:
     gigabytes: Callable[[int], str] = lambda size: f"{size / 1e9:.1f} ГБ"  # noqa: E731
-    lines = [f"## {date.today()}, {card}, torch {torch.__version__}", "", "nano_small, мир full:", "",
-             "| как | ответов/с | токенов/с | MFU, % | память |", "|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        f"## {date.today()}, {card}, torch {torch.__version__}",
+        "",
+        "nano_small, мир full:",
+        "",
+        "| как | ответов/с | токенов/с | MFU, % | память |",
+        "|---|---|---|---|---|",
+    ]
     for s in speeds:
         mfu = "пик неизвестен" if s.mfu is None else f"{s.mfu:.1f}"
         lines.append(f"| {s.name} | {s.answers:.0f} | {s.tokens:.0f} | {mfu} | {gigabytes(s.memory)} |")

@@ -82,9 +82,12 @@ class Float32(Qwen3_5):
         self._model.float()
 '''
 PLUGINS = {
-    "__init__.py": "", "tasks/__init__.py": "", "models/canned.py": CANNED, "models/qwen3_5_float32.py": FLOAT32,
+    "__init__.py": "",
+    "tasks/__init__.py": "",
+    "models/canned.py": CANNED,
+    "models/qwen3_5_float32.py": FLOAT32,
     "models/__init__.py": 'AVAILABLE_MODELS = {"canned": "Canned", "qwen3_5_float32": "Float32"}\n',
-}  # fmt: skip
+}
 
 
 class QuickJudge(BaseHTTPRequestHandler):
@@ -199,9 +202,13 @@ def measured(command: list[str], cwd: Path, extra: dict[str, str]) -> Measured:
     with log.open("w", encoding="utf-8") as handle:
         peak = cwd / "peak.txt"
         subprocess.run(
-            [sys.executable, "-S", "-c", PEAK, str(peak), *command], cwd=cwd, env={**os.environ, **extra}, stdout=handle,
-            stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
+            [sys.executable, "-S", "-c", PEAK, str(peak), *command],
+            cwd=cwd,
+            env={**os.environ, **extra},
+            stdout=handle,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
     seconds, memory, code = peak.read_text().split()
     tail = log.read_text(encoding="utf-8", errors="replace")[-3000:]
     return Measured(float(seconds), int(memory) / 1024, int(code), tail, started)
@@ -218,16 +225,34 @@ def run_lmms(
     logs = work / "lmms_logs"
     before = set(logs.rglob("*samples*.jsonl"))
     command = [
-        str(ensure_venv()), "-m", "lmms_eval", "--model", model, "--model_args", model_args, "--tasks", task,
-        "--batch_size", "1", "--log_samples", "--output_path", str(logs),
-    ]  # fmt: skip
+        str(ensure_venv()),
+        "-m",
+        "lmms_eval",
+        "--model",
+        model,
+        "--model_args",
+        model_args,
+        "--tasks",
+        task,
+        "--batch_size",
+        "1",
+        "--log_samples",
+        "--output_path",
+        str(logs),
+    ]
     judge = ThreadingHTTPServer(("127.0.0.1", 0), QuickJudge)
     threading.Thread(target=judge.serve_forever, daemon=True).start()
     paths = [work, *([ensure_vision()] if vision else [])]
     environment = {
-        "HF_HUB_OFFLINE": "1", "HF_HOME": str(work / "hf_home"), "HF_TOKEN": "x", "LMMS_EVAL_PLUGINS": "canned",
-        "PYTHONPATH": ":".join(map(str, paths)), "CANNED_STAMP": str(stamp), "OPENAI_API_KEY": "x", "OPENAI_API_URL": f"http://127.0.0.1:{judge.server_port}",
-    }  # fmt: skip
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(work / "hf_home"),
+        "HF_TOKEN": "x",
+        "LMMS_EVAL_PLUGINS": "canned",
+        "PYTHONPATH": ":".join(map(str, paths)),
+        "CANNED_STAMP": str(stamp),
+        "OPENAI_API_KEY": "x",
+        "OPENAI_API_URL": f"http://127.0.0.1:{judge.server_port}",
+    }
     done = measured(command, work, environment)
     judge.shutdown()
     new = set(logs.rglob("*samples*.jsonl")) - before

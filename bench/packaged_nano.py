@@ -9,16 +9,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 from datetime import date
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.support.packaged import RULES, TEST_SEED
 
 from ruvlm.checkpoint import PACKAGED
 from ruvlm.cli.main import main as ruvlm
 from ruvlm.evaluation.folder import EvaluationFolder
 from ruvlm.evaluation.plan import evaluate_model
-from ruvlm.models.nano.hub import NanoForConditionalGeneration
 from ruvlm.models.nano.model import parameter_count
+from ruvlm.models.nano.pretrained import NanoForConditionalGeneration
 from ruvlm.run_folder import RunFolder
 from ruvlm.runtime import machine
 from ruvlm.schema import Score
@@ -27,13 +32,6 @@ from ruvlm.world.export import build, plans
 ROOT = Path(__file__).parents[1]
 TARGET = PACKAGED["nano"]
 TRAIN_SEED, TRAIN_IMAGES = 0, 20_000
-# no model of ours has been trained, chosen or looked at on this one
-TEST_SEED = 2026
-RULES = {
-    "GQA: точное совпадение": "gqa-ru/lmms",
-    "MMBench: circular, буквы": "mmbench-ru/lmms/circular",
-    "MMBench: circular, правдоподобие": "mmbench-ru/likelihood/circular",
-}
 CARD = """# nano
 
 Модель `nano` из RuVLM-Bench, которая приходит вместе с пакетом: `ruvlm ask nano картинка.png "Какого цвета кот?"`.
@@ -131,11 +129,16 @@ def main() -> None:
         ready = NanoForConditionalGeneration.from_pretrained(TARGET, dtype="float32")
         there = machine()
         text = CARD.format(
-            parameters=f"{parameter_count(ready):,}".replace(",", " "), trained_on=ready.config.trained_on, seed=TEST_SEED,
-            images=f"{TRAIN_IMAGES:,}".replace(",", " "), rows=rows, kinds=kinds, day=date.today().isoformat(),
+            parameters=f"{parameter_count(ready):,}".replace(",", " "),
+            trained_on=ready.config.trained_on,
+            seed=TEST_SEED,
+            images=f"{TRAIN_IMAGES:,}".replace(",", " "),
+            rows=rows,
+            kinds=kinds,
+            day=date.today().isoformat(),
             machine=f"{there.system}, ядер {there.cores}, torch {there.torch}",
             steps=RunFolder(model.parent).records[-1].step,
-        )  # fmt: skip
+        )
         (TARGET / "README.md").write_text(text, encoding="utf-8")
     print(rows)
     size = sum(path.stat().st_size for path in TARGET.iterdir())

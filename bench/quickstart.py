@@ -19,8 +19,8 @@ from ruvlm.cli.main import INTERRUPTED, TERMINATED
 from ruvlm.cli.main import main as ruvlm
 from ruvlm.config import RunConfig, load_config
 from ruvlm.errors import RuvlmError
+from ruvlm.evaluation.asking import Evaluation
 from ruvlm.evaluation.plan import evaluate_model
-from ruvlm.evaluation.run import Evaluation
 from ruvlm.runtime import keep_freed_memory, machine
 from ruvlm.world.export import build, plans
 

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from ruvlm.questions.rows import IMAGES, INSTRUCTIONS
+from ruvlm.questions.tables import IMAGES, INSTRUCTIONS
 
 IMAGES_COUNT, QUESTIONS_COUNT, SHARDS, GROUP = 27_519, 40_000, 9, 100
 
@@ -87,12 +87,20 @@ def table(rows: list[dict], schema):
 
 def question(number: int, image: str) -> dict:
     return {
-        "id": str(number), "imageId": image, "question": f"Какого цвета мяч номер {number}?", "answer": "красный",
-        "fullAnswer": "Мяч красный.", "isBalanced": True, "groups": {"global": "color", "local": "06-ball_color"},
-        "entailed": "[]", "equivalent": f"['{number}']",
+        "id": str(number),
+        "imageId": image,
+        "question": f"Какого цвета мяч номер {number}?",
+        "answer": "красный",
+        "fullAnswer": "Мяч красный.",
+        "isBalanced": True,
+        "groups": {"global": "color", "local": "06-ball_color"},
+        "entailed": "[]",
+        "equivalent": f"['{number}']",
         "types": {"structural": "query", "semantic": "attr", "detailed": "directOf"},
-        "annotations": {"question": [], "answer": [], "fullAnswer": []}, "semantic": [], "semanticStr": "select: ball->query: color [0]",
-    }  # fmt: skip
+        "annotations": {"question": [], "answer": [], "fullAnswer": []},
+        "semantic": [],
+        "semanticStr": "select: ball->query: color [0]",
+    }
 
 
 def timed(code: str) -> float:

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tests.browsing import browsing
+from tests.support.browsing import browsing
 
 from ruvlm.world.export import build, plans
 
@@ -66,10 +66,18 @@ def main() -> None:
     print(
         f"строк {rows} × 2 модели; собран за {statistics.median(built):.1f} с; {size / 1e6:.1f} МБ; виден через {statistics.median(views):.2f} с"
     )
-    print(json.dumps({
-        "rows": rows, "build_s": round(statistics.median(built), 2), "megabytes": round(size / 1e6, 2),
-        "first_view_s": round(statistics.median(views), 2), "slowest_view_s": round(max(views), 2), "quick": quick,
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "rows": rows,
+                "build_s": round(statistics.median(built), 2),
+                "megabytes": round(size / 1e6, 2),
+                "first_view_s": round(statistics.median(views), 2),
+                "slowest_view_s": round(max(views), 2),
+                "quick": quick,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

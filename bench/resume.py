@@ -36,7 +36,7 @@ from ruvlm.training.loop import train
 ROOT = Path(__file__).parents[1]
 PREPARE = """
 import sys; from pathlib import Path
-from bench.random_models import llava
+from tests.support.random_models import llava
 from ruvlm.world.export import build, plans
 llava(Path(sys.argv[1]) / "model"); build("mini", Path(sys.argv[1]) / "world", seed=3, splits=plans("mini", 60, 0.03))
 """
@@ -57,11 +57,24 @@ def prepare(root: Path) -> None:
 
 
 def settings(kind: str, name: str, root: Path, steps: int) -> RunConfig:
-    base = [f'results="{root / "results"}"', f'data.path="{root / "world"}"', f'name="{name}"', 'device="cpu"',
-            "train.checkpoint_minutes=1e-6", "train.validations=2", f"train.max_steps={steps}"]  # fmt: skip
+    base = [
+        f'results="{root / "results"}"',
+        f'data.path="{root / "world"}"',
+        f'name="{name}"',
+        'device="cpu"',
+        "train.checkpoint_minutes=1e-6",
+        "train.validations=2",
+        f"train.max_steps={steps}",
+    ]
     if kind == "vlm":
-        more = [f'vlm.path="{root / "model"}"', "vlm.lora_rank=4", "vlm.lora_dropout=0.1", "train.images_per_step=7",
-                "train.questions_per_image=5", "train.workers=2"]  # fmt: skip
+        more = [
+            f'vlm.path="{root / "model"}"',
+            "vlm.lora_rank=4",
+            "vlm.lora_dropout=0.1",
+            "train.images_per_step=7",
+            "train.questions_per_image=5",
+            "train.workers=2",
+        ]
         return load_config(ROOT / "configs" / "llava_stage1.toml", base + more)
     # no budget of time: what a slow moment costs would end the run at another step
     more = ["train.images_per_step=7", "train.max_minutes=10000"]

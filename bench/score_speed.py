@@ -49,10 +49,15 @@ def mmbench_rows(count: int) -> list[dict[str, object]]:
         gold = rng.choice("ABCD")
         said = gold if rng.random() < 0.7 else rng.choice("ABCD")
         rows.append(
-            {"index": n % groups + n // groups * 1_000_000, "gold": gold, "prediction": rng.choice(guises).format(said),
-             "options": [f"вариант {word}" for word in ("один", "два", "три", "четыре")],
-             "category": f"c{n % groups % 20}", "l2-category": f"l{n % groups % 6}"}
-        )  # fmt: skip
+            {
+                "index": n % groups + n // groups * 1_000_000,
+                "gold": gold,
+                "prediction": rng.choice(guises).format(said),
+                "options": [f"вариант {word}" for word in ("один", "два", "три", "четыре")],
+                "category": f"c{n % groups % 20}",
+                "l2-category": f"l{n % groups % 6}",
+            }
+        )
     return rows
 
 
@@ -79,8 +84,11 @@ def main() -> None:
             print(
                 f"{name}: {len(rows)} строк, {seconds:.2f} с, {memory:.0f} МБ ({[round(d.seconds, 2) for d in done]})"
             )
-            figures |= {f"score_{name}_rows": len(rows), f"score_{name}_seconds": round(seconds, 3),
-                        f"score_{name}_memory_mb": round(memory)}  # fmt: skip
+            figures |= {
+                f"score_{name}_rows": len(rows),
+                f"score_{name}_seconds": round(seconds, 3),
+                f"score_{name}_memory_mb": round(memory),
+            }
         if given.world is not None:
             figures |= beside_lmms(given.world, Path(folder), 1 if given.quick else 3)
     print(json.dumps(figures))

@@ -18,16 +18,30 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.family_models import built
+from tests.support.family_models import built
 
 ROOT = Path(__file__).resolve().parents[1]
 FAMILIES = (
-    "llava", "llava_next", "llava_onevision", "idefics3", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "internvl", "gemma3", "gemma4",
-)  # fmt: skip
+    "llava",
+    "llava_next",
+    "llava_onevision",
+    "idefics3",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "qwen3_5",
+    "internvl",
+    "gemma3",
+    "gemma4",
+)
 WAYS = {
-    "whole": ("vlm.lora_rank=0", 'vlm.parts=["projector","language"]', "vlm.language_lr=0.003", "vlm.projector_lr=0.003"),
+    "whole": (
+        "vlm.lora_rank=0",
+        'vlm.parts=["projector","language"]',
+        "vlm.language_lr=0.003",
+        "vlm.projector_lr=0.003",
+    ),
     "LoRA": ("vlm.lora_rank=8", "vlm.language_lr=0.02"),
-}  # fmt: skip
+}
 
 
 def main() -> int:
@@ -74,10 +88,17 @@ def loop(source: Path, work: Path, steps: int) -> dict[str, str]:
 def trained(source: Path, work: Path, name: str, steps: int, settings: tuple[str, ...]) -> Path:
     """The final_model of a run on the world's training pictures."""
     common = (
-        f'vlm.path="{source}"', f'data.path="{work}/world"', f'name="{name}"', f'results="{work}/results"', 'device="cpu"',
-        f"train.max_steps={steps}", "train.images_per_step=2", "train.questions_per_image=6", "train.validations=0",
+        f'vlm.path="{source}"',
+        f'data.path="{work}/world"',
+        f'name="{name}"',
+        f'results="{work}/results"',
+        'device="cpu"',
+        f"train.max_steps={steps}",
+        "train.images_per_step=2",
+        "train.questions_per_image=6",
+        "train.validations=0",
         "train.warmup_steps=2",
-    )  # fmt: skip
+    )
     sets = [word for setting in (*common, *settings) for word in ("--set", setting)]
     ruvlm("train", ROOT / "configs" / "vlm_lora.toml", *sets)
     return work / "results" / name / "final_model"
@@ -87,9 +108,19 @@ def recited(spec: str, work: Path) -> str:
     """Right answers to the training pictures' questions, in per cent."""
     with tempfile.TemporaryDirectory(dir=work) as out:
         said = ruvlm(
-            "eval", spec, "--data", work / "world", "--split", "train", "--no-controls", "--protocol", "gqa-ru/lmms", "--out", out,
+            "eval",
+            spec,
+            "--data",
+            work / "world",
+            "--split",
+            "train",
+            "--no-controls",
+            "--protocol",
+            "gqa-ru/lmms",
+            "--out",
+            out,
             "--json",
-        )  # fmt: skip
+        )
     (result,) = json.loads(said)
     return f"{result['scores']['gqa-ru/lmms']['value']:.0f} % of {result['n']}"
 

@@ -26,14 +26,14 @@ import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench.random_models import llava
+from tests.support.random_models import llava
 
 from ruvlm.config import RunConfig, validated
 from ruvlm.data.images import load_image
 from ruvlm.data.sheet import png
 from ruvlm.models.vlm.learner import VlmLearner
 from ruvlm.processes import Group, Ranks
-from ruvlm.questions.rows import IMAGES, INSTRUCTIONS
+from ruvlm.questions.tables import IMAGES, INSTRUCTIONS
 from ruvlm.runtime import keep_freed_memory, quiet_transformers
 from ruvlm.training.loop import Run
 from ruvlm.training.validation import Validator
@@ -52,11 +52,13 @@ def write_data(folder: Path, pictures: int, each: int) -> None:
         for k in range(each):
             rows.append(
                 {
-                    "id": str(number * 1000 + k), "imageId": str(number),
-                    "question": f"Какого цвета {WORDS[k % 6]} номер {k} слева от стола?", "answer": COLOURS[(k + number) % 4],
+                    "id": str(number * 1000 + k),
+                    "imageId": str(number),
+                    "question": f"Какого цвета {WORDS[k % 6]} номер {k} слева от стола?",
+                    "answer": COLOURS[(k + number) % 4],
                     "types": {"structural": "query", "semantic": "attr", "detailed": "directOf"},
                 }
-            )  # fmt: skip
+            )
     for kind, schema, some in (("images", IMAGES, images), ("instructions", INSTRUCTIONS, rows)):
         path = folder / "gqa-ru" / f"train_balanced_{kind}" / "train-00000-of-00001.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,14 +68,23 @@ def write_data(folder: Path, pictures: int, each: int) -> None:
 def settings(model: Path, data: Path, results: Path, images: int, each: int, steps: int) -> RunConfig:
     return validated(
         {
-            "name": f"run{time.monotonic_ns()}", "results": str(results), "device": "cpu", "model": {"name": "vlm"},
+            "name": f"run{time.monotonic_ns()}",
+            "results": str(results),
+            "device": "cpu",
+            "model": {"name": "vlm"},
             "vlm": {"path": str(model), "parts": ["projector", "language"], "row_tokens": 4096},
             "data": {"path": str(data)},
-            "train": {"max_steps": steps, "images_per_step": images, "questions_per_image": each, "validations": 0,
-                      "checkpoint_minutes": 1e6, "warmup_steps": 1},
+            "train": {
+                "max_steps": steps,
+                "images_per_step": images,
+                "questions_per_image": each,
+                "validations": 0,
+                "checkpoint_minutes": 1e6,
+                "warmup_steps": 1,
+            },
         },
         "train_speed",
-    )  # fmt: skip
+    )
 
 
 def ours(model: Path, data: Path, images: int, each: int, steps: int) -> tuple[float, float]:
@@ -156,9 +167,18 @@ def trainer(model: Path, data: Path, batch: int, steps: int) -> float:
     clock = Clock()
     with tempfile.TemporaryDirectory() as name:
         arguments = TrainingArguments(
-            name, per_device_train_batch_size=batch, max_steps=steps + 1, use_cpu=True, report_to=[], save_strategy="no",
-            logging_strategy="no", remove_unused_columns=False, disable_tqdm=True, optim="adamw_torch", learning_rate=1e-4,
-        )  # fmt: skip
+            name,
+            per_device_train_batch_size=batch,
+            max_steps=steps + 1,
+            use_cpu=True,
+            report_to=[],
+            save_strategy="no",
+            logging_strategy="no",
+            remove_unused_columns=False,
+            disable_tqdm=True,
+            optim="adamw_torch",
+            learning_rate=1e-4,
+        )
         Trainer(whole, arguments, data_collator=collate, train_dataset=list(examples), callbacks=[clock]).train()
     return batch * steps / (clock.marks[-1] - clock.marks[0])
 
@@ -201,10 +221,13 @@ def main() -> None:
                 "trainer": lambda: trainer(model, root / "many", 30 if not arguments.quick else 10, max(1, steps // 2)),
             },
         )
-        one = side_by_side(rounds, {
-            "ours": lambda: ours(model, root / "one", 8, 1, steps)[0],
-            "trainer": lambda: trainer(model, root / "one", 8, steps),
-        })  # fmt: skip
+        one = side_by_side(
+            rounds,
+            {
+                "ours": lambda: ours(model, root / "one", 8, 1, steps)[0],
+                "trainer": lambda: trainer(model, root / "one", 8, steps),
+            },
+        )
     packed = statistics.median(loop for loop, _ in many["ours"])
     bare = statistics.median(step for _, step in many["ours"])
     plain = statistics.median(many["trainer"])

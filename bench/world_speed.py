@@ -38,8 +38,10 @@ def main() -> None:
         started = time.process_time()
         asked = sum(len(balancer.ask(Asker(scene, rng, False), 24, {})) for scene in scenes)
         figures[f"{level}_questions_per_second"] = round(asked / (time.process_time() - started))
-        print(f"{level}: {figures[f'{level}_scenes_per_second']} сцен/с с рисованием и PNG ({size / count / 1000:.1f} КБ), "
-              f"{figures[f'{level}_questions_per_second']} вопросов/с, одно ядро")  # fmt: skip
+        print(
+            f"{level}: {figures[f'{level}_scenes_per_second']} сцен/с с рисованием и PNG ({size / count / 1000:.1f} КБ), "
+            f"{figures[f'{level}_questions_per_second']} вопросов/с, одно ядро"
+        )
     print(json.dumps(figures))
 
 

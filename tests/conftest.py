@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from bench.random_models import idefics3, llava, qwen
 
 from ruvlm.cli.main import main
 from ruvlm.world.export import build, plans
+from tests.support.house import ROOT, SHARED, Ran, tiny
+from tests.support.random_models import idefics3, llava, qwen
 
 # a suite started in the background of a shell ignores Ctrl-C, and so would every process it starts
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-SHARED = Path(__file__).parents[2] / "shared"
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -33,15 +31,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "world"
     build("mini", folder, seed=3, workers=1, splits=plans("mini", 120, 0.03))
     return folder
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command gave."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -70,14 +59,6 @@ def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "little"
     build("mini", folder, seed=5, workers=1, splits=plans("mini", 2, 0.01))
     return folder
-
-
-def tiny(name: str, world: Path, results: Path) -> list[str]:
-    """Overrides that make a run a matter of seconds."""
-    return [
-        f'results="{results}"', f'data.path="{world}"', "train.max_steps=12", "train.images_per_step=4",
-        "train.validations=2", f'name="{name}"',
-    ]  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ def _register_models() -> None:
     from transformers import AutoModelForImageTextToText
 
     from ruvlm.models.nano.config import NanoConfig
-    from ruvlm.models.nano.hub import NanoForConditionalGeneration
+    from ruvlm.models.nano.pretrained import NanoForConditionalGeneration
 
     AutoModelForImageTextToText.register(NanoConfig, NanoForConditionalGeneration, exist_ok=True)
 

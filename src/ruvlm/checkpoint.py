@@ -96,8 +96,26 @@ def weights_fingerprint(folder: Path) -> str:
 
 
 # what lies beside a model and is never loaded with it
-BYSTANDERS = (".md", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".pdf", ".h5", ".msgpack", ".ot", ".onnx", ".gguf",
-              ".tflite", ".log", ".lock", ".tmp", ".part")  # fmt: skip
+BYSTANDERS = (
+    ".md",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".gif",
+    ".webp",
+    ".svg",
+    ".pdf",
+    ".h5",
+    ".msgpack",
+    ".ot",
+    ".onnx",
+    ".gguf",
+    ".tflite",
+    ".log",
+    ".lock",
+    ".tmp",
+    ".part",
+)
 TRAINER = (
     "training_args.bin",
     "optimizer.pt",

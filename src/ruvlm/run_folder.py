@@ -111,10 +111,14 @@ class Record:
         if not isinstance(step, int) or not _is_number(seconds) or not isinstance(scores, dict):
             raise ValueError("не запись")
         return cls(
-            kind=kind, step=step, seconds=seconds, stage=str(stage), lr=lr if _is_number(lr) else None,
+            kind=kind,
+            step=step,
+            seconds=seconds,
+            stage=str(stage),
+            lr=lr if _is_number(lr) else None,
             losses={name: value for name, value in known.items() if _is_number(value)},
             scores={str(name): value for name, value in scores.items() if _is_number(value)},
-        )  # fmt: skip
+        )
 
 
 class RunFolder:
@@ -242,10 +246,15 @@ class RunFolder:
             train = tuple(TrainedOn(**{name: part[name] for name in TRAINED_ON}) for part in row["train"])
             baselines = {name: value for name, value in row["baselines"].items() if _is_number(value)}
             return RunFacts(
-                code=str(row["code"]), train=train, checks=dict(row["data"]), source=str(row["source"]),
-                machine=Machine(**row["machine"]), parameters=int(row["parameters"]), baselines=baselines,
+                code=str(row["code"]),
+                train=train,
+                checks=dict(row["data"]),
+                source=str(row["source"]),
+                machine=Machine(**row["machine"]),
+                parameters=int(row["parameters"]),
+                baselines=baselines,
                 notes=tuple(map(str, row["notes"])),
-            )  # fmt: skip
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise self._no_run(error) from error
 

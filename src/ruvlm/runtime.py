@@ -107,6 +107,9 @@ def machine() -> Machine:
     import torch
 
     return Machine(
-        system=f"{platform.system()} {platform.machine()}", python=platform.python_version(), torch=torch.__version__,
-        cores=os.cpu_count() or 1, accelerator=torch.cuda.get_device_name() if torch.cuda.is_available() else "нет",
-    )  # fmt: skip
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        torch=torch.__version__,
+        cores=os.cpu_count() or 1,
+        accelerator=torch.cuda.get_device_name() if torch.cuda.is_available() else "нет",
+    )

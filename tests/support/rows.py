@@ -8,6 +8,7 @@ from typing import Any
 from ruvlm.backends.base import Asked
 from ruvlm.benchmarks.base import Place
 from ruvlm.benchmarks.catalog import benchmark_named
+from ruvlm.benchmarks.source import open_source
 from ruvlm.schema import Dataset, Example, Generation, ImageRef, Prompt
 
 NOWHERE = ImageRef(Path("x"))
@@ -36,3 +37,7 @@ def loaded(benchmark: str, folder: Path, split: str, grounding: bool = False) ->
     """A split in a benchmark's own folder, by its own name for it."""
     place = Place(folder=folder, label="x", graphs=folder)
     return benchmark_named(benchmark).rows.load(place, split, grounding, False)
+
+
+def refs_of(world: Path, split: str = "train") -> list[ImageRef]:
+    return [e.image for e in open_source(str(world)).load("gqa-ru", split).examples]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ruvlm.benchmarks.base import Benchmark
 from ruvlm.data.manifest import Manifest
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Kind:
+class FindingKind:
     """A kind of finding. `serious` would change a score; `known` is dirt that the published sets have as published."""
 
     code: str
@@ -36,6 +36,15 @@ class Finding:
     serious: bool
 
 
+@dataclass(frozen=True)
+class RowRule:
+    """A fault that one row shows by itself, and the field that it is seen in."""
+
+    kind: FindingKind
+    holds: Callable[[dict[str, Any]], bool]
+    field: str = "question"
+
+
 @dataclass
 class Findings:
     """Collects cases by kind and place, in the order in which they were met."""
@@ -43,7 +52,7 @@ class Findings:
     as_published: bool = False
     _found: dict[tuple[str, str], list[object]] = field(default_factory=dict)
 
-    def add(self, kind: Kind, where: str, case: str, count: int = 1) -> None:
+    def add(self, kind: FindingKind, where: str, case: str, count: int = 1) -> None:
         serious = kind.serious and not (kind.known and self.as_published)
         says = f"{kind.says} (известно у опубликованного набора)" if kind.known and self.as_published else kind.says
         entry = self._found.setdefault((kind.code, where), [0, case, says, serious])
@@ -75,7 +84,7 @@ class Audit:
         return any(finding.serious for finding in self.findings)
 
 
-COUNT = Kind("row-count", "строк не столько, сколько опубликовано")
+COUNT = FindingKind("row-count", "строк не столько, сколько опубликовано")
 
 
 @dataclass(frozen=True)

@@ -4,36 +4,27 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruvlm.audit import files, text
-from ruvlm.audit.findings import Checked, Fact, Findings, Kind, Task
+from ruvlm.audit import set_files, text
+from ruvlm.audit.findings import Checked, Fact, FindingKind, Findings, RowRule, Task
 from ruvlm.audit.pictures import Picture, report
 
 Row = dict[str, Any]
 STRUCTURAL = ("query", "verify", "choose", "logical", "compare")
 YES_NO = ("да", "нет")
-DUPLICATE_ID = Kind("duplicate-id", "id повторяется", known=True)
-DUPLICATE = Kind("duplicate-question", "тот же вопрос о той же картинке с тем же ответом под другим id", serious=False)
-CONTRADICTION = Kind("contradiction", "тот же вопрос о той же картинке с другим ответом", known=True)
-NO_IMAGE = Kind("question-without-image", "вопрос о картинке, которой нет")
-NO_QUESTION = Kind("image-without-questions", "картинка, о которой нет вопросов", serious=False)
-DUPLICATE_IMAGE = Kind("duplicate-image-id", "id картинки повторяется")
-SAME_IMAGE = Kind("same-image-twice", "одна и та же картинка под разными id", serious=False)
-SKEW = Kind("answer-skew", "один ответ даёт больше половины балла своего типа", serious=False)
-YES_SKEW = Kind("yes-no-skew", "среди да/нет один ответ чаще 65 %", serious=False)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A fault that one row shows by itself."""
-
-    kind: Kind
-    holds: Callable[[Row], bool]
-    field: str = "question"
+DUPLICATE_ID = FindingKind("duplicate-id", "id повторяется", known=True)
+DUPLICATE = FindingKind(
+    "duplicate-question", "тот же вопрос о той же картинке с тем же ответом под другим id", serious=False
+)
+CONTRADICTION = FindingKind("contradiction", "тот же вопрос о той же картинке с другим ответом", known=True)
+NO_IMAGE = FindingKind("question-without-image", "вопрос о картинке, которой нет")
+NO_QUESTION = FindingKind("image-without-questions", "картинка, о которой нет вопросов", serious=False)
+DUPLICATE_IMAGE = FindingKind("duplicate-image-id", "id картинки повторяется")
+SAME_IMAGE = FindingKind("same-image-twice", "одна и та же картинка под разными id", serious=False)
+SKEW = FindingKind("answer-skew", "один ответ даёт больше половины балла своего типа", serious=False)
+YES_SKEW = FindingKind("yes-no-skew", "среди да/нет один ответ чаще 65 %", serious=False)
 
 
 def _said(row: Row, field: str) -> str:
@@ -56,41 +47,83 @@ def _yes_no(row: Row) -> bool:
 
 
 RULES = (
-    Rule(Kind("empty-id", "id пуст"), lambda r: text.blank(r.get("id")), "id"),
-    Rule(Kind("empty-question", "вопрос пуст"), lambda r: text.blank(r.get("question"))),
-    Rule(Kind("empty-answer", "ответ пуст"), lambda r: text.blank(r.get("answer")), "answer"),
-    Rule(Kind("foreign-question", "вопрос не по-русски"), lambda r: text.foreign(_said(r, "question")), "question"),
-    Rule(Kind("foreign-answer", "ответ не по-русски", known=True), lambda r: text.foreign(_said(r, "answer")), "answer"),
-    Rule(
-        Kind("mixed-letters", "в слове смешаны латиница и кириллица", known=True),
+    RowRule(FindingKind("empty-id", "id пуст"), lambda r: text.blank(r.get("id")), "id"),
+    RowRule(FindingKind("empty-question", "вопрос пуст"), lambda r: text.blank(r.get("question"))),
+    RowRule(FindingKind("empty-answer", "ответ пуст"), lambda r: text.blank(r.get("answer")), "answer"),
+    RowRule(
+        FindingKind("foreign-question", "вопрос не по-русски"), lambda r: text.foreign(_said(r, "question")), "question"
+    ),
+    RowRule(
+        FindingKind("foreign-answer", "ответ не по-русски", known=True),
+        lambda r: text.foreign(_said(r, "answer")),
+        "answer",
+    ),
+    RowRule(
+        FindingKind("mixed-letters", "в слове смешаны латиница и кириллица", known=True),
         lambda r: text.mixed(_said(r, "question")) or text.mixed(_said(r, "answer")),
     ),
-    Rule(Kind("broken-encoding", "текст в испорченной кодировке"), lambda r: text.broken(_said(r, "question") + " " + _said(r, "answer"))),
-    Rule(Kind("markup", "в тексте разметка", serious=False), lambda r: text.marked_up(_said(r, "question") + _said(r, "answer"))),
-    Rule(Kind("hidden-characters", "невидимые знаки", known=True), lambda r: text.hidden(_said(r, "question") + _said(r, "answer"))),
-    Rule(
-        Kind("answer-spaces", "лишние пробелы в ответе: эталонное правило их не срезает", known=True),
-        lambda r: text.untidy(_said(r, "answer")), "answer",
+    RowRule(
+        FindingKind("broken-encoding", "текст в испорченной кодировке"),
+        lambda r: text.broken(_said(r, "question") + " " + _said(r, "answer")),
     ),
-    Rule(Kind("question-spaces", "лишние пробелы в вопросе", serious=False), lambda r: text.untidy(_said(r, "question"))),
-    Rule(
-        Kind("answer-case", "ответ с прописной буквы", serious=False),
-        lambda r: _said(r, "answer")[:1].isupper() and not _said(r, "answer").isupper(), "answer",
+    RowRule(
+        FindingKind("markup", "в тексте разметка", serious=False),
+        lambda r: text.marked_up(_said(r, "question") + _said(r, "answer")),
     ),
-    Rule(Kind("answer-full-stop", "ответ с точкой на конце", serious=False), lambda r: _said(r, "answer").strip().endswith("."), "answer"),
-    Rule(Kind("long-answer", "ответ длиннее пяти слов: одним словом на него не ответить", known=True), lambda r: len(_said(r, "answer").split()) > 5, "answer"),
-    Rule(
-        Kind("verify-not-yes-no", "вопрос да/нет с другим ответом", known=True),
-        lambda r: _structural(r) in ("verify", "logical") and bool(_said(r, "answer")) and not _yes_no(r), "answer",
+    RowRule(
+        FindingKind("hidden-characters", "невидимые знаки", known=True),
+        lambda r: text.hidden(_said(r, "question") + _said(r, "answer")),
     ),
-    Rule(Kind("open-yes-no", "открытый вопрос с ответом да/нет", known=True), lambda r: _structural(r) in ("query", "choose") and _yes_no(r), "answer"),
-    Rule(Kind("no-type", "нет типа вопроса", serious=False), lambda r: "types" in r and not _structural(r), "types"),
-    Rule(
-        Kind("unknown-type", "неизвестный тип вопроса"),
-        lambda r: _structural(r) is not None and _structural(r) not in ("", *STRUCTURAL), "types",
+    RowRule(
+        FindingKind("answer-spaces", "лишние пробелы в ответе: эталонное правило их не срезает", known=True),
+        lambda r: text.untidy(_said(r, "answer")),
+        "answer",
     ),
-    Rule(Kind("broken-entailed", "поле entailed – не список", serious=False), lambda r: _bad_entailed(r.get("entailed")), "entailed"),
-)  # fmt: skip
+    RowRule(
+        FindingKind("question-spaces", "лишние пробелы в вопросе", serious=False),
+        lambda r: text.untidy(_said(r, "question")),
+    ),
+    RowRule(
+        FindingKind("answer-case", "ответ с прописной буквы", serious=False),
+        lambda r: _said(r, "answer")[:1].isupper() and not _said(r, "answer").isupper(),
+        "answer",
+    ),
+    RowRule(
+        FindingKind("answer-full-stop", "ответ с точкой на конце", serious=False),
+        lambda r: _said(r, "answer").strip().endswith("."),
+        "answer",
+    ),
+    RowRule(
+        FindingKind("long-answer", "ответ длиннее пяти слов: одним словом на него не ответить", known=True),
+        lambda r: len(_said(r, "answer").split()) > 5,
+        "answer",
+    ),
+    RowRule(
+        FindingKind("verify-not-yes-no", "вопрос да/нет с другим ответом", known=True),
+        lambda r: _structural(r) in ("verify", "logical") and bool(_said(r, "answer")) and not _yes_no(r),
+        "answer",
+    ),
+    RowRule(
+        FindingKind("open-yes-no", "открытый вопрос с ответом да/нет", known=True),
+        lambda r: _structural(r) in ("query", "choose") and _yes_no(r),
+        "answer",
+    ),
+    RowRule(
+        FindingKind("no-type", "нет типа вопроса", serious=False),
+        lambda r: "types" in r and not _structural(r),
+        "types",
+    ),
+    RowRule(
+        FindingKind("unknown-type", "неизвестный тип вопроса"),
+        lambda r: _structural(r) is not None and _structural(r) not in ("", *STRUCTURAL),
+        "types",
+    ),
+    RowRule(
+        FindingKind("broken-entailed", "поле entailed – не список", serious=False),
+        lambda r: _bad_entailed(r.get("entailed")),
+        "entailed",
+    ),
+)
 COLUMNS = ("id", "imageId", "question", "answer", "types", "entailed")
 
 
@@ -115,14 +148,14 @@ def _check_split(task: Task, split: str) -> tuple[list[Row], list[Path]]:
     folder, found = task.folder, task.findings
     rows: list[Row] = []
     config = f"{split}_balanced_instructions"
-    for path in files.shards(folder, config, split, found):
-        parquet = files.opened(
-            path, f"{config}/{path.name}", files.GQA_TYPES, ("id", "imageId", "question", "answer"), found
+    for path in set_files.shards(folder, config, split, found):
+        parquet = set_files.opened(
+            path, f"{config}/{path.name}", set_files.GQA_TYPES, ("id", "imageId", "question", "answer"), found
         )
         if parquet is None:
             continue
         columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
-        rows += files.rows_in(parquet, path, columns, found)
+        rows += set_files.rows_in(parquet, path, columns, found)
     if rows:
         task.count(config, len(rows))
     where = f"{task.benchmark.name} {split}"
@@ -134,8 +167,8 @@ def _check_split(task: Task, split: str) -> tuple[list[Row], list[Path]]:
     images = f"{split}_balanced_images"
     usable = [
         path
-        for path in files.shards(folder, images, split, found)
-        if files.opened(path, f"{images}/{path.name}", files.IMAGE_TYPES, ("id", "image"), found) is not None
+        for path in set_files.shards(folder, images, split, found)
+        if set_files.opened(path, f"{images}/{path.name}", set_files.IMAGE_TYPES, ("id", "image"), found) is not None
     ]
     return rows, usable
 
@@ -187,10 +220,11 @@ def _facts(rows: list[Row], pictures: int, where: str, found: Findings) -> list[
     said = [_said(row, "answer").strip().lower() for row in rows]
     binary = Counter(answer for answer in said if answer in YES_NO)
     result = [
-        Fact(where, "строк", str(len(rows))), Fact(where, "картинок", str(pictures)),
+        Fact(where, "строк", str(len(rows))),
+        Fact(where, "картинок", str(pictures)),
         Fact(where, "вопросов на картинку", f"{len(rows) / pictures:.1f}" if pictures else "–"),
         Fact(where, "да/нет", f"{100 * sum(binary.values()) / max(1, len(rows)):.1f} %"),
-    ]  # fmt: skip
+    ]
     if sum(binary.values()) >= 100 and max(binary.values()) > 0.65 * sum(binary.values()):
         top, count = binary.most_common(1)[0]
         found.add(YES_SKEW, where, f"«{top}» – {100 * count / sum(binary.values()):.0f} %")

@@ -7,11 +7,11 @@ from itertools import combinations
 
 import numpy as np
 
-from ruvlm.audit.findings import Findings, Kind
+from ruvlm.audit.findings import FindingKind, Findings
 from ruvlm.audit.pictures import Picture
 
-SAME = Kind("leak-image", "картинка есть и в другой части")
-NEAR = Kind("leak-near-image", "почти такая же картинка есть и в другой части")
+SAME = FindingKind("leak-image", "картинка есть и в другой части")
+NEAR = FindingKind("leak-near-image", "почти такая же картинка есть и в другой части")
 # Bits of 64 in which the hashes of one picture, saved anew, may differ; and by how much (of 255, in any colour) any cell of
 # its thumbnail may. Photographs saved as JPEG 20, halved or brightened differ by at most 14, drawn scenes by 28, with 2 % cut
 # off on every side by about 48 (half of them), 64 (nine of ten); the closest pairs of different drawn scenes by 87.

@@ -3,43 +3,40 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruvlm.audit import files, text
-from ruvlm.audit.findings import Checked, Fact, Findings, Kind, Task
+from ruvlm.audit import set_files, text
+from ruvlm.audit.findings import Checked, Fact, FindingKind, Findings, RowRule, Task
 from ruvlm.audit.pictures import Picture, report
 from ruvlm.benchmarks.mmbench_ru.rows import ROTATION
 
 Row = dict[str, Any]
 L2_OF: dict[str, str] = {
     **dict.fromkeys(("function_reasoning", "physical_property_reasoning", "identity_reasoning"), "attribute_reasoning"),
-    **dict.fromkeys(("image_scene", "image_style", "image_emotion", "image_quality", "image_topic"), "coarse_perception"),
-    **dict.fromkeys(("action_recognition", "spatial_relationship", "attribute_comparison"), "finegrained_perception (cross-instance)"),
-    **dict.fromkeys(("celebrity_recognition", "object_localization", "attribute_recognition", "ocr"), "finegrained_perception (instance-level)"),
+    **dict.fromkeys(
+        ("image_scene", "image_style", "image_emotion", "image_quality", "image_topic"), "coarse_perception"
+    ),
+    **dict.fromkeys(
+        ("action_recognition", "spatial_relationship", "attribute_comparison"),
+        "finegrained_perception (cross-instance)",
+    ),
+    **dict.fromkeys(
+        ("celebrity_recognition", "object_localization", "attribute_recognition", "ocr"),
+        "finegrained_perception (instance-level)",
+    ),
     **dict.fromkeys(("structuralized_imagetext_understanding", "future_prediction"), "logic_reasoning"),
     **dict.fromkeys(("nature_relation", "social_relation", "physical_relation"), "relation_reasoning"),
-}  # fmt: skip
-DUPLICATE = Kind("duplicate-index", "index повторяется")
-INCOMPLETE = Kind("group-incomplete", "в группе нет каких-то перестановок", known=True)
-NO_BASE = Kind("group-without-base", "в группе нет исходной строки: эталонный код её не считает", known=True)
-GOLD_DIFFERS = Kind("group-gold-differs", "в перестановках верны разные варианты", known=True)
-OPTIONS_DIFFER = Kind("group-options-differ", "в перестановках разные наборы вариантов", known=True)
-IMAGE_DIFFERS = Kind("group-image-differs", "в перестановках разные картинки", known=True)
-CATEGORY_DIFFERS = Kind("group-category-differs", "в перестановках разные категории")
-NOT_ROTATED = Kind("group-not-rotated", "верный вариант в перестановках стоит на одном месте")
-LETTER_SKEW = Kind("letter-skew", "верна чаще одна буква", serious=False)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A fault that one row shows by itself."""
-
-    kind: Kind
-    holds: Callable[[Row], bool]
-    field: str
+}
+DUPLICATE = FindingKind("duplicate-index", "index повторяется")
+INCOMPLETE = FindingKind("group-incomplete", "в группе нет каких-то перестановок", known=True)
+NO_BASE = FindingKind("group-without-base", "в группе нет исходной строки: эталонный код её не считает", known=True)
+GOLD_DIFFERS = FindingKind("group-gold-differs", "в перестановках верны разные варианты", known=True)
+OPTIONS_DIFFER = FindingKind("group-options-differ", "в перестановках разные наборы вариантов", known=True)
+IMAGE_DIFFERS = FindingKind("group-image-differs", "в перестановках разные картинки", known=True)
+CATEGORY_DIFFERS = FindingKind("group-category-differs", "в перестановках разные категории")
+NOT_ROTATED = FindingKind("group-not-rotated", "верный вариант в перестановках стоит на одном месте")
+LETTER_SKEW = FindingKind("letter-skew", "верна чаще одна буква", serious=False)
 
 
 def options_of(row: Row) -> list[str]:
@@ -77,27 +74,47 @@ def _texts(row: Row) -> str:
 
 
 RULES = (
-    Rule(Kind("strange-index", "index – не номер строки с перестановкой"), _strange_index, "index"),
-    Rule(Kind("empty-question", "вопрос пуст"), lambda r: text.blank(r.get("question")), "question"),
-    Rule(Kind("few-options", "вариантов меньше двух"), lambda r: len(options_of(r)) < 2, "A"),
-    Rule(Kind("option-gap", "вариант пропущен в середине"), _gap, "answer"),
-    Rule(Kind("equal-options", "два варианта одинаковы", known=True), _equal, "question"),
-    Rule(Kind("gold-not-option", "верная буква не входит в варианты"), _gold_out, "answer"),
-    Rule(Kind("foreign-question", "вопрос не по-русски", known=True), lambda r: text.foreign(str(r.get("question") or "")), "question"),
-    Rule(Kind("broken-encoding", "текст в испорченной кодировке"), lambda r: text.broken(_texts(r)), "question"),
-    Rule(Kind("markup", "в тексте разметка", serious=False), lambda r: text.marked_up(_texts(r)), "question"),
-    Rule(Kind("hidden-characters", "невидимые знаки", known=True), lambda r: text.hidden(_texts(r)), "question"),
-    Rule(Kind("mixed-letters", "в слове смешаны латиница и кириллица", known=True), lambda r: text.mixed(_texts(r)), "question"),
-    Rule(
-        Kind("unknown-category", "неизвестная категория"),
-        lambda r: "category" in r and r["category"] not in L2_OF, "category",
+    RowRule(FindingKind("strange-index", "index – не номер строки с перестановкой"), _strange_index, "index"),
+    RowRule(FindingKind("empty-question", "вопрос пуст"), lambda r: text.blank(r.get("question")), "question"),
+    RowRule(FindingKind("few-options", "вариантов меньше двух"), lambda r: len(options_of(r)) < 2, "A"),
+    RowRule(FindingKind("option-gap", "вариант пропущен в середине"), _gap, "answer"),
+    RowRule(FindingKind("equal-options", "два варианта одинаковы", known=True), _equal, "question"),
+    RowRule(FindingKind("gold-not-option", "верная буква не входит в варианты"), _gold_out, "answer"),
+    RowRule(
+        FindingKind("foreign-question", "вопрос не по-русски", known=True),
+        lambda r: text.foreign(str(r.get("question") or "")),
+        "question",
     ),
-    Rule(
-        Kind("wrong-l2", "категория второго уровня не та"),
-        lambda r: bool(r.get("l2-category")) and r.get("category") in L2_OF and r["l2-category"] != L2_OF[r["category"]], "l2-category",
+    RowRule(
+        FindingKind("broken-encoding", "текст в испорченной кодировке"), lambda r: text.broken(_texts(r)), "question"
     ),
-    Rule(Kind("hint-nan", "подсказка записана словом nan", serious=False), lambda r: isinstance(r.get("hint"), str) and r["hint"] != "" and text.blank(r["hint"]), "hint"),
-)  # fmt: skip
+    RowRule(FindingKind("markup", "в тексте разметка", serious=False), lambda r: text.marked_up(_texts(r)), "question"),
+    RowRule(
+        FindingKind("hidden-characters", "невидимые знаки", known=True), lambda r: text.hidden(_texts(r)), "question"
+    ),
+    RowRule(
+        FindingKind("mixed-letters", "в слове смешаны латиница и кириллица", known=True),
+        lambda r: text.mixed(_texts(r)),
+        "question",
+    ),
+    RowRule(
+        FindingKind("unknown-category", "неизвестная категория"),
+        lambda r: "category" in r and r["category"] not in L2_OF,
+        "category",
+    ),
+    RowRule(
+        FindingKind("wrong-l2", "категория второго уровня не та"),
+        lambda r: (
+            bool(r.get("l2-category")) and r.get("category") in L2_OF and r["l2-category"] != L2_OF[r["category"]]
+        ),
+        "l2-category",
+    ),
+    RowRule(
+        FindingKind("hint-nan", "подсказка записана словом nan", serious=False),
+        lambda r: isinstance(r.get("hint"), str) and r["hint"] != "" and text.blank(r["hint"]),
+        "hint",
+    ),
+)
 COLUMNS = ("index", "question", "hint", "A", "B", "C", "D", "answer", "category", "l2-category")
 
 
@@ -122,13 +139,13 @@ def check(task: Task) -> Checked:
 def _check_file(task: Task, path: Path, where: str) -> list[Row]:
     """Rows of one file, with everything that the table alone shows; none where it cannot be read."""
     found = task.findings
-    parquet = files.opened(
-        path, path.name, files.MMBENCH_TYPES, ("index", "question", "answer", "A", "B", "image"), found
+    parquet = set_files.opened(
+        path, path.name, set_files.MMBENCH_TYPES, ("index", "question", "answer", "A", "B", "image"), found
     )
     if parquet is None:
         return []
     columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
-    rows: list[Row] = files.rows_in(parquet, path, columns, found)
+    rows: list[Row] = set_files.rows_in(parquet, path, columns, found)
     task.count(path.stem, len(rows))
     for number, row in enumerate(rows):
         for rule in RULES:
@@ -179,7 +196,12 @@ def _facts(rows: list[Row], where: str, found: Findings) -> list[Fact]:
         found.add(LETTER_SKEW, where, f"{top}: {100 * count / len(base):.0f} % исходных строк")
     groups = len({row["index"] % ROTATION for row in rows if isinstance(row.get("index"), int)})
     return [
-        Fact(where, "строк", str(len(rows))), Fact(where, "вопросов (групп)", str(groups)),
+        Fact(where, "строк", str(len(rows))),
+        Fact(where, "вопросов (групп)", str(groups)),
         Fact(where, "вариантов", ", ".join(f"{n}: {count}" for n, count in sorted(counts.items(), reverse=True))),
-        Fact(where, "верная буква у исходных", ", ".join(f"{letter} {count}" for letter, count in sorted(letters.items()))),
-    ]  # fmt: skip
+        Fact(
+            where,
+            "верная буква у исходных",
+            ", ".join(f"{letter} {count}" for letter, count in sorted(letters.items())),
+        ),
+    ]

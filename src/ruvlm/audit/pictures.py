@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from ruvlm.audit.findings import Findings, Kind
+from ruvlm.audit.findings import FindingKind, Findings
 from ruvlm.data.images import batches_of, decode, open_parquet
 from ruvlm.errors import DataError
 from ruvlm.files import picture_mark
 
-NO_BYTES = Kind("image-missing", "у картинки нет байтов")
-BROKEN = Kind("image-unreadable", "картинка не читается")
-SMALL = Kind("image-tiny", "картинка меньше 16 точек", serious=False)
-FLAT = Kind("image-blank", "картинка одного цвета: на ней нечего видеть")
+NO_BYTES = FindingKind("image-missing", "у картинки нет байтов")
+BROKEN = FindingKind("image-unreadable", "картинка не читается")
+SMALL = FindingKind("image-tiny", "картинка меньше 16 точек", serious=False)
+FLAT = FindingKind("image-blank", "картинка одного цвета: на ней нечего видеть")
 THUMB, HASH = 16, 32
 BATCH = 64
 

@@ -188,9 +188,12 @@ class OpenAIBackend(Backend, TextModel):
             limit_name, extras, base = self._limit_name, sent, client.base_url
             try:
                 raw = await client.chat.completions.with_raw_response.create(
-                    model=self._model, messages=[{"role": "user", "content": content}], temperature=0,
-                    **{limit_name: generation.max_new_tokens}, **(self._settings() if extras else {}),
-                )  # fmt: skip
+                    model=self._model,
+                    messages=[{"role": "user", "content": content}],
+                    temperature=0,
+                    **{limit_name: generation.max_new_tokens},
+                    **(self._settings() if extras else {}),
+                )
                 if not extras:
                     self._extras = False
                     self._notes[UNKNOWN_SETTINGS] = None

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ruvlm.backends.base import Access, Asked, Backend
-from ruvlm.data.files import fingerprint
-from ruvlm.data.predictions import Line, Pair, read_answers, refuse_foreign
+from ruvlm.data.predictions import AnswerLine, Pair, read_answers, refuse_foreign
+from ruvlm.data.split_files import fingerprint
 from ruvlm.errors import DataError
 from ruvlm.schema import Dataset, Example, Response
 
@@ -82,7 +82,7 @@ class ReplayBackend(Backend):
             yield Response("", error="ответа нет в файле") if found is None else Response(found)
 
 
-def _pair(line: Line, example: Example) -> Pair:
+def _pair(line: AnswerLine, example: Example) -> Pair:
     """What the file and the data set say under one id. Gold letters may be dressed, so for a choice only bare ones are proof."""
     gold = line.gold
     if example.options and (gold is None or gold.strip() not in example.letters):

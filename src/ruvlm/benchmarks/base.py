@@ -87,9 +87,12 @@ class Protocol(ABC):
     def prompt(self, example: Example) -> Prompt:
         """The prompt of one example."""
         return Prompt(
-            protocol=self.name, text=self.text(example.question, example.options, example.hint), images=example.images,
-            generation=self.generation, candidates=example.options if self.likelihood else (),
-        )  # fmt: skip
+            protocol=self.name,
+            text=self.text(example.question, example.options, example.hint),
+            images=example.images,
+            generation=self.generation,
+            candidates=example.options if self.likelihood else (),
+        )
 
     def judge(self, example: Example, response: Response, cyrillic: bool = False) -> Verdict:
         """One response under every rule. `cyrillic`: the answerer writes letters а, б, в, г (`rules.parse_ru`)."""
@@ -101,8 +104,13 @@ class Protocol(ABC):
 
     def _none(self, example: Example, reason: str, status: Status) -> Verdict:
         return Verdict(
-            id=example.id, cluster=example.cluster, parsed=None, reason=reason, scores=dict.fromkeys(self.rules, 0.0), status=status
-        )  # fmt: skip
+            id=example.id,
+            cluster=example.cluster,
+            parsed=None,
+            reason=reason,
+            scores=dict.fromkeys(self.rules, 0.0),
+            status=status,
+        )
 
     @abstractmethod
     def _judged(self, example: Example, response: Response, cyrillic: bool) -> Verdict:

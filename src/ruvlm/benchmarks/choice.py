@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from ruvlm.benchmarks.base import Axis, Protocol, breakdowns_of, by_value, disagreements, errors, scores_of, unparsed
-from ruvlm.benchmarks.circular import Group, groups_of, letter_use
+from ruvlm.benchmarks.circular import RotationGroup, groups_of, letter_use
 from ruvlm.benchmarks.stats import score_columns
 from ruvlm.rules.cleaning import cleaned
 from ruvlm.rules.named import READERS
@@ -48,12 +48,18 @@ class ChoiceProtocol(Protocol, ABC):
         if incomplete:
             notes += (f"неполных групп: {len(incomplete)}",)
         return Result(
-            n=len(examples), scores=scores, breakdowns=breakdowns, unparsed=unparsed(verdicts), errors=errors(verdicts), notes=notes,
-            letters=tuple(letters), incomplete=incomplete,
-        )  # fmt: skip
+            n=len(examples),
+            scores=scores,
+            breakdowns=breakdowns,
+            unparsed=unparsed(verdicts),
+            errors=errors(verdicts),
+            notes=notes,
+            letters=tuple(letters),
+            incomplete=incomplete,
+        )
 
     def _scores(
-        self, examples: Sequence[Example], groups: Sequence[Group], right_N: np.ndarray, rotated: bool
+        self, examples: Sequence[Example], groups: Sequence[RotationGroup], right_N: np.ndarray, rotated: bool
     ) -> dict[str, Score]:
         """The headline's figures: over groups where options were rotated, over rows in any case."""
         rule = self.headline
@@ -113,9 +119,13 @@ class LetterProtocol(ChoiceProtocol):
         first = readings[self.headline]
         unfinished = cleaned(response.text).unfinished
         return Verdict(
-            id=example.id, cluster=example.cluster, parsed=first.letter, reason=Absent.THOUGHT if unfinished else first.reason,
-            scores=scores, status=Status.ABSENT if unfinished else Status.ANSWERED,
-        )  # fmt: skip
+            id=example.id,
+            cluster=example.cluster,
+            parsed=first.letter,
+            reason=Absent.THOUGHT if unfinished else first.reason,
+            scores=scores,
+            status=Status.ABSENT if unfinished else Status.ANSWERED,
+        )
 
 
 @final

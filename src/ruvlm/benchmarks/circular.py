@@ -10,7 +10,7 @@ from ruvlm.schema import Example, LetterUse
 
 
 @dataclass(frozen=True)
-class Group:
+class RotationGroup:
     """All rows of one base question. `complete` has every rotation, `based` has the copy with k = 0.
 
     `first` is its row of the lowest rotation, whose category is the group's.
@@ -23,7 +23,7 @@ class Group:
     first: Example
 
 
-def groups_of(examples: Sequence[Example], right: Sequence[bool]) -> list[Group]:
+def groups_of(examples: Sequence[Example], right: Sequence[bool]) -> list[RotationGroup]:
     """Rows → groups, in order of first appearance."""
     members: dict[str, list[tuple[Example, bool]]] = defaultdict(list)
     for example, verdict in zip(examples, right, strict=True):
@@ -33,7 +33,7 @@ def groups_of(examples: Sequence[Example], right: Sequence[bool]) -> list[Group]
         rotations = {example.rotation for example, _ in rows}
         first = min(rows, key=lambda row: row[0].rotation)[0]
         complete = rotations == set(range(len(first.options) or len(rows)))
-        groups.append(Group(base, all(verdict for _, verdict in rows), complete, 0 in rotations, first))
+        groups.append(RotationGroup(base, all(verdict for _, verdict in rows), complete, 0 in rotations, first))
     return groups
 
 

@@ -33,9 +33,13 @@ def sampled(dataset: Dataset, limit: int, seed: int = SEED) -> Dataset:
     mark = hashlib.sha256(f"{dataset.fingerprint} limit {limit} seed {seed}".encode()).hexdigest()[:16]
     note = f"выборка: {len(examples)} строк из {len(dataset.examples)}, зерно {seed}"
     return replace(
-        dataset, source=f"{dataset.source} sample {limit}", fingerprint=mark, examples=examples, notes=(*dataset.notes, note),
+        dataset,
+        source=f"{dataset.source} sample {limit}",
+        fingerprint=mark,
+        examples=examples,
+        notes=(*dataset.notes, note),
         sample=limit,
-    )  # fmt: skip
+    )
 
 
 def _units(examples: Sequence[Example], unit: Callable[[Example], str]) -> list[Unit]:

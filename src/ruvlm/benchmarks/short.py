@@ -30,8 +30,13 @@ class ShortProtocol(Protocol):
         said = cleaned(response.text)
         if said.unfinished:
             return Verdict(
-                id=example.id, cluster=example.cluster, parsed=None, reason=Absent.THOUGHT, scores=scores, status=Status.ABSENT
-            )  # fmt: skip
+                id=example.id,
+                cluster=example.cluster,
+                parsed=None,
+                reason=Absent.THOUGHT,
+                scores=scores,
+                status=Status.ABSENT,
+            )
         parsed = normalised(short_answer(said.text))
         return Verdict(id=example.id, cluster=example.cluster, parsed=parsed, reason=None, scores=scores)
 
@@ -40,7 +45,10 @@ class ShortProtocol(Protocol):
         scores_NK = scores_of(verdicts, self.rules)
         columns = score_columns([e.cluster for e in examples], scores_NK, np.ones_like(scores_NK, dtype=bool))
         return Result(
-            n=len(examples), scores=dict(zip(self.rules, columns, strict=True)),
-            breakdowns=breakdowns_of(axes, examples, scores_NK[:, 0]), unparsed=unparsed(verdicts), errors=errors(verdicts),
+            n=len(examples),
+            scores=dict(zip(self.rules, columns, strict=True)),
+            breakdowns=breakdowns_of(axes, examples, scores_NK[:, 0]),
+            unparsed=unparsed(verdicts),
+            errors=errors(verdicts),
             notes=disagreements(list(self.rules), scores_NK),
-        )  # fmt: skip
+        )

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from ruvlm.benchmarks.base import Place
 from ruvlm.benchmarks.catalog import benchmark_named, benchmarks
 from ruvlm.benchmarks.sample import sampled
-from ruvlm.data.files import sha256_of
 from ruvlm.data.manifest import read_manifest, recorded_sums
+from ruvlm.data.split_files import sha256_of
 from ruvlm.errors import DataError
 from ruvlm.files import sound
 from ruvlm.schema import Dataset, Example
@@ -59,9 +59,12 @@ class Source:
         base, sums = recorded_sums(folder)
         paths = benchmark_named(dataset.name).rows.files(folder, dataset.split)
         changed = [
-            name for path in sorted(paths)
-            if path.is_relative_to(base) and (name := str(path.relative_to(base))) in sums and sha256_of(path) != sums[name]
-        ]  # fmt: skip
+            name
+            for path in sorted(paths)
+            if path.is_relative_to(base)
+            and (name := str(path.relative_to(base))) in sums
+            and sha256_of(path) != sums[name]
+        ]
         if not changed:
             return dataset
         note = f"файлов не тех, что записаны при создании набора: {len(changed)} ({changed[0]}), это уже другие данные"
@@ -109,8 +112,12 @@ def open_source(name: str) -> Source:
     found = (benchmark_named(name).rows.graphs(place) for name, place in folders.items())
     graphs = next((place for place in found if place is not None), None)
     return Source(
-        folder, {name: Place(folder=place, label=label_of(place, folder.name), graphs=graphs) for name, place in folders.items()}
-    )  # fmt: skip
+        folder,
+        {
+            name: Place(folder=place, label=label_of(place, folder.name), graphs=graphs)
+            for name, place in folders.items()
+        },
+    )
 
 
 def _snapshot(folder: Path) -> Path:

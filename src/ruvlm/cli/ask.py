@@ -28,9 +28,13 @@ def ask(
     answer = ask_once(model, image, question, options, top, device)
     if json_:
         show_json(
-            {"question": question, "answer": answer.text, "probability": None if answer.probability is None else round(answer.probability, 4),
-             "alternatives": [{"text": a.text, "probability": round(a.probability, 4)} for a in answer.alternatives]}
-        )  # fmt: skip
+            {
+                "question": question,
+                "answer": answer.text,
+                "probability": None if answer.probability is None else round(answer.probability, 4),
+                "alternatives": [{"text": a.text, "probability": round(a.probability, 4)} for a in answer.alternatives],
+            }
+        )
         return
     sure = "" if answer.probability is None else f" ({100 * answer.probability:.0f} %)"
     tell(answer.text + sure)

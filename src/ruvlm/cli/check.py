@@ -27,7 +27,7 @@ def check(
 
     Пример: ruvlm data check data/gqa-ru
     """
-    from ruvlm.audit.run import audit
+    from ruvlm.audit.whole import audit
 
     seen = 0
     with counting("смотрю картинки") as progress:

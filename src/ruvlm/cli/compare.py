@@ -38,10 +38,19 @@ def compare(
         table.add_column(column)
     for row in rows:
         interval = f"{row.low:+.2f} … {row.high:+.2f}" if row.low is not None else "нет"
-        table.add_row(*cells(
-            row.a, row.b, row.rule, row.n, f"{row.value_a:.2f} и {row.value_b:.2f}", f"{row.points:+.2f}", interval,
-            f"{row.p_holm:.2g}", row.words,
-        ))  # fmt: skip
+        table.add_row(
+            *cells(
+                row.a,
+                row.b,
+                row.rule,
+                row.n,
+                f"{row.value_a:.2f} и {row.value_b:.2f}",
+                f"{row.points:+.2f}",
+                interval,
+                f"{row.p_holm:.2g}",
+                row.words,
+            )
+        )
     results.print(table)
     left_out = max(row.left_out for row in rows)
     if left_out:

@@ -32,7 +32,7 @@ def demo(
 
     Пример: ruvlm demo nano --against results/cnn_lstm
     """
-    from ruvlm.demo.serving import Place, serve
+    from ruvlm.demo.serving import Address, serve
 
     if share:
         say(
@@ -40,4 +40,4 @@ def demo(
             "Только своим её открывает ssh -L 7860:127.0.0.1:7860 ЭТА-МАШИНА."
         )
     names = [model, *([against] if against else [])]
-    serve(names, run or [], data or [], Place(host, port, share), device, seconds, say)
+    serve(names, run or [], data or [], Address(host, port, share), device, seconds, say)

@@ -11,7 +11,7 @@ import typer
 from ruvlm.cli.console import cells, counting, plain, results, say, show_json, tell
 
 if TYPE_CHECKING:
-    from ruvlm.evaluation.run import Evaluation
+    from ruvlm.evaluation.asking import Evaluation
     from ruvlm.evaluation.table import Dispute
     from ruvlm.schema import Result
 
@@ -75,9 +75,17 @@ def evaluate(
     from ruvlm.run_folder import RunFolder
 
     access = Access(
-        device=device, dtype=dtype, trust_remote_code=trust_remote_code, rows=batch_size, requests=requests, timeout_s=timeout,
-        retries=retries, prices=_prices(prices), thinking=_switched(thinking), shared=shared,
-    )  # fmt: skip
+        device=device,
+        dtype=dtype,
+        trust_remote_code=trust_remote_code,
+        rows=batch_size,
+        requests=requests,
+        timeout_s=timeout,
+        retries=retries,
+        prices=_prices(prices),
+        thinking=_switched(thinking),
+        shared=shared,
+    )
     try:
         with counting("спрашиваю") as progress:
             done = evaluate_model(
@@ -136,13 +144,22 @@ def _show(done: list[Evaluation], json_: bool) -> None:
 
         show_json(
             [
-                {"model": e.model, "protocol": e.protocol, "source": e.dataset.source, "split": e.dataset.split,
-                 "n": e.result.n, "scores": {rule: score_dict(s) for rule, s in e.result.scores.items()},
-                 "unparsed": e.result.unparsed, "errors": e.result.errors, "absent": e.result.absent,
-                 "warnings": list(e.result.warnings), "notes": list(e.result.notes)}
+                {
+                    "model": e.model,
+                    "protocol": e.protocol,
+                    "source": e.dataset.source,
+                    "split": e.dataset.split,
+                    "n": e.result.n,
+                    "scores": {rule: score_dict(s) for rule, s in e.result.scores.items()},
+                    "unparsed": e.result.unparsed,
+                    "errors": e.result.errors,
+                    "absent": e.result.absent,
+                    "warnings": list(e.result.warnings),
+                    "notes": list(e.result.notes),
+                }
                 for e in done
             ]
-        )  # fmt: skip
+        )
         return
     _table(done)
 
@@ -158,10 +175,17 @@ def _table(done: list[Evaluation]) -> None:
     for evaluation in done:
         for rule, score in evaluation.result.scores.items():
             interval = f"{score.low:.1f}–{score.high:.1f}" if score.low is not None else "нет"
-            table.add_row(*cells(
-                evaluation.model, rule, score.n, f"{score.value:.2f}", interval, evaluation.result.unparsed,
-                evaluation.result.errors,
-            ))  # fmt: skip
+            table.add_row(
+                *cells(
+                    evaluation.model,
+                    rule,
+                    score.n,
+                    f"{score.value:.2f}",
+                    interval,
+                    evaluation.result.unparsed,
+                    evaluation.result.errors,
+                )
+            )
     results.print(table)
     for evaluation in done[:1]:
         for name, metric in evaluation.result.metrics.items():

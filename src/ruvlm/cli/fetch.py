@@ -44,8 +44,14 @@ def fetch(
     for source in sources:
         splits = _splits(source, split, alone=len(sources) == 1)
         manifest = _fetched(source, splits, out / source.name, revision, offline)
-        found.append({"name": source.name, "folder": str(out / source.name), "revision": manifest.revision,
-                      "files": {name: record.size for name, record in manifest.files.items()}})  # fmt: skip
+        found.append(
+            {
+                "name": source.name,
+                "folder": str(out / source.name),
+                "revision": manifest.revision,
+                "files": {name: record.size for name, record in manifest.files.items()},
+            }
+        )
         for part in splits if limit is not None else ():
             found[-1].setdefault("samples", []).append(_sample(source, part, limit or 0, out))  # type: ignore[attr-defined]
     if json_:

@@ -40,9 +40,11 @@ def build(
 
     found = boards(runs)
     for name, text in (
-        ("leaderboard.md", as_markdown(found)), ("leaderboard.csv", as_csv(found)), ("leaderboard.json", as_json(found)),
+        ("leaderboard.md", as_markdown(found)),
+        ("leaderboard.csv", as_csv(found)),
+        ("leaderboard.json", as_json(found)),
         ("index.html", leaderboard_page(found)),
-    ):  # fmt: skip
+    ):
         write_bytes(out / name, text.encode())
     if json_:
         print(as_json(found), end="")

@@ -44,8 +44,15 @@ def compose(
     quiet_transformers()
     built = build(vision, llm, out, DTYPES[dtype], seed)
     if json_:
-        show_json({"out": str(out), "vision": built.vision, "projector": built.projector, "language": built.language,
-                   "image_tokens": built.image_tokens})  # fmt: skip
+        show_json(
+            {
+                "out": str(out),
+                "vision": built.vision,
+                "projector": built.projector,
+                "language": built.language,
+                "image_tokens": built.image_tokens,
+            }
+        )
         return
     millions = " + ".join(f"{count / 1e6:.1f}" for count in (built.vision, built.projector, built.language))
     say(f"Готово: {out}: {millions} млн параметров (зрение, проектор, язык), токенов картинки: {built.image_tokens}.")

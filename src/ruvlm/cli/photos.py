@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ruvlm.photos.asker import PhotoAsker
-    from ruvlm.photos.notes import Skipped
     from ruvlm.photos.scene import PhotoScene
+    from ruvlm.photos.skipped import Skipped
     from ruvlm.questions.entries import FormEntry
 
     Reader = Callable[[Path, Path, Skipped], Iterator[PhotoScene]]
@@ -70,12 +70,20 @@ def from_graphs(
 
 
 def _make(
-    read: Reader, entries: Sequence[FormEntry[PhotoAsker]], annotations: Path, images: Path, out: Path, split: str, questions: int,
-    choices: int, seed: int, json_: bool,
-) -> None:  # fmt: skip
+    read: Reader,
+    entries: Sequence[FormEntry[PhotoAsker]],
+    annotations: Path,
+    images: Path,
+    out: Path,
+    split: str,
+    questions: int,
+    choices: int,
+    seed: int,
+    json_: bool,
+) -> None:
     from ruvlm.errors import ConfigError, DataError
     from ruvlm.photos.export import export
-    from ruvlm.photos.notes import Skipped
+    from ruvlm.photos.skipped import Skipped
 
     if split not in ("testdev", "train", "val"):
         raise ConfigError(f"--split «{split}»: есть testdev, train и val.")
@@ -84,12 +92,28 @@ def _make(
     skipped = Skipped()
     with counting("спрашиваю о картинках") as progress:
         made = export(
-            read(annotations, images, skipped), entries, out, out.resolve().name, split, questions, choices, seed, skipped,
+            read(annotations, images, skipped),
+            entries,
+            out,
+            out.resolve().name,
+            split,
+            questions,
+            choices,
+            seed,
+            skipped,
             lambda number: progress(number, None),
-        )  # fmt: skip
+        )
     if json_:
-        show_json({"out": str(out), "pictures": made.pictures, "questions": made.questions, "choices": made.choices,
-                   "forms": dict(made.forms), "skipped": made.skipped})  # fmt: skip
+        show_json(
+            {
+                "out": str(out),
+                "pictures": made.pictures,
+                "questions": made.questions,
+                "choices": made.choices,
+                "forms": dict(made.forms),
+                "skipped": made.skipped,
+            }
+        )
         return
     for line in made.skipped:
         say(f"пропущено – {line}")

@@ -16,7 +16,10 @@ HEADINGS = MappingProxyType({"Options": "Ключи", "Arguments": "Что ук�
 WORDS: tuple[tuple[str, str], ...] = (
     (r"^Show this message and exit\.$", "показать эту справку"),
     (r"^Install completion for the current shell\.$", "поставить дополнение по Tab в эту оболочку"),
-    (r"^Show completion for the current shell, to copy it or\s+customize the installation\.$", "показать его, чтобы поставить самому"),
+    (
+        r"^Show completion for the current shell, to copy it or\s+customize the installation\.$",
+        "показать его, чтобы поставить самому",
+    ),
     (r"\[required\]", "[нужно]"),
     (r"\bdefault: ", "по умолчанию "),
     (r"\brequired\]", "нужно]"),
@@ -28,7 +31,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     (r"<str>", "<текст>"),
     (r"<list\[(?:str|Path)\]>", "<текст>…"),
     (r"<path>", "<путь>"),
-)  # fmt: skip
+)
 LONGEST = 76
 
 

@@ -59,9 +59,15 @@ def train(
         write_card(done.folder)
     if json_ and speaks():
         show_json(
-            {"out": str(done.folder), "steps": done.steps, "seconds": round(done.seconds, 1), "interrupted": done.interrupted,
-             "early": done.early, "best": done.best if done.best >= 0 else None}
-        )  # fmt: skip
+            {
+                "out": str(done.folder),
+                "steps": done.steps,
+                "seconds": round(done.seconds, 1),
+                "interrupted": done.interrupted,
+                "early": done.early,
+                "best": done.best if done.best >= 0 else None,
+            }
+        )
     if done.interrupted:
         say(f"Прервано на шаге {done.steps}. Продолжить: ruvlm train {config} --resume")
         raise typer.Exit(130)

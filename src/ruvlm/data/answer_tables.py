@@ -138,7 +138,11 @@ def _records(value: Any) -> list[Any]:
         return value
     if not isinstance(value, dict):
         return [value]
-    held = [name for name in _LISTS if isinstance(value.get(name), list) and value[name] and isinstance(value[name][0], dict)]  # fmt: skip
+    held = [
+        name
+        for name in _LISTS
+        if isinstance(value.get(name), list) and value[name] and isinstance(value[name][0], dict)
+    ]
     if len(held) == 1:
         return list(value[held[0]])
     if value and all(isinstance(one, dict) for one in value.values()):
@@ -148,7 +152,9 @@ def _records(value: Any) -> list[Any]:
         ):  # pandas' to_json, by columns
             return [{name: column[key] for name, column in value.items()} for key in keys[0]]
         return [{"id": key, **one} for key, one in value.items()]
-    if value and all(isinstance(one, str | int | float | list) and key.strip("n-").isdigit() for key, one in value.items()):  # fmt: skip
+    if value and all(
+        isinstance(one, str | int | float | list) and key.strip("n-").isdigit() for key, one in value.items()
+    ):
         return [{"id": key, "prediction": one} for key, one in value.items()]
     return [value]
 

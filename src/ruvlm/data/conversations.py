@@ -145,9 +145,14 @@ def load(path: Path, images: Path, limit: int | None = None) -> Dataset:
         mark = hashlib.file_digest(handle, "sha256")
     mark.update(str(limit).encode())
     return Dataset(
-        name="conversations", split="train", source=f"conversations {path.name}", fingerprint=mark.hexdigest()[:16],
-        examples=examples, notes=left.notes(), sample=limit,
-    )  # fmt: skip
+        name="conversations",
+        split="train",
+        source=f"conversations {path.name}",
+        fingerprint=mark.hexdigest()[:16],
+        examples=examples,
+        notes=left.notes(),
+        sample=limit,
+    )
 
 
 def _examples(conversation: Conversation) -> Iterator[Example]:
@@ -155,9 +160,15 @@ def _examples(conversation: Conversation) -> Iterator[Example]:
     picture = str(conversation.image)
     for number, turn in enumerate(conversation.turns):
         yield Example(
-            id=f"{conversation.id}-{number}", benchmark="", question=turn.question, answers=(turn.answer,),
-            images=(conversation.image,), image_id=picture, cluster=picture, detailed="conversation",
-        )  # fmt: skip
+            id=f"{conversation.id}-{number}",
+            benchmark="",
+            question=turn.question,
+            answers=(turn.answer,),
+            images=(conversation.image,),
+            image_id=picture,
+            cluster=picture,
+            detailed="conversation",
+        )
 
 
 def _pictures(row: dict[str, Any]) -> list[str]:

@@ -151,8 +151,17 @@ def decode(data: bytes, where: str) -> Image.Image:
     except UnidentifiedImageError as error:
         raise DataError(f"Файл {where} не похож на картинку: нужен JPEG, PNG или WebP.") from error
     except (
-        OSError, SyntaxError, ValueError, EOFError, struct.error, TypeError, AttributeError, NotImplementedError, LookupError, ArithmeticError
-    ) as error:  # fmt: skip
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        struct.error,
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+        LookupError,
+        ArithmeticError,
+    ) as error:
         raise DataError(
             f"Картинка {where} повреждена или обрезана ({str(error)[:80]}): возьмите целый файл."
         ) from error

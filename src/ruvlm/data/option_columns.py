@@ -18,18 +18,30 @@ from ruvlm.files import sound
 from ruvlm.schema import LETTERS, RUSSIAN_LETTERS
 
 _OPTION_NAMES = (
-    "options", "choices", "варианты", "варианты ответа", "candidates", "answer_choices", "multiple_choices", "choices_text", "variants",
-    "multi-choice options", "endings",
-)  # fmt: skip
+    "options",
+    "choices",
+    "варианты",
+    "варианты ответа",
+    "candidates",
+    "answer_choices",
+    "multiple_choices",
+    "choices_text",
+    "variants",
+    "multi-choice options",
+    "endings",
+)
 # «A», «option_a», «choice 1», «Вариант Б», «(A)», «A_text»
 _OPTION_COLUMN = re.compile(
     r"^(option|opt|choice|вариант|mc|answer_option)?[ _-]?\(?([a-zа-я]|\d{1,2})\)?[.)]?(?:_text)?$"
 )
 _OPTION_LINE = re.compile(r"^\s*\(?([A-ZА-Я]|\d{1,2})\s*[).:]\s*(.+?)\s*$")
 _ALPHABETS = (
-    tuple(LETTERS.lower()), tuple(RUSSIAN_LETTERS.lower()), ("а", "в", "с", "д", "e"), tuple(map(str, range(len(LETTERS)))),
+    tuple(LETTERS.lower()),
+    tuple(RUSSIAN_LETTERS.lower()),
+    ("а", "в", "с", "д", "e"),
+    tuple(map(str, range(len(LETTERS)))),
     tuple(map(str, range(1, len(LETTERS) + 1))),
-)  # fmt: skip
+)
 _NEAR = 5
 _INLINE = re.compile(r"(?:^|\s)\(?([A-Z])[).:]\s+")
 
@@ -54,7 +66,9 @@ def option_columns(rows: Sequence[Row]) -> tuple[str, ...] | None:
 
 
 _ALIKE = str.maketrans("авсе", "abce")
-_BY_LETTER = MappingProxyType({**{letter: n for n, letter in enumerate(LETTERS)}, **{letter: n for n, letter in enumerate(RUSSIAN_LETTERS)}})  # fmt: skip
+_BY_LETTER = MappingProxyType(
+    {**{letter: n for n, letter in enumerate(LETTERS)}, **{letter: n for n, letter in enumerate(RUSSIAN_LETTERS)}}
+)
 
 
 def options_of(path: Path, number: int, row: Row, letters: tuple[str, ...] | None) -> tuple[str | None, ...]:
@@ -74,7 +88,7 @@ def options_of(path: Path, number: int, row: Row, letters: tuple[str, ...] | Non
         values = [row.get(column) for column in letters]
     else:
         return ()
-    options = [None if is_missing(value) or str(value).strip() == "nan" else as_text(value) for value in values]  # fmt: skip
+    options = [None if is_missing(value) or str(value).strip() == "nan" else as_text(value) for value in values]
     while options and options[-1] is None:
         options.pop()
     if len(options) > len(LETTERS):

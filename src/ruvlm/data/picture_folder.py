@@ -11,8 +11,14 @@ from pathlib import Path, PurePosixPath
 from ruvlm.files import inside
 
 # where COCO's archives put a picture that is named without its folder
-COCO_PLACES = ("train2017/{base}", "val2017/{base}", "train2014/COCO_train2014_{base}", "val2014/COCO_val2014_{base}",
-               "COCO_train2014_{base}", "COCO_val2014_{base}")  # fmt: skip
+COCO_PLACES = (
+    "train2017/{base}",
+    "val2017/{base}",
+    "train2014/COCO_train2014_{base}",
+    "val2014/COCO_val2014_{base}",
+    "COCO_train2014_{base}",
+    "COCO_val2014_{base}",
+)
 
 
 class PictureFolder:

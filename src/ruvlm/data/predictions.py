@@ -22,15 +22,46 @@ from ruvlm.errors import DataError
 from ruvlm.files import sound
 
 PREDICTION = (
-    "prediction", "pred", "response", "output", "predict", "model_answer", "generated_text", "predicted_answer",
-    "model_response", "pred_answer", "generated_answer", "model_output", "hypothesis", "generation", "completion",
-    "ответ модели", "предсказание", "ответ_модели",
-)  # fmt: skip
+    "prediction",
+    "pred",
+    "response",
+    "output",
+    "predict",
+    "model_answer",
+    "generated_text",
+    "predicted_answer",
+    "model_response",
+    "pred_answer",
+    "generated_answer",
+    "model_output",
+    "hypothesis",
+    "generation",
+    "completion",
+    "ответ модели",
+    "предсказание",
+    "ответ_модели",
+)
 GOLD = (
-    "gold", "reference", "target", "ground_truth", "answer", "label", "labels", "gt", "gold_answer", "gt_answer",
-    "reference_answer", "expected", "expected_answer", "correct_answer", "answers", "верный ответ", "правильный ответ",
-    "эталон", "ответ",
-)  # fmt: skip
+    "gold",
+    "reference",
+    "target",
+    "ground_truth",
+    "answer",
+    "label",
+    "labels",
+    "gt",
+    "gold_answer",
+    "gt_answer",
+    "reference_answer",
+    "expected",
+    "expected_answer",
+    "correct_answer",
+    "answers",
+    "верный ответ",
+    "правильный ответ",
+    "эталон",
+    "ответ",
+)
 IDENTITY = ("id", "index", "question_id", "questionid", "qid", "номер")
 CLUSTER = ("imageid", "image_id", "image", "image_path")
 QUESTION = ("question", "вопрос")
@@ -38,7 +69,7 @@ _LLAVA = ("question_id", "text")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class AnswerLine:
     """One row of a file. `number` is its line, from 1; a field that the file does not have is None.
 
     `golds` are the accepted answers, one in most files.
@@ -76,7 +107,7 @@ class AnswerFile:
     """
 
     path: Path
-    lines: tuple[Line, ...]
+    lines: tuple[AnswerLine, ...]
     notes: tuple[str, ...]
     cyrillic: bool = False
 
@@ -118,7 +149,9 @@ def _folded(path: Path, table: Table) -> tuple[list[Row], Mapping[str, str]]:
     names: dict[str, str] = {}
     for name in name_counts(table.rows):
         short = " ".join(str(name).replace("\ufeff", "").lower().split())
-        if short in names and any(name in row and names[short] in row and row[name] != row[names[short]] for row in table.rows):  # fmt: skip
+        if short in names and any(
+            name in row and names[short] in row and row[name] != row[names[short]] for row in table.rows
+        ):
             raise DataError(f"{path}: поля «{names[short]}» и «{name}» различаются только написанием: оставьте одно.")
         names.setdefault(short, str(name))
     key = {name: " ".join(str(name).replace("\ufeff", "").lower().split()) for name in name_counts(table.rows)}
@@ -137,7 +170,10 @@ class _Found:
 def _found(
     path: Path, rows: Sequence[Row], predicted: bool, columns: Columns, joined: bool, names: Mapping[str, str]
 ) -> _Found:
-    given = {what: _named(path, name, names) for what, name in (("p", columns.prediction), ("g", columns.gold), ("i", columns.identity))}  # fmt: skip
+    given = {
+        what: _named(path, name, names)
+        for what, name in (("p", columns.prediction), ("g", columns.gold), ("i", columns.identity))
+    }
     identity = given["i"] or _column(path, rows, IDENTITY, "id")
     prediction = None
     if predicted:
@@ -202,7 +238,9 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool) and bool(str(value).strip())
 
 
-def _line(path: Path, number: int, row: Row, found: _Found, letters: tuple[str, ...] | None, tally: _Tally) -> Line:
+def _line(
+    path: Path, number: int, row: Row, found: _Found, letters: tuple[str, ...] | None, tally: _Tally
+) -> AnswerLine:
     def text(name: str | None, empty: str = "") -> str | None:
         return None if name is None else _text(path, number, name, row.get(name), tally, empty)
 
@@ -212,7 +250,7 @@ def _line(path: Path, number: int, row: Row, found: _Found, letters: tuple[str, 
         values = value if isinstance(value, list) else [value]
         golds = tuple(_text(path, number, found.gold, one, tally, "") for one in values) or ("",)
     identity = text(found.identity)
-    return Line(
+    return AnswerLine(
         number=number,
         identity=None if identity is None else identity.strip(),
         prediction=text(found.prediction, "пустых ответов модели"),
@@ -270,8 +308,12 @@ def _label(row: Row, names: tuple[str, ...]) -> str | None:
     return next((str(row[name]) for name in names if isinstance(row.get(name), str) and row[name]), None)
 
 
-def _refuse_repeated(path: Path, lines: Sequence[Line]) -> None:
-    twice = [name for name, count in Counter(line.identity for line in lines if line.identity is not None).items() if count > 1]  # fmt: skip
+def _refuse_repeated(path: Path, lines: Sequence[AnswerLine]) -> None:
+    twice = [
+        name
+        for name, count in Counter(line.identity for line in lines if line.identity is not None).items()
+        if count > 1
+    ]
     if twice:
         raise DataError(f"{path}: id «{twice[0]}» встречается не раз (всего таких {len(twice)}): оставьте по строке.")
 

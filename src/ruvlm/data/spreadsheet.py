@@ -111,21 +111,32 @@ def _book(path: Path, computed: bool) -> Any:
     except FileNotFoundError as error:
         raise DataError(f"Файла {path} нет: проверьте путь.") from error
     except (
-        OSError, BadZipFile, LargeZipFile, zlib_error, InvalidFileException, KeyError, ValueError, TypeError, AttributeError, IndexError, EOFError, SyntaxError
-    ) as error:  # fmt: skip
+        OSError,
+        BadZipFile,
+        LargeZipFile,
+        zlib_error,
+        InvalidFileException,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        EOFError,
+        SyntaxError,
+    ) as error:
         raise DataError(f"{path}: это не таблица xlsx или она повреждена ({error}).") from error
 
 
 def _tables_only(reader: Any) -> Any:
     """Openpyxl's reader without sheets that are charts: on one that holds none it fails."""
 
-    class Tables(reader):  # type: ignore[misc]
+    class SheetReader(reader):  # type: ignore[misc]
         """A reader of cells alone."""
 
         def read_chartsheet(self, sheet: Any, rel: Any) -> None:
             """Nothing in it is a row."""
 
-    return Tables
+    return SheetReader
 
 
 def _merged(path: Path, sheet: str) -> int:

@@ -138,7 +138,13 @@ def _responses_text(body: Any) -> str | None:
     """The text of a body of the Responses API; None if it has none."""
     output = body.get("output") if isinstance(body, dict) else None
     contents = [one.get("content") for one in output if isinstance(one, dict)] if isinstance(output, list) else []
-    texts = [part["text"] for content in contents if isinstance(content, list) for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)]  # fmt: skip
+    texts = [
+        part["text"]
+        for content in contents
+        if isinstance(content, list)
+        for part in content
+        if isinstance(part, dict) and isinstance(part.get("text"), str)
+    ]
     return "".join(texts) if texts else None
 
 

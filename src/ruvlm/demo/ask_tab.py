@@ -9,8 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from ruvlm.demo.asking import MOST_PIXELS, Models
-from ruvlm.demo.parts import BUTTONS, as_sent, reply_parts, shown, told
+from ruvlm.demo.opened import MOST_PIXELS, Models
+from ruvlm.demo.widgets import BUTTONS, as_sent, reply_parts, shown, told
 from ruvlm.evaluation.single import LONGEST_QUESTION
 
 MOST_BYTES = 20_000_000
@@ -22,7 +22,7 @@ RULES = (
 
 
 @dataclass(frozen=True)
-class Sample:
+class SamplePicture:
     """A picture on the disk with a question that may be asked about it."""
 
     picture: Path
@@ -30,7 +30,7 @@ class Sample:
     options: str
 
 
-def ask_tab(models: Models, samples: Sequence[Sample]) -> None:
+def ask_tab(models: Models, samples: Sequence[SamplePicture]) -> None:
     """Picture, question and options on the left; each model's reply on the right."""
     with gr.Row():
         with gr.Column(min_width=300):
@@ -61,6 +61,9 @@ def ask_tab(models: Models, samples: Sequence[Sample]) -> None:
         event(told(ask), [picture, question, options], parts, concurrency_id="model", api_visibility="private")
     if samples:
         gr.Examples(
-            [[str(s.picture), s.question, s.options] for s in samples], [picture, question, options],
-            label="Примеры", cache_examples=False, api_visibility="private",
-        )  # fmt: skip
+            [[str(s.picture), s.question, s.options] for s in samples],
+            [picture, question, options],
+            label="Примеры",
+            cache_examples=False,
+            api_visibility="private",
+        )

@@ -9,10 +9,10 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from ruvlm.demo.asking import Models
 from ruvlm.demo.drawing import HIGHEST, Riddle, drawn
-from ruvlm.demo.parts import BUTTONS, reply_parts, shown, told
+from ruvlm.demo.opened import Models
 from ruvlm.demo.spotlight import sized
+from ruvlm.demo.widgets import BUTTONS, reply_parts, shown, told
 
 ABOUT = (
     '<p class="ruvlm-limits">Программа рисует сцену встроенного мира и знает верные ответы. Это рисунки, не фотографии: '

@@ -12,8 +12,8 @@ from PIL import Image
 from ruvlm.data.images import load_image
 from ruvlm.demo.spotlight import sized
 from ruvlm.errors import DataError
-from ruvlm.reporting.choice import types_of
 from ruvlm.reporting.gathered import Answers, gather
+from ruvlm.reporting.shown import types_of
 from ruvlm.schema import LETTERS, Dataset
 
 WRONG, UNREAD, RIGHT, ALL = "неверные", "непрочитанные", "верные", "все"
@@ -97,7 +97,7 @@ def described(one: Browsed, number: int) -> str:
         ("Итог", ("верно" if right else "неверно") + (f" ({verdict.reason})" if verdict and verdict.reason else "")),
         ("Типы", ", ".join(dict.fromkeys(types_of(example))) or "–"),
         ("Строка", f"{example.id}, картинка {example.image_id}"),
-    ]  # fmt: skip
+    ]
     items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(_cut(text))}</dd>" for name, text in lines)
     return f'<dl class="ruvlm-row" id="ruvlm-row">{items}</dl>'
 

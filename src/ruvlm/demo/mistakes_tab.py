@@ -10,7 +10,7 @@ import gradio as gr
 
 from ruvlm.demo import mistakes
 from ruvlm.demo.mistakes import Browsed
-from ruvlm.demo.parts import BUTTONS, told
+from ruvlm.demo.widgets import BUTTONS, told
 
 NONE = (
     "Законченных оценок здесь нет. Сделайте их – `ruvlm eval МОДЕЛЬ --data ПАПКА` – и откройте страницу с `--run ПАПКА-ЗАПУСКА`: "

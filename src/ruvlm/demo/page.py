@@ -8,11 +8,11 @@ from pathlib import Path
 
 import gradio as gr
 
-from ruvlm.demo.ask_tab import Sample, ask_tab
-from ruvlm.demo.asking import Models
+from ruvlm.demo.ask_tab import SamplePicture, ask_tab
 from ruvlm.demo.draw_tab import draw_tab
 from ruvlm.demo.mistakes import Browsed
 from ruvlm.demo.mistakes_tab import mistakes_tab
+from ruvlm.demo.opened import Models
 
 FONTS = ["system-ui", "sans-serif"]  # nothing is fetched from a font server
 CSS = """
@@ -23,7 +23,7 @@ CSS = """
 """
 
 
-def page(models: Models, samples: Sequence[Sample], runs: Sequence[Browsed], folder: Path) -> gr.Blocks:
+def page(models: Models, samples: Sequence[SamplePicture], runs: Sequence[Browsed], folder: Path) -> gr.Blocks:
     """The whole page; `folder` is where drawn scenes are kept while it runs."""
     blocks: gr.Blocks = gr.Blocks(title="RuVLM: спросить о картинке", analytics_enabled=False)
     with blocks:

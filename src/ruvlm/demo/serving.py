@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ruvlm.errors import ConfigError, DataError
 from ruvlm.run_folder import RunFolder
@@ -23,7 +23,7 @@ WAITING = 16
 
 
 @dataclass(frozen=True)
-class Place:
+class Address:
     """Where the page is served: `port` None takes the first free one from FIRST_PORT."""
 
     host: str = "127.0.0.1"
@@ -35,7 +35,7 @@ def serve(
     names: Sequence[str],
     runs: Sequence[Path],
     data: Sequence[str],
-    place: Place,
+    place: Address,
     device: str,
     seconds: float,
     report: Callable[[str], None],
@@ -53,10 +53,10 @@ def serve(
         except ImportError as error:
             raise ConfigError("Для страницы нужен gradio: pip install 'ruvlm[demo]'.") from error
         from ruvlm.demo.ask_tab import MOST_BYTES
-        from ruvlm.demo.asking import Models
         from ruvlm.demo.mistakes import evaluated
+        from ruvlm.demo.opened import Models
         from ruvlm.demo.page import CSS, FONTS, page
-        from ruvlm.demo.samples import samples
+        from ruvlm.demo.try_outs import samples
 
         models = Models(names, device, seconds)
         blocks = page(models, samples(folder), evaluated(runs, data) if runs else _own(names, data, report), folder)
@@ -65,28 +65,37 @@ def serve(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         try:
-            try:
-                _, here, shared = blocks.launch(
-                    server_name=place.host, server_port=place.port, share=place.share, quiet=True, prevent_thread_lock=True,
-                    max_file_size=MOST_BYTES, footer_links=[], ssr_mode=False, pwa=False, mcp_server=False, run_history=False,
-                    css=CSS, theme=gr.themes.Default(font=FONTS, font_mono=FONTS),
-                )  # fmt: skip
-            except OSError as error:
-                raise ConfigError(
-                    f"Порт {place.port or FIRST_PORT} занят или недоступен ({error}): укажите другой ключом --port."
-                ) from error
-            report(f"Страница открыта: {here} – остановить: Ctrl-C.")
-            if place.share:
-                report(
-                    f"И для всех, у кого есть ссылка: {shared}"
-                    if shared
-                    else "Ссылки для всех не дали: нет доступа к gradio.live."
-                )
+            theme = gr.themes.Default(font=FONTS, font_mono=FONTS)
+            _launch(blocks, place, {"max_file_size": MOST_BYTES, "css": CSS, "theme": theme}, report)
             while not stop.wait(0.5):
                 pass
         finally:
             blocks.close(verbose=False)
     report("Страница закрыта.")
+
+
+def _launch(blocks: Any, place: Address, looks: dict[str, Any], report: Callable[[str], None]) -> None:
+    """Open the page's address. Raises ConfigError where it is taken."""
+    closed = dict.fromkeys(("ssr_mode", "pwa", "mcp_server", "run_history"), False)
+    try:
+        _, here, shared = blocks.launch(
+            server_name=place.host,
+            server_port=place.port,
+            share=place.share,
+            quiet=True,
+            prevent_thread_lock=True,
+            footer_links=[],
+            **closed,
+            **looks,
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"Порт {place.port or FIRST_PORT} занят или недоступен ({error}): укажите другой ключом --port."
+        ) from error
+    report(f"Страница открыта: {here} – остановить: Ctrl-C.")
+    if place.share:
+        absent = "Ссылки для всех не дали: нет доступа к gradio.live."
+        report(f"И для всех, у кого есть ссылка: {shared}" if shared else absent)
 
 
 def _own(names: Sequence[str], data: Sequence[str], report: Callable[[str], None]) -> list[Browsed]:
@@ -110,7 +119,7 @@ def _settle(folder: Path) -> None:
     )
 
 
-def check_port(place: Place) -> None:
+def check_port(place: Address) -> None:
     """Raises ConfigError where the port asked for, or every one of the first hundred, is taken.
 
     Without a port the server itself takes the first that it can hold: one seen free here may be another's by then.

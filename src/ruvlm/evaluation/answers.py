@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import final
 
-from ruvlm.data.files import sha256_of
+from ruvlm.data.split_files import sha256_of
 from ruvlm.data.tool_logs import holds_tables
 from ruvlm.errors import DataError
 from ruvlm.evaluation.evaluated import Evaluated, Identity, Measured
 from ruvlm.evaluation.folder import EvaluationFolder, evaluations_in, holds_evaluations
-from ruvlm.evaluation.table import Sheet, answered, judged, scored
+from ruvlm.evaluation.table import AnswerSheet, answered, judged, scored
 from ruvlm.schema import Response, Verdict
 
 
@@ -25,7 +25,7 @@ class AnswersFile(Evaluated):
         self.path = path
 
     @cached_property
-    def _sheet(self) -> Sheet:
+    def _sheet(self) -> AnswerSheet:
         return answered(self.path, None)
 
     @property
@@ -58,12 +58,25 @@ class AnswersFile(Evaluated):
             "prompt": "",
         }
         return Measured(
-            folder=self.path, model=self.path.stem, parameters=None, source=self.path.name, split="весь файл",
+            folder=self.path,
+            model=self.path.stem,
+            parameters=None,
+            source=self.path.name,
+            split="весь файл",
             # whose benchmark these rows are nobody has said: only the rules are a benchmark's
-            benchmark="варианты" if self.choice else "короткие ответы", protocol="верные ответы файла", n=result.n, scores=result.scores, breakdowns=result.breakdowns, unparsed=result.unparsed,
-            errors=result.errors, notes=result.notes, warnings=result.warnings, letters=result.letters, fingerprints=marks,
+            benchmark="варианты" if self.choice else "короткие ответы",
+            protocol="верные ответы файла",
+            n=result.n,
+            scores=result.scores,
+            breakdowns=result.breakdowns,
+            unparsed=result.unparsed,
+            errors=result.errors,
+            notes=result.notes,
+            warnings=result.warnings,
+            letters=result.letters,
+            fingerprints=marks,
             sample=None,
-        )  # fmt: skip
+        )
 
 
 def open_answers(path: Path) -> Evaluated:

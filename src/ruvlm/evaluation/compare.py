@@ -100,9 +100,19 @@ def _difference(a: Stored, b: Stored, rule: str) -> Difference:
     points, low, high = difference(names, left, right)
     p = paired_p(names, left, right)
     return Difference(
-        a=a.model, b=b.model, rule=rule, n=len(units), value_a=100 * sum(left) / len(units), value_b=100 * sum(right) / len(units),
-        points=points, low=low, high=high, p=p, p_holm=p, left_out=len(a.scores[rule]) - len(units),
-    )  # fmt: skip
+        a=a.model,
+        b=b.model,
+        rule=rule,
+        n=len(units),
+        value_a=100 * sum(left) / len(units),
+        value_b=100 * sum(right) / len(units),
+        points=points,
+        low=low,
+        high=high,
+        p=p,
+        p_holm=p,
+        left_out=len(a.scores[rule]) - len(units),
+    )
 
 
 def read_stored(place: Evaluated) -> Stored:
@@ -138,9 +148,14 @@ def _units(place: Evaluated, model: str, verdicts: Sequence[Verdict]) -> Stored:
             # of a group every row must be right
             scores[name][unit] = min(scores[name].get(unit, 1.0), score)
     return Stored(
-        folder=place.path, model=model, identity=place.identity, scores=dict(scores), clusters=clusters,
-        rows=frozenset(verdict.id for verdict in verdicts), unanswered=frozenset(unanswered),
-    )  # fmt: skip
+        folder=place.path,
+        model=model,
+        identity=place.identity,
+        scores=dict(scores),
+        clusters=clusters,
+        rows=frozenset(verdict.id for verdict in verdicts),
+        unanswered=frozenset(unanswered),
+    )
 
 
 def _comparable(a: Stored, b: Stored) -> None:

@@ -13,8 +13,13 @@ from ruvlm.schema import LetterUse, Response, Score, Verdict, is_drawn
 
 CONTROLS = ("random", "majority", "question-only")
 NAMES = {
-    "protocol": "протокол", "prompt": "вопрос к модели", "data": "данные", "split": "часть", "model": "модель", "sample": "выборка",
-}  # fmt: skip
+    "protocol": "протокол",
+    "prompt": "вопрос к модели",
+    "data": "данные",
+    "split": "часть",
+    "model": "модель",
+    "sample": "выборка",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,21 +183,31 @@ def measured_together(group: Sequence[Evaluated]) -> list[Measured]:
     """Figures of evaluations on the same rows. What a file does not say of its rows, an evaluation beside it does."""
     known = next((one.measured for one in group if one.identity is not None), None)
     return [
-        one.measured if known is None or one.identity is not None else replace(
-            one.measured, benchmark=known.benchmark, source=known.source, split=known.split, protocol=known.protocol,
-            sample=known.sample, fingerprints={**known.fingerprints, "model": one.measured.fingerprints["model"]},
+        one.measured
+        if known is None or one.identity is not None
+        else replace(
+            one.measured,
+            benchmark=known.benchmark,
+            source=known.source,
+            split=known.split,
+            protocol=known.protocol,
+            sample=known.sample,
+            fingerprints={**known.fingerprints, "model": one.measured.fingerprints["model"]},
         )
         for one in group
-    ]  # fmt: skip
+    ]
 
 
 def beside(own: Measured, others: Iterable[Measured]) -> list[Measured]:
     """The controls that were asked the same rows under the same protocol."""
     return [
-        other for other in others
-        if other.control and other.protocol == own.protocol and other.fingerprints["data"] == own.fingerprints["data"]
+        other
+        for other in others
+        if other.control
+        and other.protocol == own.protocol
+        and other.fingerprints["data"] == own.fingerprints["data"]
         and other.split == own.split
-    ]  # fmt: skip
+    ]
 
 
 def score_dict(score: Score) -> dict[str, Any]:

@@ -119,22 +119,42 @@ class EvaluationFolder(Evaluated):
         merge_shards(self.path)
 
     def finish(
-        self, *, identity: Identity, source: str, benchmark: str, model: str, parameters: int | None, result: Result,
-        verdicts: Sequence[Verdict], usage: Usage,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        identity: Identity,
+        source: str,
+        benchmark: str,
+        model: str,
+        parameters: int | None,
+        result: Result,
+        verdicts: Sequence[Verdict],
+        usage: Usage,
+    ) -> None:
         """Verdicts, then the figures. Raises OutputError."""
         write_text(self.path / VERDICTS, "".join(json_line(plain(verdict)) for verdict in verdicts))
         breakdowns = {axis: _plain_scores(scores) for axis, scores in result.breakdowns.items()}
         marks = {"data": identity.data, "model": identity.model, "prompt": identity.prompt}
         figures = {
-            "n": result.n, "scores": _plain_scores(result.scores), "breakdowns": breakdowns,
+            "n": result.n,
+            "scores": _plain_scores(result.scores),
+            "breakdowns": breakdowns,
             "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
-            "letters": [asdict(use) for use in result.letters], "incomplete_groups": list(result.incomplete),
-            "unparsed": result.unparsed, "errors": result.errors, "absent": result.absent,
-            "warnings": list(result.warnings), "notes": list(result.notes), "model": model, "parameters": parameters,
-            "source": source, "benchmark": benchmark, "protocol": identity.protocol, "split": identity.split,
-            "usage": asdict(usage), "fingerprints": marks,
-        }  # fmt: skip
+            "letters": [asdict(use) for use in result.letters],
+            "incomplete_groups": list(result.incomplete),
+            "unparsed": result.unparsed,
+            "errors": result.errors,
+            "absent": result.absent,
+            "warnings": list(result.warnings),
+            "notes": list(result.notes),
+            "model": model,
+            "parameters": parameters,
+            "source": source,
+            "benchmark": benchmark,
+            "protocol": identity.protocol,
+            "split": identity.split,
+            "usage": asdict(usage),
+            "fingerprints": marks,
+        }
         write_json(self.path / SUMMARY, figures)
 
     # --- once it is made
@@ -158,16 +178,24 @@ class EvaluationFolder(Evaluated):
             figures = json_object(self.path / SUMMARY)
             parameters = figures["parameters"]
             return Measured(
-                folder=self.path, model=str(figures["model"]),
-                parameters=None if parameters is None else int(number_of(parameters)), source=str(figures["source"]),
-                benchmark=str(figures["benchmark"]), split=str(figures["split"]), protocol=str(figures["protocol"]),
-                n=int(figures["n"]), scores=_scores(figures["scores"]),
+                folder=self.path,
+                model=str(figures["model"]),
+                parameters=None if parameters is None else int(number_of(parameters)),
+                source=str(figures["source"]),
+                benchmark=str(figures["benchmark"]),
+                split=str(figures["split"]),
+                protocol=str(figures["protocol"]),
+                n=int(figures["n"]),
+                scores=_scores(figures["scores"]),
                 breakdowns={axis: _scores(values) for axis, values in figures["breakdowns"].items()},
-                unparsed=int(figures["unparsed"]), errors=int(figures["errors"]), notes=tuple(map(str, figures["notes"])),
+                unparsed=int(figures["unparsed"]),
+                errors=int(figures["errors"]),
+                notes=tuple(map(str, figures["notes"])),
                 warnings=tuple(map(str, figures.get("warnings", ()))),
                 letters=tuple(map(letter_use_of, figures["letters"])),
-                fingerprints={str(k): str(v) for k, v in figures["fingerprints"].items()}, sample=sample,
-            )  # fmt: skip
+                fingerprints={str(k): str(v) for k, v in figures["fingerprints"].items()},
+                sample=sample,
+            )
 
     @property
     def verdicts(self) -> dict[str, Verdict]:

@@ -37,8 +37,12 @@ class Judged:
 
 
 def judge_unread(
-    judge: TextModel, examples: Sequence[Example], responses: Sequence[Response], verdicts: Sequence[Verdict], path: Path
-) -> Judged:  # fmt: skip
+    judge: TextModel,
+    examples: Sequence[Example],
+    responses: Sequence[Response],
+    verdicts: Sequence[Verdict],
+    path: Path,
+) -> Judged:
     """Ask about every answer that the headline rule could not read; what was asked before is read from `path`.
 
     A judge that fails leaves the answer unread.

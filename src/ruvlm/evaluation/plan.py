@@ -19,7 +19,7 @@ from ruvlm.backends.controls import (
 from ruvlm.benchmarks.catalog import protocol_named
 from ruvlm.benchmarks.source import Source, open_source
 from ruvlm.errors import ConfigError, MissingSplitError
-from ruvlm.evaluation.run import Evaluation, Progress, evaluate, protocols_for
+from ruvlm.evaluation.asking import Evaluation, Progress, evaluate, protocols_for
 from ruvlm.processes import current_ranks, local_device
 from ruvlm.registry import BACKENDS, lookup
 from ruvlm.run_folder import BEST, FINAL, RunFolder
@@ -75,8 +75,14 @@ def evaluate_model(
 
 
 def _backends(
-    model: str, source: Source, split: str, controls: bool, access: Access, limit: int | None, report: Callable[[str], None]
-) -> list[Backend]:  # fmt: skip
+    model: str,
+    source: Source,
+    split: str,
+    controls: bool,
+    access: Access,
+    limit: int | None,
+    report: Callable[[str], None],
+) -> list[Backend]:
     """The model, and beside it the controls where they are wanted."""
     train = training_rows(source) if controls or model in CONTROLS else []
     chosen: tuple[str, ...] = CONTROLS

@@ -7,8 +7,8 @@ from pathlib import Path
 from ruvlm.benchmarks.catalog import protocol_named
 from ruvlm.benchmarks.source import open_source
 from ruvlm.errors import DataError
+from ruvlm.evaluation.asking import rescored
 from ruvlm.evaluation.folder import EvaluationFolder
-from ruvlm.evaluation.run import rescored
 from ruvlm.schema import Result
 
 

@@ -87,7 +87,13 @@ def question_asked(image: Path, question: str, options: str | None) -> Asked:
         raise ConfigError(f"--options «{options}»: нужно от 2 до {len(LETTERS)} вариантов через «;».")
     benchmark = CHOICE if choices else SHORT
     example = Example(
-        id="ask", benchmark=benchmark.name, question=text, answers=(), images=(ImageRef(image),), image_id="ask", cluster="ask",
+        id="ask",
+        benchmark=benchmark.name,
+        question=text,
+        answers=(),
+        images=(ImageRef(image),),
+        image_id="ask",
+        cluster="ask",
         options=choices,
-    )  # fmt: skip
+    )
     return Asked(benchmark.protocols[0].prompt(example), example)

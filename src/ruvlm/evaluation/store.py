@@ -126,9 +126,11 @@ def read_responses(path: Path, damaged: list[int] | None = None) -> dict[str, St
                 if row is None:
                     raise ValueError("не JSON")
                 stored = StoredLine(
-                    identity_of(row.get("key")), identity_of(row.get("id")), response_of(row.get("response")),
+                    identity_of(row.get("key")),
+                    identity_of(row.get("id")),
+                    response_of(row.get("response")),
                     json.dumps(row, ensure_ascii=False),
-                )  # fmt: skip
+                )
                 if (
                     stored.response.error is None
                     or stored.key not in rows

@@ -63,9 +63,13 @@ def verdict_of(fields: Any) -> Verdict:
     # before verdicts had a status, an error was told by its reason
     early = Status.ERROR if (reason or "").startswith("ошибка") else Status.ANSWERED
     return Verdict(
-        id=identity_of(row.get("id")), cluster=identity_of(row.get("cluster")), parsed=parsed, reason=reason,
-        scores={rule: float(score) for rule, score in scores.items()}, status=Status(row.get("status", early)),
-    )  # fmt: skip
+        id=identity_of(row.get("id")),
+        cluster=identity_of(row.get("cluster")),
+        parsed=parsed,
+        reason=reason,
+        scores={rule: float(score) for rule, score in scores.items()},
+        status=Status(row.get("status", early)),
+    )
 
 
 def score_of(fields: Any) -> Score:

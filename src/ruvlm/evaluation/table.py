@@ -14,7 +14,7 @@ from ruvlm.benchmarks.base import disagreements
 from ruvlm.benchmarks.catalog import CHOICE, SHORT
 from ruvlm.benchmarks.circular_reference import reference_figures
 from ruvlm.benchmarks.stats import score_columns
-from ruvlm.data.predictions import AnswerFile, Columns, Line, Pair, read_answers, refuse_foreign
+from ruvlm.data.predictions import AnswerFile, AnswerLine, Columns, Pair, read_answers, refuse_foreign
 from ruvlm.errors import DataError
 from ruvlm.evaluation.gold import Lettering, Marked, gold_letters
 from ruvlm.rules.cleaning import cleaned
@@ -51,7 +51,7 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class AnswerSheet:
     """All rows of a file, or of two joined, what was noted on the way, and the letters where it is a choice."""
 
     path: Path
@@ -83,7 +83,7 @@ def score_file(
     return scored(answered(path, gold, columns), reference_random)
 
 
-def scored(sheet: Sheet, reference_random: bool = False) -> Result:
+def scored(sheet: AnswerSheet, reference_random: bool = False) -> Result:
     """Scores of answers that stand beside their gold answers."""
     if sheet.lettering is not None:
         result = _score_choices(sheet, sheet.lettering, reference_random)
@@ -118,18 +118,21 @@ def _unfinished(count: int, rows: int) -> tuple[str, ...]:
     return (f"ответов с незаконченным рассуждением: {count} из {rows}, они не ответы",) if count else ()
 
 
-def judged(sheet: Sheet) -> list[Verdict]:
+def judged(sheet: AnswerSheet) -> list[Verdict]:
     """Every row's verdict, in their order."""
     if sheet.lettering is not None:
         return _judged(sheet, sheet.lettering)[1]
     return [
         Verdict(
-            id=row.name, cluster=row.cluster or row.name, parsed=row.prediction, reason=None,
+            id=row.name,
+            cluster=row.cluster or row.name,
+            parsed=row.prediction,
+            reason=None,
             scores=dict(zip(SHORT_RULES, scores, strict=True)),
             status=Status.ABSENT if cleaned(row.prediction).unfinished else Status.ANSWERED,
         )
         for row, scores in zip(sheet.rows, _matched(sheet.rows).tolist(), strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def disputes(path: Path, gold: Path | None = None, columns: Columns = Columns()) -> list[Dispute]:  # noqa: B008
@@ -143,7 +146,7 @@ def disputes(path: Path, gold: Path | None = None, columns: Columns = Columns())
     ]
 
 
-def answered(path: Path, gold: Path | None, columns: Columns = Columns()) -> Sheet:  # noqa: B008
+def answered(path: Path, gold: Path | None, columns: Columns = Columns()) -> AnswerSheet:  # noqa: B008
     """Predictions beside gold answers, and what was left out. Raises DataError if a gold answer has no prediction."""
     own = columns if gold is None else replace(columns, gold=None)
     answers = read_answers(path, columns=own, joined=gold is not None)
@@ -155,7 +158,7 @@ def answered(path: Path, gold: Path | None, columns: Columns = Columns()) -> She
     return _sheet(path, rows, (*answers.notes, *notes, *wanted.notes), answers.cyrillic or wanted.cyrillic)
 
 
-def _sheet(path: Path, rows: list[Answered], notes: tuple[str, ...], cyrillic: bool) -> Sheet:
+def _sheet(path: Path, rows: list[Answered], notes: tuple[str, ...], cyrillic: bool) -> AnswerSheet:
     for row in rows:
         if not any(gold.strip() for gold in row.golds):
             raise DataError(f"{path}, строка {row.number}: верный ответ пуст: впишите его или удалите строку.")
@@ -173,7 +176,7 @@ def _sheet(path: Path, rows: list[Answered], notes: tuple[str, ...], cyrillic: b
         notes = (*notes, "все верные ответы – одни буквы, а вариантов в файле нет: посчитано как короткие ответы")
     if lettering is not None and lettering.note is not None:
         notes = (*notes, lettering.note)
-    return Sheet(path, rows, notes, lettering)
+    return AnswerSheet(path, rows, notes, lettering)
 
 
 def _join(answers: AnswerFile, wanted: AnswerFile) -> tuple[list[Answered], tuple[str, ...]]:
@@ -192,41 +195,58 @@ def _join(answers: AnswerFile, wanted: AnswerFile) -> tuple[list[Answered], tupl
         )
     together = [(given[line.identity], line) for line in wanted.lines]
     refuse_foreign(
-        answers.path, str(wanted.path),
+        answers.path,
+        str(wanted.path),
         [
             Pair(
-                identity=own.identity or "", question=said.question, own_question=own.question, gold=said.gold, own_gold=own.gold,
-                options=said.options, own_options=own.options,
+                identity=own.identity or "",
+                question=said.question,
+                own_question=own.question,
+                gold=said.gold,
+                own_gold=own.gold,
+                options=said.options,
+                own_options=own.options,
             )
             for said, own in together
         ],
-    )  # fmt: skip
+    )
     extra = len(answers.lines) - len(wanted.lines)
     notes = (f"лишних ответов, которых нет в {wanted.path.name}: {extra}",) if extra else ()
     return [_joined(wanted.path, said, own) for said, own in together], notes
 
 
-def _own(path: Path, line: Line) -> Answered:
+def _own(path: Path, line: AnswerLine) -> Answered:
     if line.golds is None:
         raise DataError(
             f"{path}: нет поля верного ответа (gold, answer…): назовите его ключом --gold-field или укажите --gold ФАЙЛ."
         )
     return Answered(
-        number=line.number, identity=line.identity, prediction=line.prediction or "", golds=line.golds, cluster=line.cluster,
-        options=line.options, category=line.category, l2=line.l2,
-    )  # fmt: skip
+        number=line.number,
+        identity=line.identity,
+        prediction=line.prediction or "",
+        golds=line.golds,
+        cluster=line.cluster,
+        options=line.options,
+        category=line.category,
+        l2=line.l2,
+    )
 
 
-def _joined(gold: Path, given: Line, wanted: Line) -> Answered:
+def _joined(gold: Path, given: AnswerLine, wanted: AnswerLine) -> Answered:
     if wanted.golds is None:
         raise DataError(
             f"{gold}: нет поля верного ответа (gold, answer…): добавьте его или назовите ключом --gold-field."
         )
     return Answered(
-        number=given.number, identity=wanted.identity, prediction=given.prediction or "", golds=wanted.golds,
-        cluster=wanted.cluster, options=wanted.options or given.options, category=wanted.category or given.category,
+        number=given.number,
+        identity=wanted.identity,
+        prediction=given.prediction or "",
+        golds=wanted.golds,
+        cluster=wanted.cluster,
+        options=wanted.options or given.options,
+        category=wanted.category or given.category,
         l2=wanted.l2 or given.l2,
-    )  # fmt: skip
+    )
 
 
 def _matched(rows: Sequence[Answered]) -> np.ndarray:
@@ -234,7 +254,7 @@ def _matched(rows: Sequence[Answered]) -> np.ndarray:
     return np.array([best_match(tuple(SHORT_RULES.values()), row.prediction, row.golds) for row in rows])
 
 
-def _judged(sheet: Sheet, lettering: Lettering) -> tuple[list[Example], list[Verdict]]:
+def _judged(sheet: AnswerSheet, lettering: Lettering) -> tuple[list[Example], list[Verdict]]:
     rotated = _rotated(sheet)
     examples = [
         _example(sheet.path, row, letter, rotated) for row, letter in zip(sheet.rows, lettering.letters, strict=True)
@@ -260,7 +280,7 @@ def _as_letter(prediction: str, lettering: Lettering) -> str:
     return LETTERS[place] if 0 <= place < len(LETTERS) else prediction
 
 
-def _score_choices(sheet: Sheet, lettering: Lettering, reference_random: bool) -> Result:
+def _score_choices(sheet: AnswerSheet, lettering: Lettering, reference_random: bool) -> Result:
     examples, verdicts = _judged(sheet, lettering)
     protocol = CHOICE.protocols[0]
     result = protocol.score(CHOICE.axes, examples, verdicts)
@@ -276,7 +296,7 @@ def _score_choices(sheet: Sheet, lettering: Lettering, reference_random: bool) -
     return replace(result, scores={**result.scores, f"{protocol.headline}/circular-reference-random": drawn})
 
 
-def _rotated(sheet: Sheet) -> bool:
+def _rotated(sheet: AnswerSheet) -> bool:
     """Are the ids MMBench's indices, of which some name a rotation? Raises DataError for two spellings of one index."""
     ids = [row.identity for row in sheet.rows]
     if not all(name is not None and name.isascii() and name.isdigit() and len(name) < 19 for name in ids):
@@ -306,6 +326,15 @@ def _example(path: Path, row: Answered, letter: str, rotated: bool) -> Example:
     index = int(row.name) if rotated else 0
     base = str(index % ROTATION) if rotated else row.name
     return Example(
-        id=row.name, benchmark=CHOICE.name, question="", answers=(letter,), images=(ImageRef(path),), image_id=base, cluster=base,
-        options=tuple(option or "" for option in row.options), rotation=index // ROTATION, category=row.category, l2=row.l2,
-    )  # fmt: skip
+        id=row.name,
+        benchmark=CHOICE.name,
+        question="",
+        answers=(letter,),
+        images=(ImageRef(path),),
+        image_id=base,
+        cluster=base,
+        options=tuple(option or "" for option in row.options),
+        rotation=index // ROTATION,
+        category=row.category,
+        l2=row.l2,
+    )

@@ -36,7 +36,7 @@ def count(asker: PhotoAsker, letter: int) -> Choice | None:
     wordings = ("Сколько {0:gent/plur} на снимке?",)
     return choice_of(
         asker, COUNTING, letter, wordings, (kind_name(kind),), right, [w for w in words if w != right], things
-    )  # fmt: skip
+    )
 
 
 def relation(asker: PhotoAsker, letter: int) -> Choice | None:
@@ -103,8 +103,15 @@ def largest(asker: PhotoAsker, letter: int) -> Choice | None:
         return None
     wordings = ("Что из перечисленного занимает на снимке больше всего места?",)
     return choice_of(
-        asker, "attribute_comparison", letter, wordings, (), named[0].kind.word, [t.kind.word for t in rest], (named[0].id,)
-    )  # fmt: skip
+        asker,
+        "attribute_comparison",
+        letter,
+        wordings,
+        (),
+        named[0].kind.word,
+        [t.kind.word for t in rest],
+        (named[0].id,),
+    )
 
 
 CHOICE_ENTRIES: Sequence[ChoiceEntry[PhotoAsker]] = (

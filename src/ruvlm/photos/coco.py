@@ -19,12 +19,16 @@ from ruvlm.data.jsonl import TwiceError, once, read_text
 from ruvlm.data.picture_folder import PictureFolder
 from ruvlm.errors import DataError
 from ruvlm.photos.names import COCO
-from ruvlm.photos.notes import Skipped
 from ruvlm.photos.scene import Box, PhotoScene, PhotoThing
+from ruvlm.photos.skipped import Skipped
 
 Row = dict[str, Any]
 _RUSSIAN = {kind.word.lower().replace("ё", "е"): key for key, kind in COCO.items()}
-_PARTS = (("images", ("id", "file_name", "width", "height")), ("categories", ("id", "name")), ("annotations", ("image_id", "category_id", "bbox")))  # fmt: skip
+_PARTS = (
+    ("images", ("id", "file_name", "width", "height")),
+    ("categories", ("id", "name")),
+    ("annotations", ("image_id", "category_id", "bbox")),
+)
 # what an annotation says of itself that takes its certainty away, in COCO, Open Images, VOC, CrowdHuman
 _UNSURE = (
     "iscrowd",
@@ -311,9 +315,16 @@ def _scene(
         crowd = _unsure(row) or name in file.open_classes
         things.append(PhotoThing(len(things), COCO[name], box, min(shape, part), crowd))
     return PhotoScene(
-        _id(path, image["id"], "images"), _place(folder, file), width, height, tuple(things), whole and not strangers, tuple(strangers),
-        frozenset(names.values()), name=str(image["file_name"]),
-    )  # fmt: skip
+        _id(path, image["id"], "images"),
+        _place(folder, file),
+        width,
+        height,
+        tuple(things),
+        whole and not strangers,
+        tuple(strangers),
+        frozenset(names.values()),
+        name=str(image["file_name"]),
+    )
 
 
 def _unsure(row: Row) -> bool:

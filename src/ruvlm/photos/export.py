@@ -16,11 +16,11 @@ from ruvlm.errors import DataError, OutputError
 from ruvlm.files import whole_folder
 from ruvlm.photos.asker import PhotoAsker
 from ruvlm.photos.choices import CHOICE_ENTRIES
-from ruvlm.photos.notes import Skipped
 from ruvlm.photos.scene import PhotoScene
+from ruvlm.photos.skipped import Skipped
 from ruvlm.questions.balance import Balancer
 from ruvlm.questions.entries import Choice, FormEntry
-from ruvlm.questions.rows import Row, SplitWriter, gqa_rows, grounding_row, mmbench_rows
+from ruvlm.questions.tables import Row, SplitWriter, gqa_rows, grounding_row, mmbench_rows
 from ruvlm.schema import ImageRef
 
 PICTURES_A_GROUP = 64
@@ -72,9 +72,17 @@ def export(
 
 
 def _written(
-    scenes: Iterable[PhotoScene], entries: Sequence[FormEntry[PhotoAsker]], writer: SplitWriter, name: str, split: str, questions: int,
-    choices: int, seed: int, left: Skipped, progress: Callable[[int], None] | None,
-) -> Made:  # fmt: skip
+    scenes: Iterable[PhotoScene],
+    entries: Sequence[FormEntry[PhotoAsker]],
+    writer: SplitWriter,
+    name: str,
+    split: str,
+    questions: int,
+    choices: int,
+    seed: int,
+    left: Skipped,
+    progress: Callable[[int], None] | None,
+) -> Made:
     rng = random.Random(f"ruvlm photos {VERSION} {seed} {split}")
     balancer = Balancer(entries, rng, distinct=True)
     tally: Counter[int] = Counter()
@@ -169,5 +177,10 @@ def _graph_row(scene: PhotoScene) -> Row:
             }
         )
     return {
-        "imageId": scene.id, "width": scene.width, "height": scene.height, "location": None, "weather": None, "objects": objects,
-    }  # fmt: skip
+        "imageId": scene.id,
+        "width": scene.width,
+        "height": scene.height,
+        "location": None,
+        "weather": None,
+        "objects": objects,
+    }

@@ -13,8 +13,8 @@ from ruvlm.data.picture_folder import PictureFolder
 from ruvlm.errors import DataError
 from ruvlm.photos.coco import box_of
 from ruvlm.photos.lexicon import COLOURS, MATERIALS, NAMES, RELATIONS
-from ruvlm.photos.notes import Skipped
 from ruvlm.photos.scene import PhotoScene, PhotoThing
+from ruvlm.photos.skipped import Skipped
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 

@@ -74,29 +74,48 @@ NAMES: MappingProxyType[str, PhotoKind] = MappingProxyType(
 )
 COLOURS: MappingProxyType[str, str] = MappingProxyType(
     {
-        "red": "красный", "blue": "синий", "green": "зелёный", "yellow": "жёлтый", "white": "белый", "black": "чёрный",
-        "brown": "коричневый", "orange": "оранжевый", "pink": "розовый", "purple": "фиолетовый", "gray": "серый",
+        "red": "красный",
+        "blue": "синий",
+        "green": "зелёный",
+        "yellow": "жёлтый",
+        "white": "белый",
+        "black": "чёрный",
+        "brown": "коричневый",
+        "orange": "оранжевый",
+        "pink": "розовый",
+        "purple": "фиолетовый",
+        "gray": "серый",
         "grey": "серый",
     }
-)  # fmt: skip
+)
 # colours that honest people confuse: one is never the wrong option beside the other, nor a «нет» to it
 CONFUSED: MappingProxyType[str, frozenset[str]] = MappingProxyType(
     {
-        "красный": frozenset({"оранжевый", "розовый", "коричневый"}), "синий": frozenset({"фиолетовый", "чёрный", "серый"}),
-        "зелёный": frozenset({"серый"}), "жёлтый": frozenset({"оранжевый", "белый", "коричневый"}),
-        "белый": frozenset({"серый", "жёлтый"}), "чёрный": frozenset({"синий", "серый", "коричневый"}),
+        "красный": frozenset({"оранжевый", "розовый", "коричневый"}),
+        "синий": frozenset({"фиолетовый", "чёрный", "серый"}),
+        "зелёный": frozenset({"серый"}),
+        "жёлтый": frozenset({"оранжевый", "белый", "коричневый"}),
+        "белый": frozenset({"серый", "жёлтый"}),
+        "чёрный": frozenset({"синий", "серый", "коричневый"}),
         "коричневый": frozenset({"красный", "чёрный", "оранжевый", "серый", "жёлтый"}),
-        "оранжевый": frozenset({"красный", "жёлтый", "коричневый"}), "розовый": frozenset({"красный", "фиолетовый"}),
+        "оранжевый": frozenset({"красный", "жёлтый", "коричневый"}),
+        "розовый": frozenset({"красный", "фиолетовый"}),
         "фиолетовый": frozenset({"синий", "розовый"}),
         "серый": frozenset({"белый", "чёрный", "синий", "зелёный", "коричневый"}),
     }
-)  # fmt: skip
+)
 MATERIALS: MappingProxyType[str, str] = MappingProxyType(
     {
-        "wooden": "дерево", "wood": "дерево", "metal": "металл", "glass": "стекло", "plastic": "пластик", "leather": "кожа",
-        "brick": "кирпич", "stone": "камень",
+        "wooden": "дерево",
+        "wood": "дерево",
+        "metal": "металл",
+        "glass": "стекло",
+        "plastic": "пластик",
+        "leather": "кожа",
+        "brick": "кирпич",
+        "stone": "камень",
     }
-)  # fmt: skip
+)
 RELATIONS: MappingProxyType[str, str] = MappingProxyType(
     {"wearing": "wears", "holding": "holds", "carrying": "holds", "riding": "rides", "riding on": "rides"}
 )

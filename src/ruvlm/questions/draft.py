@@ -95,7 +95,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Mention:
+class Naming:
     """Characters [start, end) of a text that name thing `thing`."""
 
     start: int
@@ -110,7 +110,7 @@ class Question:
     draft: Draft
     text: str
     full_answer: str
-    mentions: tuple[Mention, ...]
+    mentions: tuple[Naming, ...]
     held_out: bool = field(default=False)
 
     @property
@@ -141,7 +141,7 @@ def _compiled(template: str) -> tuple[str | tuple[int, str], ...]:
     return tuple(part for part in parts if part)
 
 
-def worded(template: str, arguments: tuple[Argument, ...]) -> tuple[str, tuple[Mention, ...]]:
+def worded(template: str, arguments: tuple[Argument, ...]) -> tuple[str, tuple[Naming, ...]]:
     """Fill a template: `{0:gent}` the phrase in a case, `{0:с ablt}` with a preposition, `{1}` a string or relation."""
     text = ""
     mentions = []
@@ -164,7 +164,7 @@ def worded(template: str, arguments: tuple[Argument, ...]) -> tuple[str, tuple[M
             piece = with_preposition(preposition, named) if preposition else named
         text += piece
         if reference.thing is not None:
-            mentions.append(Mention(len(text) - len(named), len(text), reference.thing.id))
+            mentions.append(Naming(len(text) - len(named), len(text), reference.thing.id))
     return capitalise(text), tuple(mentions)
 
 
@@ -213,6 +213,14 @@ def about(
     """
     chosen = select if select is not None else tuple(a for a in arguments if isinstance(a, Reference))
     return Draft(
-        form=form, wordings=wordings, full=full, arguments=arguments, answer=answer, program=chain(*chosen, then=then),
-        needs=needs, gives=needs.union(also), group=group, answer_things=things,
-    )  # fmt: skip
+        form=form,
+        wordings=wordings,
+        full=full,
+        arguments=arguments,
+        answer=answer,
+        program=chain(*chosen, then=then),
+        needs=needs,
+        gives=needs.union(also),
+        group=group,
+        answer_things=things,
+    )

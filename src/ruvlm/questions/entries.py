@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
-from ruvlm.questions.draft import NO, YES, Argument, Draft, Form, Mention, worded
+from ruvlm.questions.draft import NO, YES, Argument, Draft, Form, Naming, worded
 
 
 class Asking(Protocol):
@@ -74,14 +74,20 @@ class Choice:
     text: str
     options: tuple[str, ...]
     answer: int
-    mentions: tuple[Mention, ...] = ()
+    mentions: tuple[Naming, ...] = ()
     answer_things: tuple[int, ...] = ()
 
 
 def choice_of(
-    asker: Asking, category: str, letter: int, wordings: tuple[str, ...], arguments: tuple[Argument, ...],
-    right: str, wrong: list[str], things: tuple[int, ...] = (),
-) -> Choice | None:  # fmt: skip
+    asker: Asking,
+    category: str,
+    letter: int,
+    wordings: tuple[str, ...],
+    arguments: tuple[Argument, ...],
+    right: str,
+    wrong: list[str],
+    things: tuple[int, ...] = (),
+) -> Choice | None:
     """Put the right option at `letter` (modulo the number of options) among up to three wrong ones."""
     wrong = [word for word in dict.fromkeys(wrong) if word != right][:3]
     if not wrong:

@@ -40,9 +40,12 @@ def calibration(probabilities: Sequence[float], right: Sequence[bool]) -> Calibr
         if inside.any():
             bins.append(
                 Bin(
-                    number / BINS, (number + 1) / BINS, int(inside.sum()), 100 * float(said_N[inside].mean()),
+                    number / BINS,
+                    (number + 1) / BINS,
+                    int(inside.sum()),
+                    100 * float(said_N[inside].mean()),
                     100 * float(right_N[inside].mean()),
                 )
-            )  # fmt: skip
+            )
     error = sum(b.n * abs(b.said - b.right) for b in bins) / max(1, len(said_N))
     return Calibration(len(said_N), error, tuple(bins))

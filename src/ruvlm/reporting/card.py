@@ -36,8 +36,10 @@ def card(run: RunFolder, measured: list[Measured]) -> str:
         "## Что показала\n\n" + _figures(run, measured),
         "## Границы\n\n" + "\n".join(f"- {line}" for line in _limits(run)),
         "## Повторить\n\n```\nruvlm train run.toml\nruvlm eval ПАПКА --data " + run.config.data.path + "\n```",
-        "<details><summary>Все настройки (run.toml)</summary>\n\n```toml\n" + run.settings_text.strip() + "\n```\n\n</details>",
-    ]  # fmt: skip
+        "<details><summary>Все настройки (run.toml)</summary>\n\n```toml\n"
+        + run.settings_text.strip()
+        + "\n```\n\n</details>",
+    ]
     return "\n\n".join(parts) + "\n"
 
 

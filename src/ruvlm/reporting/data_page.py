@@ -10,7 +10,7 @@ from pathlib import Path
 from ruvlm.data.images import load_image
 from ruvlm.data.sheet import Card
 from ruvlm.errors import DataError
-from ruvlm.reporting.choice import types_of
+from ruvlm.reporting.shown import types_of
 from ruvlm.schema import Dataset
 
 SIDE = 420
@@ -27,10 +27,13 @@ def data_page(dataset: Dataset, cards: Sequence[Card], plots: Sequence[tuple[str
         for card in cards
     ]
     return environment.get_template("data_page.html.j2").render(
-        dataset=dataset, cards=shown, types=names, total=len(dataset.examples),
+        dataset=dataset,
+        cards=shown,
+        types=names,
+        total=len(dataset.examples),
         pictures=len({example.image_id for example in dataset.examples}),
         plots=[(title, base64.b64encode(data).decode()) for title, data in plots],
-    )  # fmt: skip
+    )
 
 
 def _picture(card: Card) -> str | None:

@@ -26,7 +26,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     """Models on the same rows under one protocol, their controls, and the rows where they were found."""
 
     models: tuple[Answers, ...]
@@ -52,7 +52,7 @@ class RunHistory:
 class Gathered:
     """Everything a report shows."""
 
-    sections: tuple[Section, ...]
+    sections: tuple[ReportSection, ...]
     histories: tuple[RunHistory, ...]
 
 
@@ -72,7 +72,7 @@ def gather(paths: Sequence[Path], data: Sequence[str], report: Callable[[str], N
 
 def _section(
     group: Sequence[Evaluated], origins: Mapping[Path, str], places: Sequence[str], report: Callable[[str], None]
-) -> Section:
+) -> ReportSection:
     """`origins` are the names of what was given on the command line, by where each evaluation lies."""
     together = list(zip(group, measured_together(group), strict=True))
     own = [pair for pair in together if not pair[1].control] or together
@@ -86,7 +86,7 @@ def _section(
     models = tuple(Answers(name, m, one.responses, one.verdicts) for name, (one, m) in zip(names, own, strict=True))
     controls = {c.model: c for c in beside(first, [m for _, m in together])}
     differences = _differences(models) if len(models) > 1 else ()
-    return Section(models, tuple(controls.values()) if len(own) < len(group) else (), dataset, differences)
+    return ReportSection(models, tuple(controls.values()) if len(own) < len(group) else (), dataset, differences)
 
 
 def _named(own: Sequence[Evaluated], origins: Mapping[Path, str]) -> list[str]:

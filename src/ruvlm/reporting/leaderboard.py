@@ -66,18 +66,31 @@ def _board(group: Sequence[Evaluated]) -> Board:
     groups = _groups(own)
     entries = tuple(
         Entry(
-            groups[m.folder], m.model, m.parameters, *m.headline, _blind(m, every), 100 * m.unparsed / max(1, m.n), m.errors,
-            days[m.folder], str(m.folder),
+            groups[m.folder],
+            m.model,
+            m.parameters,
+            *m.headline,
+            _blind(m, every),
+            100 * m.unparsed / max(1, m.n),
+            m.errors,
+            days[m.folder],
+            str(m.folder),
         )
         for m in own
-    )  # fmt: skip
+    )
     # a published figure is of the whole set under the reference's own wording
     whole = not first.drawn and first.sample is None and "deepvk/" in first.source
     known = benchmarks().get(first.benchmark)
     return Board(
-        benchmark=first.benchmark, source=first.source, split=first.rows, protocol=first.protocol, world=first.drawn,
-        data=first.fingerprints["data"], entries=entries, published=known.published if whole and known is not None else (),
-    )  # fmt: skip
+        benchmark=first.benchmark,
+        source=first.source,
+        split=first.rows,
+        protocol=first.protocol,
+        world=first.drawn,
+        data=first.fingerprints["data"],
+        entries=entries,
+        published=known.published if whole and known is not None else (),
+    )
 
 
 def _blind(own: Measured, some: Sequence[Measured]) -> float | None:
@@ -106,17 +119,51 @@ def as_csv(found: Sequence[Board]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        ["kind", "benchmark", "source", "split", "protocol", "rule", "group", "model", "parameters", "n", "value", "low", "high",
-         "blind", "unparsed_percent", "errors", "date", "data", "published_in"]
-    )  # fmt: skip
+        [
+            "kind",
+            "benchmark",
+            "source",
+            "split",
+            "protocol",
+            "rule",
+            "group",
+            "model",
+            "parameters",
+            "n",
+            "value",
+            "low",
+            "high",
+            "blind",
+            "unparsed_percent",
+            "errors",
+            "date",
+            "data",
+            "published_in",
+        ]
+    )
     for board in found:
         kind = "world" if board.world else "measured"
         for e in board.entries:
             s = e.score
             writer.writerow(
-                [kind, *map(_cell, (board.benchmark, board.source, board.split, board.protocol, e.rule)), e.group, _cell(e.model), e.parameters,
-                 s.n, s.value, s.low, s.high, e.blind, round(e.unparsed, 4), e.errors, e.date, board.data, ""]
-            )  # fmt: skip
+                [
+                    kind,
+                    *map(_cell, (board.benchmark, board.source, board.split, board.protocol, e.rule)),
+                    e.group,
+                    _cell(e.model),
+                    e.parameters,
+                    s.n,
+                    s.value,
+                    s.low,
+                    s.high,
+                    e.blind,
+                    round(e.unparsed, 4),
+                    e.errors,
+                    e.date,
+                    board.data,
+                    "",
+                ]
+            )
         for p in board.published:
             writer.writerow(
                 ["published", board.benchmark, "", "", "", "", "", p.model, "", "", p.value, *[""] * 7, p.source]
@@ -147,9 +194,13 @@ def as_markdown(found: Sequence[Board]) -> str:
     lines = ["# Таблица моделей", "", GROUPS_RULE]
     for board in found:
         mark = " – **встроенный мир, не балл опубликованного набора**" if board.world else ""
-        lines += ["", f"## {_md(board.benchmark)}: {_md(board.source)}, {_md(board.split)}, {_md(board.protocol)}{mark}", "",
-                  "| группа | модель | параметров | правило | n | верно, % (95 %) | вслепую, % | не прочитано, % | без ответа | дата |",
-                  "|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+        lines += [
+            "",
+            f"## {_md(board.benchmark)}: {_md(board.source)}, {_md(board.split)}, {_md(board.protocol)}{mark}",
+            "",
+            "| группа | модель | параметров | правило | n | верно, % (95 %) | вслепую, % | не прочитано, % | без ответа | дата |",
+            "|---|---|---|---|---|---|---|---|---|---|",
+        ]
         for e in board.entries:
             around = "" if e.score.low is None else f" ({e.score.low:.1f}–{e.score.high:.1f})"
             blind = "" if e.blind is None else f"{e.blind:.1f}"

@@ -20,6 +20,10 @@ def leaderboard_page(found: Sequence[Board]) -> str:
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"percent": percent, "around": around}
     return environment.get_template("leaderboard.html.j2").render(
-        boards=found, rule=GROUPS_RULE, style=(HERE / "report.css").read_text(encoding="utf-8"), script=script,
-        script_mark=script_mark(script), today=date.today().isoformat(),
-    )  # fmt: skip
+        boards=found,
+        rule=GROUPS_RULE,
+        style=(HERE / "report.css").read_text(encoding="utf-8"),
+        script=script,
+        script_mark=script_mark(script),
+        today=date.today().isoformat(),
+    )

@@ -12,8 +12,8 @@ from typing import Any
 
 from ruvlm.data.images import load_image
 from ruvlm.errors import DataError
-from ruvlm.reporting.choice import types_of
-from ruvlm.reporting.gathered import Answers, Section
+from ruvlm.reporting.gathered import Answers, ReportSection
+from ruvlm.reporting.shown import types_of
 from ruvlm.schema import Dataset, Example, Verdict
 
 SIDE, QUALITY = 320, 72
@@ -33,7 +33,7 @@ class Browser:
     total: int
 
 
-def browser(section: Section, pictures: int, seed: int = 0) -> Browser | None:
+def browser(section: ReportSection, pictures: int, seed: int = 0) -> Browser | None:
     """All rows of a section, with up to `pictures` pictures; None where the rows were not found."""
     if section.dataset is None:
         return None
@@ -44,10 +44,13 @@ def browser(section: Section, pictures: int, seed: int = 0) -> Browser | None:
     rows = [_row(example, section.models, rules, numbers) for example in section.dataset.examples]
     shown = _shown(section.dataset, section.models, rules[0], pictures, seed)
     return Browser(
-        rows, types, rules, [answers.name for answers in section.models],
+        rows,
+        types,
+        rules,
+        [answers.name for answers in section.models],
         {name: picture for name in shown if (picture := _picture(shown[name])) is not None},
         len({example.image_id for example in section.dataset.examples}),
-    )  # fmt: skip
+    )
 
 
 def _row(example: Example, models: Sequence[Answers], rules: Sequence[str], types: dict[str, int]) -> list[Any]:
@@ -65,9 +68,15 @@ def _row(example: Example, models: Sequence[Answers], rules: Sequence[str], type
         bits = sum(verdict.full(rule) << n for n, rule in enumerate(rules))
         answers.append([said, _cut(verdict), verdict.reason, bits])
     return [
-        example.id, example.image_id, example.question, example.hint, list(example.options), example.answer,
-        [types[name] for name in dict.fromkeys(types_of(example))], answers,
-    ]  # fmt: skip
+        example.id,
+        example.image_id,
+        example.question,
+        example.hint,
+        list(example.options),
+        example.answer,
+        [types[name] for name in dict.fromkeys(types_of(example))],
+        answers,
+    ]
 
 
 def _cut(verdict: Verdict) -> str | None:

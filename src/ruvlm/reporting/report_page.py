@@ -13,7 +13,7 @@ from pathlib import Path
 from ruvlm import __version__
 from ruvlm.reporting.calibration import Calibration, calibration
 from ruvlm.reporting.curves import HEIGHT, LEFT, WIDTH, charts
-from ruvlm.reporting.gathered import Answers, Gathered, Section
+from ruvlm.reporting.gathered import Answers, Gathered, ReportSection
 from ruvlm.reporting.mistakes import Browser, browser
 from ruvlm.schema import Score
 
@@ -21,17 +21,24 @@ HERE = Path(__file__).parent
 # what breaks a script element, and what JavaScript of old took for ends of lines
 ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 SHOWN_AXES = {
-    "structural": "Тип вопроса", "semantic": "О чём вопрос", "spatial": "Пространственные отношения", "answer": "Вид ответа",
-    "steps": "Шагов рассуждения", "length": "Длина вопроса", "detailed": "Подробный тип", "circular category": "Категория (circular)",
-    "circular l2": "Раздел (circular)", "letter": "Верная буква (vanilla)",
-}  # fmt: skip
+    "structural": "Тип вопроса",
+    "semantic": "О чём вопрос",
+    "spatial": "Пространственные отношения",
+    "answer": "Вид ответа",
+    "steps": "Шагов рассуждения",
+    "length": "Длина вопроса",
+    "detailed": "Подробный тип",
+    "circular category": "Категория (circular)",
+    "circular l2": "Раздел (circular)",
+    "letter": "Верная буква (vanilla)",
+}
 
 
 @dataclass(frozen=True)
 class Part:
     """A section with what the page computes from it."""
 
-    section: Section
+    section: ReportSection
     number: int
     browser: Browser | None
     axes: tuple[tuple[str, tuple[tuple[str, tuple[tuple[str, Score], ...]], ...]], ...]
@@ -51,13 +58,24 @@ def report_page(gathered: Gathered, pictures: int, command: str) -> str:
     environment.filters["around"] = around
     environment.filters["chance"] = chance
     return environment.get_template("report.html.j2").render(
-        parts=parts, charts=charts(gathered.histories), width=WIDTH, height=HEIGHT, left=LEFT, style=style, script=script,
-        script_mark=script_mark(script), data=_for_script(data), today=date.today().isoformat(),
-        command=command, version=__version__, world=any(p.section.first.drawn for p in parts), colours=range(8),
-    )  # fmt: skip
+        parts=parts,
+        charts=charts(gathered.histories),
+        width=WIDTH,
+        height=HEIGHT,
+        left=LEFT,
+        style=style,
+        script=script,
+        script_mark=script_mark(script),
+        data=_for_script(data),
+        today=date.today().isoformat(),
+        command=command,
+        version=__version__,
+        world=any(p.section.first.drawn for p in parts),
+        colours=range(8),
+    )
 
 
-def _part(section: Section, number: int, pictures: int) -> Part:
+def _part(section: ReportSection, number: int, pictures: int) -> Part:
     names: dict[str, list[str]] = {}
     for axis in SHOWN_AXES:
         for answers in section.models:
@@ -114,9 +132,13 @@ def around(score: Score) -> str:
 
 def _plain(found: Browser) -> dict[str, object]:
     return {
-        "rows": found.rows, "types": found.types, "rules": found.rules, "models": found.models, "pictures": found.pictures,
+        "rows": found.rows,
+        "types": found.types,
+        "rules": found.rules,
+        "models": found.models,
+        "pictures": found.pictures,
         "total": found.total,
-    }  # fmt: skip
+    }
 
 
 def _for_script(value: Sequence[object]) -> str:

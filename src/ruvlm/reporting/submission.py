@@ -9,10 +9,10 @@ from typing import Any
 from ruvlm.benchmarks.catalog import protocol_named
 from ruvlm.benchmarks.source import open_source
 from ruvlm.errors import DataError
+from ruvlm.evaluation.asking import rescored
 from ruvlm.evaluation.compare import read_stored
 from ruvlm.evaluation.evaluated import Identity, score_dict
 from ruvlm.evaluation.folder import EvaluationFolder
-from ruvlm.evaluation.run import rescored
 from ruvlm.evaluation.stored import json_object, response_of
 from ruvlm.schema import Result
 
@@ -36,11 +36,15 @@ def pack(folder: Path) -> dict[str, Any]:
     place = EvaluationFolder(folder)
     measured = place.measured
     return {
-        "format": FORMAT, "model": measured.model, "parameters": measured.parameters, "source": measured.source,
-        "benchmark": measured.benchmark, "identity": place.identity.fields,
+        "format": FORMAT,
+        "model": measured.model,
+        "parameters": measured.parameters,
+        "source": measured.source,
+        "benchmark": measured.benchmark,
+        "identity": place.identity.fields,
         "scores": {rule: score_dict(s) for rule, s in measured.scores.items()},
         "responses": {name: asdict(response) for name, response in place.responses.items()},
-    }  # fmt: skip
+    }
 
 
 def verify(path: Path, data: str) -> Verified:

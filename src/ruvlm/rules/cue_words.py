@@ -87,8 +87,19 @@ CORRECT = frozenset(
 )
 WRONG = frozenset(
     {"неверно", "неверный", "неверен", "неверна", "неправильно", "неправильный", "неправилен", "ошибочен", "ошибочный"}
-    | {"неверны", "неправильны", "incorrect", "wrong", "false", "исключается", "исключаем", "отпадает", "исключен", "исключён"}
-)  # fmt: skip
+    | {
+        "неверны",
+        "неправильны",
+        "incorrect",
+        "wrong",
+        "false",
+        "исключается",
+        "исключаем",
+        "отпадает",
+        "исключен",
+        "исключён",
+    }
+)
 # cues that declare an answer; «вариант» and the like only mention a letter, unless it is called the right one
 DECLARING = frozenset(
     {"ответ", "ответы", "ответа", "ответом", "выбираю", "выберу", "выбор", "answer", "answers", "choose", "choice"}

@@ -10,9 +10,19 @@ from ruvlm.rules.match import strip_reasoning
 # all that the reference knows of: options beyond D raise an error in its text step
 LETTERS = "ABCDE"
 _WRAPPERS = (
-    ("", "."), ("", ","), ("", ":"), ("", ")"), ("", ")."), ("(", ")"), ("(", ")."),
-    (":", ""), (":", ","), (":", "."), (":", ")"), (":", ")."),
-)  # fmt: skip
+    ("", "."),
+    ("", ","),
+    ("", ":"),
+    ("", ")"),
+    ("", ")."),
+    ("(", ")"),
+    ("(", ")."),
+    (":", ""),
+    (":", ","),
+    (":", "."),
+    (":", ")"),
+    (":", ")."),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,9 +273,10 @@ def _unlisted(letters: list[_Letter], words: Sequence[Word], named: dict[int, se
     listing = [
         letter
         for letter in letters
-        if letter.weight != DECLARED and words[letter.place].after in (")", ".", ":", "]")
+        if letter.weight != DECLARED
+        and words[letter.place].after in (")", ".", ":", "]")
         and letter.letter in named.get(letter.place + 1, ())
-    ]  # fmt: skip
+    ]
     if len({letter.letter for letter in listing}) < 2:
         return letters
     places = {letter.place for letter in listing}

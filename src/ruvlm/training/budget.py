@@ -14,10 +14,16 @@ from ruvlm.training.optim import Muon
 ESTIMATE_AT = 10
 # in the order to try them
 KNOBS = (
-    "train.accumulate вдвое больше", "меньше train.images_per_step", "меньше train.questions_per_image",
-    "vlm.checkpointing = true", "train.precision = bf16", "меньше vlm.row_tokens", "vlm.dtype = bfloat16, а то и 4bit",
-    "vlm.lora_rank вместо целых весов", "train.sharding = fsdp2 на нескольких картах",
-)  # fmt: skip
+    "train.accumulate вдвое больше",
+    "меньше train.images_per_step",
+    "меньше train.questions_per_image",
+    "vlm.checkpointing = true",
+    "train.precision = bf16",
+    "меньше vlm.row_tokens",
+    "vlm.dtype = bfloat16, а то и 4bit",
+    "vlm.lora_rank вместо целых весов",
+    "train.sharding = fsdp2 на нескольких картах",
+)
 
 
 def free_memory(device: torch.device) -> int:

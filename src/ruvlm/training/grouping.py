@@ -14,7 +14,7 @@ from ruvlm.data.scene_graphs import ImageGraph, read_scene_graphs
 from ruvlm.errors import DataError
 from ruvlm.schema import Dataset, Example
 from ruvlm.training.learner import Report
-from ruvlm.training.mixture import Part, parts_of
+from ruvlm.training.mixture import MixturePart, parts_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Pictures:
     choices: tuple[tuple[Example, ...], ...]
     graph_ids: tuple[str | None, ...]
     sets: np.ndarray
-    parts: tuple[Part, ...]
+    parts: tuple[MixturePart, ...]
 
     def __len__(self) -> int:
         return len(self.questions)

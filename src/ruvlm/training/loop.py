@@ -69,8 +69,15 @@ class Run:
     """One training run and its folder."""
 
     def __init__(
-        self, config: RunConfig, learner: Learner[Any], validator: Validator, display: Display, report: Report, resume: bool, group: Group
-    ) -> None:  # fmt: skip
+        self,
+        config: RunConfig,
+        learner: Learner[Any],
+        validator: Validator,
+        display: Display,
+        report: Report,
+        resume: bool,
+        group: Group,
+    ) -> None:
         self.config, self.learner, self.validator, self.group = config, learner, validator, group
         self.display, self.report = display, report
         self.folder = RunFolder(config.folder)
@@ -184,8 +191,15 @@ class Run:
         parts = {name: float(value) for name, value in losses.parts.items()}
         loss = float(losses.total.detach())
         self.history.add(
-            Record(kind="train", step=self.progress.step, seconds=self.progress.seconds, stage=stage.name, lr=factor, losses={"loss": loss, **parts})
-        )  # fmt: skip
+            Record(
+                kind="train",
+                step=self.progress.step,
+                seconds=self.progress.seconds,
+                stage=stage.name,
+                lr=factor,
+                losses={"loss": loss, **parts},
+            )
+        )
         for tracker in self.trackers:
             tracker.numbers(
                 self.progress.step,
@@ -195,9 +209,18 @@ class Run:
         share = self._share(stage)
         left = self.progress.stage_seconds * (1 - share) / max(1e-9, share)
         self.display(
-            Tick(stage.name, self.progress.step, self.progress.seconds, share, left, loss, rate, used_memory(self.device),
-                 next(iter(self.history.scores.values()), None))
-        )  # fmt: skip
+            Tick(
+                stage.name,
+                self.progress.step,
+                self.progress.seconds,
+                share,
+                left,
+                loss,
+                rate,
+                used_memory(self.device),
+                next(iter(self.history.scores.values()), None),
+            )
+        )
 
     def _between_steps(self, stage: Stage, share: float) -> None:
         if self.progress.stage_step == ESTIMATE_AT:
@@ -235,8 +258,14 @@ class Run:
             return
         losses = {} if check.loss is None else {"loss": check.loss}
         self.history.add(
-            Record(kind="validation", step=self.progress.step, seconds=self.progress.seconds, losses=losses, scores=check.scores)
-        )  # fmt: skip
+            Record(
+                kind="validation",
+                step=self.progress.step,
+                seconds=self.progress.seconds,
+                losses=losses,
+                scores=check.scores,
+            )
+        )
         figures = {f"val/{name}": value for name, value in {**check.scores, **losses}.items()}
         image = sheet(check.samples) if check.samples else None
         for tracker in self.trackers:
@@ -319,9 +348,15 @@ def _facts(learner: Learner[Any], validator: Validator) -> RunFacts:
         for d in learner.datasets
     ]
     return RunFacts(
-        code=code_fingerprint(), train=tuple(parts), checks=validator.fingerprints, source=validator.source, machine=machine(),
-        parameters=sum(p.numel() for p in learner.model.parameters()), baselines=validator.baselines, notes=tuple(learner.notes),
-    )  # fmt: skip
+        code=code_fingerprint(),
+        train=tuple(parts),
+        checks=validator.fingerprints,
+        source=validator.source,
+        machine=machine(),
+        parameters=sum(p.numel() for p in learner.model.parameters()),
+        baselines=validator.baselines,
+        notes=tuple(learner.notes),
+    )
 
 
 def _refuse_other_data(folder: RunFolder, now: RunFacts) -> None:

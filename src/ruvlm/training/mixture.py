@@ -22,7 +22,7 @@ SPAN = 50
 
 
 @dataclass(frozen=True)
-class Part:
+class MixturePart:
     """One set of a mixture: its data, and where its scene graphs are if it has any."""
 
     weight: float
@@ -30,26 +30,26 @@ class Part:
     graphs: tuple[Path, str] | None
 
 
-def parts_of(data: DataSettings, grounding: bool) -> tuple[Part, ...]:
+def parts_of(data: DataSettings, grounding: bool) -> tuple[MixturePart, ...]:
     """The sets of a run: those of data.mix, or the one of data.path. Raises DataError."""
     if not data.mix:
         return (_folder(data.path, data.train_split, 1.0, None, grounding),)
     return tuple(_part(mix, grounding) for mix in data.mix)
 
 
-def _part(mix: MixSettings, grounding: bool) -> Part:
+def _part(mix: MixSettings, grounding: bool) -> MixturePart:
     if mix.images is not None:
         found = conversations.load(Path(mix.path), Path(mix.images), mix.limit)
-        return Part(mix.weight, (found,), None)
+        return MixturePart(mix.weight, (found,), None)
     return _folder(mix.path, mix.split, mix.weight, mix.limit, grounding)
 
 
-def _folder(path: str, split: str, weight: float, limit: int | None, grounding: bool) -> Part:
+def _folder(path: str, split: str, weight: float, limit: int | None, grounding: bool) -> MixturePart:
     source = open_source(path)
     sets = tuple(source.load(benchmark, split, grounding, limit=limit) for benchmark in source.benchmarks)
     if not any(dataset.examples for dataset in sets):
         raise DataError(f"В {source.folder} нет вопросов для обучения: проверьте data.path.")
-    return Part(weight, sets, None if source.graphs is None else (source.graphs, split))
+    return MixturePart(weight, sets, None if source.graphs is None else (source.graphs, split))
 
 
 class Epochs:

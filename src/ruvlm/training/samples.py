@@ -50,8 +50,15 @@ def sheet(found: Sequence[Sample]) -> Image.Image:
 def write_samples(target: Path, found: Sequence[Sample], image: Image.Image) -> None:
     """`target`, a JSONL file, and a PNG beside it. Raises OutputError."""
     lines = [
-        {"id": s.example.id, "image": s.example.image_id, "question": s.example.question, "gold": s.example.answer,
-         "said": s.said, "right": s.right} for s in found
-    ]  # fmt: skip
+        {
+            "id": s.example.id,
+            "image": s.example.image_id,
+            "question": s.example.question,
+            "gold": s.example.answer,
+            "said": s.said,
+            "right": s.right,
+        }
+        for s in found
+    ]
     write_text(target, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     write_bytes(target.with_suffix(".png"), png(image))

@@ -65,9 +65,11 @@ def save_checkpoint(root: Path, learning: Learning, progress: Progress, config: 
     with whole_folder(target, over=True) as fresh:
         save_file(tensors, fresh / "state.safetensors")
         state = {
-            "progress": asdict(progress), "scalars": scalars, "sha256": _digest(fresh / "state.safetensors"),
+            "progress": asdict(progress),
+            "scalars": scalars,
+            "sha256": _digest(fresh / "state.safetensors"),
             "config": config,
-        }  # fmt: skip
+        }
         state["own_sha256"] = _own_digest(state)
         (fresh / "state.json").write_text(json.dumps(state, ensure_ascii=False, indent=1), encoding="utf-8")
     for old in checkpoints(root)[keep:]:

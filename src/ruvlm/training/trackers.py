@@ -68,9 +68,13 @@ class TrackioTracker(Tracker):
         self._trackio = trackio
         with contextlib.redirect_stdout(io.StringIO()):  # its advice how to open it; docs/training.md gives ours
             trackio.init(
-                project="ruvlm", name=folder.name, resume="allow" if step else "never", embed=False,
-                auto_log_cpu=False, auto_log_gpu=False,
-            )  # fmt: skip
+                project="ruvlm",
+                name=folder.name,
+                resume="allow" if step else "never",
+                embed=False,
+                auto_log_cpu=False,
+                auto_log_gpu=False,
+            )
 
     def numbers(self, step: int, values: Mapping[str, float]) -> None:
         self._trackio.log(dict(values), step=step)

@@ -12,7 +12,7 @@ from ruvlm.benchmarks.catalog import benchmark_named
 from ruvlm.benchmarks.source import open_source
 from ruvlm.config import RunConfig
 from ruvlm.errors import MissingSplitError
-from ruvlm.evaluation.run import ask_all
+from ruvlm.evaluation.asking import ask_all
 from ruvlm.schema import Dataset, Example
 from ruvlm.training.learner import Learner
 from ruvlm.training.samples import Sample, samples

@@ -25,7 +25,7 @@ from ruvlm.errors import DataError, OutputError
 from ruvlm.files import whole_folder
 from ruvlm.questions.balance import Balancer
 from ruvlm.questions.entries import Choice, FormEntry
-from ruvlm.questions.rows import Row, SplitWriter, gqa_rows, grounding_row, mmbench_rows
+from ruvlm.questions.tables import Row, SplitWriter, gqa_rows, grounding_row, mmbench_rows
 from ruvlm.world.choices import choice_entries, held_out_choice
 from ruvlm.world.forms import choose, logical, query, verify
 from ruvlm.world.forms.asker import Asker
@@ -284,9 +284,11 @@ def build(
         raise DataError(f"Уровень мира «{level}» не известен: есть mini и full.")
     splits = splits or plans(level)
     described = {
-        "level": level, "seed": seed, "version": WORLD_VERSION,
+        "level": level,
+        "seed": seed,
+        "version": WORLD_VERSION,
         "splits": {p.name: {"images": p.images, "questions": p.questions, "choices": p.choices} for p in splits},
-    }  # fmt: skip
+    }
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         known = read_manifest(out)
         if known is not None and all(known.get(key) == value for key, value in described.items()):

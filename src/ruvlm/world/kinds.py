@@ -206,7 +206,7 @@ _FULL = (
     Kind("tent", "палатка", "femn", "building", "P c .5 0 1 1 0 1;P h .5 .4 .68 1 .32 1", 1.25),
     Kind("fence", "забор", "masc", "building", "R c 0 .3 1 .42;R c 0 .68 1 .8;P c .06 .14 .14 0 .22 .14 .22 1 .06 1;P c .42 .14 .5 0 .58 .14 .58 1 .42 1;P c .78 .14 .86 0 .94 .14 .94 1 .78 1", 1.3, materials=("wood",)),
     Kind("snowman", "снеговик", "masc", "toy", "E w .12 .5 .88 1;E w .22 .22 .78 .6;E w .32 0 .68 .3;e k .42 .1 .47 .15;e k .54 .1 .59 .15;P c .5 .16 .8 .2 .5 .22;l b .05 .24 .4 .02 .26;l b .05 .76 .4 .98 .26", 0.7, colours=("white",)),
-)  # fmt: skip
+)
 
 GARMENTS: MappingProxyType[str, Garment] = MappingProxyType(
     {

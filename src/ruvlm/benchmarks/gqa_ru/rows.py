@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from ruvlm.benchmarks.base import Place, Rows
 from ruvlm.data.annotations import answer_regions_of, mentions_of, objects_by_image
-from ruvlm.data.files import fingerprint, missing, require_columns, split_files
 from ruvlm.data.images import copy_rows, open_parquet, rows_of
+from ruvlm.data.split_files import fingerprint, missing, require_columns, split_files
 from ruvlm.errors import DataError
 from ruvlm.schema import Dataset, Example, ImageRef, Region, Vocabulary
 
@@ -43,10 +43,14 @@ class GqaRows(Rows):
         if not examples:
             raise DataError(f"В {place.folder} нет ни одного вопроса части «{split}»: файл пуст, скачайте его заново.")
         return Dataset(
-            name="gqa-ru", split=split, source=place.label, fingerprint=fingerprint([*instructions, *images]), examples=examples,
+            name="gqa-ru",
+            split=split,
+            source=place.label,
+            fingerprint=fingerprint([*instructions, *images]),
+            examples=examples,
             notes=tuple(f"{what}: {count}" for what, count in dirt.items()),
             vocabulary=None if bare or grounding else answer_vocabulary(place.folder),
-        )  # fmt: skip
+        )
 
     def files(self, folder: Path, split: str) -> set[Path]:
         images, instructions = _files(folder, split)

@@ -9,8 +9,8 @@ from typing import Any, final
 
 from ruvlm.benchmarks.base import Place, Rows
 from ruvlm.data.annotations import Objects, answer_regions_of, mentions_of, objects_by_image, read_groundings
-from ruvlm.data.files import fingerprint, missing, require_columns
 from ruvlm.data.images import copy_rows, open_parquet, rows_of
+from ruvlm.data.split_files import fingerprint, missing, require_columns
 from ruvlm.errors import DataError, MissingSplitError
 from ruvlm.schema import LETTERS, Dataset, Example, ImageRef
 
@@ -32,8 +32,12 @@ class MmbenchRows(Rows):
         """Raises DataError for a missing file or column and for a gold letter that is no option."""
         path, examples = _examples(place, split, grounding)
         return Dataset(
-            name="mmbench-ru", split=split, source=place.label, fingerprint=fingerprint([path]), examples=tuple(examples)
-        )  # fmt: skip
+            name="mmbench-ru",
+            split=split,
+            source=place.label,
+            fingerprint=fingerprint([path]),
+            examples=tuple(examples),
+        )
 
     def files(self, folder: Path, split: str) -> set[Path]:
         return {folder / f"mmbench_ru_{split}.parquet"}

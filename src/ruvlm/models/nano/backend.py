@@ -161,8 +161,12 @@ class NanoBackend(LocalBackend):
             end = cursor + len(prompt.candidates)
             best = int(np.argmax(means[cursor:end]))
             responses.append(
-                Response(prompt.candidates[best], mean_logprobs=tuple(means[cursor:end]), sum_logprobs=tuple(sums[cursor:end]))
-            )  # fmt: skip
+                Response(
+                    prompt.candidates[best],
+                    mean_logprobs=tuple(means[cursor:end]),
+                    sum_logprobs=tuple(sums[cursor:end]),
+                )
+            )
             cursor = end
         return responses
 

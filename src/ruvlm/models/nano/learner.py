@@ -22,10 +22,10 @@ from ruvlm.errors import ConfigError
 from ruvlm.models.nano.backend import NanoBackend
 from ruvlm.models.nano.config import NanoConfig
 from ruvlm.models.nano.grounding import CELL_WORDS, IGNORED, word_targets
-from ruvlm.models.nano.hub import NanoForConditionalGeneration
 from ruvlm.models.nano.lessons import word_loss
 from ruvlm.models.nano.model import parameter_count
 from ruvlm.models.nano.packing import PackedBatch, Packer
+from ruvlm.models.nano.pretrained import NanoForConditionalGeneration
 from ruvlm.models.nano.settings import NanoRun
 from ruvlm.models.nano.tokenizer import BOS, EOS, IMAGE, PAD, special_id, train_tokenizer, word_families
 from ruvlm.schema import Dataset, Example
@@ -38,8 +38,11 @@ from ruvlm.training.texts import training_text, type_weights
 LETTERED = CHOICE.protocols[0]
 # each is one token
 INSTRUCTIONS = (
-    SHORT.protocols[0].instruction, LETTERED.instruction, f" {LETTERED.options_line}", CHOICE.open_protocol.instruction
-)  # fmt: skip
+    SHORT.protocols[0].instruction,
+    LETTERED.instruction,
+    f" {LETTERED.options_line}",
+    CHOICE.open_protocol.instruction,
+)
 ALIGN_SHARE = 0.05
 ALIGN_IMAGES = 32
 FAMILY_NOISE = 0.15
@@ -180,9 +183,7 @@ class NanoLearner(Learner[NanoRun]):
         """Answers, and beside them what each lesson teaches."""
         train = self.config.train
         prefix = self.model.prefix(batch.pixels_BCSS)
-        traces = self.model.rows(
-            prefix, batch.ids_RT, batch.positions_RT, batch.owner_R, batch.mask, batch.places
-        )  # fmt: skip
+        traces = self.model.rows(prefix, batch.ids_RT, batch.positions_RT, batch.owner_R, batch.mask, batch.places)
         predicted = self.model.logits(traces.last_RAD.flatten(0, 1)[batch.answers_N])
         each = F.cross_entropy(predicted.float(), batch.targets_N, reduction="none")
         parts = {"answers": (each * batch.weights_N).sum() / batch.weights_N.sum()}

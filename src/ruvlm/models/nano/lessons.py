@@ -26,7 +26,7 @@ from ruvlm.models.nano.grounding import (
     same_colour,
 )
 from ruvlm.models.nano.model import NanoNetwork, Prefix, Traces
-from ruvlm.models.nano.notes import Decided, Listed, Matched, Mentioned, Note, Placed, Pointed, Related
+from ruvlm.models.nano.notes import Compared, Decided, Listed, Matched, Mentioned, Note, Placed, Pointed
 from ruvlm.models.nano.settings import NanoTraining
 from ruvlm.models.nano.tokenizer import CHOICE_LETTERS
 from ruvlm.schema import Region
@@ -248,12 +248,12 @@ class PairWords(Lesson):
             return []
         # the second of two mentions is the first place where both are known
         _, second, things = question.pair
-        return [Related(second, things), Related(question.last, things)]
+        return [Compared(second, things), Compared(question.last, things)]
 
     def tensors(self, rows: Sequence[Row], packer: Packer) -> dict[str, Tensor]:
         return {
-            "related_L": packer.index(rows, Related),
-            "pair_words_LW": packer.words([relation(*n.things) for row in rows for n in row.noted(Related)]),
+            "related_L": packer.index(rows, Compared),
+            "pair_words_LW": packer.words([relation(*n.things) for row in rows for n in row.noted(Compared)]),
         }
 
     def loss(self, model: NanoNetwork, prefix: Prefix, traces: Traces, batch: PackedBatch) -> Tensor:

@@ -203,7 +203,7 @@ class NanoNetwork(nn.Module):
         )
         return Traces(
             answering, looks[early], looks[matching], alike, looks[late], decisive, states[early], states[late], x
-        )  # fmt: skip
+        )
 
     def described(self, hidden_ND: Tensor) -> Tensor:
         """What a hidden state has seen, as scores over the words. [N, D] → [N, V]."""

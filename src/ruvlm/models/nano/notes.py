@@ -68,7 +68,7 @@ class Pointed(Note):
 
 
 @dataclass(frozen=True, slots=True)
-class Related(Note):
+class Compared(Note):
     """A token at which both of two things are known."""
 
     token: int

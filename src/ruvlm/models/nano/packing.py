@@ -18,7 +18,7 @@ from torch import Tensor
 from ruvlm.models.nano.grounding import CELL_WORDS, IGNORED, Lexicon, covered_cells
 from ruvlm.models.nano.lessons import LESSONS, Lesson
 from ruvlm.models.nano.model import Places
-from ruvlm.models.nano.notes import Decided, Matched, Mentioned, Note, Placed, Pointed, Related
+from ruvlm.models.nano.notes import Compared, Decided, Matched, Mentioned, Note, Placed, Pointed
 from ruvlm.models.nano.tokenizer import CHOICE_LETTERS, EOS, special_id
 from ruvlm.schema import Box
 from ruvlm.training.texts import TrainingText
@@ -121,7 +121,7 @@ class Packer:
         """T, the longest row's length."""
         return max(len(row.ids) for row in rows)
 
-    def index(self, rows: Sequence[Row], kind: type[Mentioned | Pointed | Related | Matched]) -> Tensor:
+    def index(self, rows: Sequence[Row], kind: type[Mentioned | Pointed | Compared | Matched]) -> Tensor:
         """Where the tokens of such notes are in the flattened [R, T] rows."""
         length = self.length(rows)
         return _joined(

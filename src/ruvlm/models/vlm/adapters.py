@@ -18,9 +18,20 @@ from ruvlm.models.vlm.parts import part_of
 BASE_FILE = "base.json"
 ROOT = "base_model.model."
 FAILURES = (
-    OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError, IndexError, EOFError, pickle.UnpicklingError,
-    ArithmeticError, AssertionError, SafetensorError,
-)  # fmt: skip
+    OSError,
+    ValueError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    IndexError,
+    EOFError,
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AssertionError,
+    SafetensorError,
+)
 
 
 def adapted(model: Any, adapter: str) -> Any:

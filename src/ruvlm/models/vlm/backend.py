@@ -21,7 +21,7 @@ from ruvlm.models.vlm.plain import PlainDecoder
 from ruvlm.models.vlm.prompts import PromptReader
 from ruvlm.models.vlm.shared import SharedDecoder
 from ruvlm.models.vlm.shared_cache import PrefixUnsupportedError
-from ruvlm.models.vlm.sheets import Sheet, Waiting, sheets
+from ruvlm.models.vlm.sheets import PictureSheet, Waiting, sheets
 from ruvlm.schema import Response
 
 T = TypeVar("T")
@@ -137,12 +137,14 @@ class HfBackend(Backend):
         self._ties += row.tied
         self._written += 1
         return Response(
-            endings.text(row.tokens), len(row.tokens),
-            probability=None if row.logprob is None else math.exp(row.logprob), finish=endings.finish(row.tokens, limit),
+            endings.text(row.tokens),
+            len(row.tokens),
+            probability=None if row.logprob is None else math.exp(row.logprob),
+            finish=endings.finish(row.tokens, limit),
             seconds=round(row.seconds, 6),
-        )  # fmt: skip
+        )
 
-    def _apart(self, batch: list[Sheet]) -> list[Response]:
+    def _apart(self, batch: list[PictureSheet]) -> list[Response]:
         """Answers to a batch; a picture that the model's code refuses costs its own questions, and not the others'."""
         try:
             found = self._answered(batch)
@@ -156,7 +158,7 @@ class HfBackend(Backend):
         self._able = True
         return found
 
-    def _answered(self, batch: list[Sheet]) -> list[Response]:
+    def _answered(self, batch: list[PictureSheet]) -> list[Response]:
         """Answers to a batch, in order; a batch too large for the memory is halved, and so are the next."""
         started = time.perf_counter()
         limit, parts, found = self._rows, Waiting(batch), []
@@ -189,7 +191,7 @@ class HfBackend(Backend):
             torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _run(self, batch: list[Sheet]) -> list[Response]:
+    def _run(self, batch: list[PictureSheet]) -> list[Response]:
         try:
             return self._score(batch) if batch[0].prompts[0].candidates else self._write(batch)
         except torch.OutOfMemoryError:
@@ -201,7 +203,7 @@ class HfBackend(Backend):
                 why,
             ) from error
 
-    def _write(self, batch: list[Sheet]) -> list[Response]:
+    def _write(self, batch: list[PictureSheet]) -> list[Response]:
         limit = batch[0].prompts[0].generation.max_new_tokens
 
         def same(written: list[Written]) -> bool:
@@ -219,7 +221,7 @@ class HfBackend(Backend):
         endings = self._plain.endings(batch[0].prompts[0])
         return [self._response(row, endings, limit) for row in written]
 
-    def _written_plainly(self, batch: list[Sheet], limit: int) -> list[Written]:
+    def _written_plainly(self, batch: list[PictureSheet], limit: int) -> list[Written]:
         """By `generate`; one by one where a model's own code answers a padded row otherwise than the row alone (Kosmos-2)."""
         written = self._plain.write(batch, limit)
         rows = [replace(sheet, prompts=[prompt]) for sheet in batch for prompt in sheet.prompts]
@@ -235,7 +237,7 @@ class HfBackend(Backend):
         self._notes.append("вопросы задавались по одному: несколько сразу эта модель читает иначе")
         return [row for sheet in rows for row in self._plain.write([sheet], limit)]
 
-    def _score(self, batch: list[Sheet]) -> list[Response]:
+    def _score(self, batch: list[PictureSheet]) -> list[Response]:
         def same(found: list[Response]) -> bool:
             picked = [
                 replace(batch[0], prompts=batch[0].prompts[:1]),

@@ -142,10 +142,15 @@ def _joined(encoder: Any, language: Any, image_token: int, seed: int) -> Any:
     settings = encoder.config
     patches = (settings.image_size // settings.patch_size) ** 2
     config = LlavaConfig(
-        vision_config=settings.to_dict(), text_config=language.config.to_dict(), image_token_index=image_token,
-        image_seq_length=patches, vision_feature_layer=-2, vision_feature_select_strategy=_strategy(encoder),
-        projector_hidden_act="gelu", tie_word_embeddings=language.config.tie_word_embeddings,
-    )  # fmt: skip
+        vision_config=settings.to_dict(),
+        text_config=language.config.to_dict(),
+        image_token_index=image_token,
+        image_seq_length=patches,
+        vision_feature_layer=-2,
+        vision_feature_select_strategy=_strategy(encoder),
+        projector_hidden_act="gelu",
+        tie_word_embeddings=language.config.tie_word_embeddings,
+    )
     torch.manual_seed(seed)
     model = LlavaForConditionalGeneration(config).eval()
     model.model.vision_tower.load_state_dict(encoder.state_dict())
@@ -165,9 +170,13 @@ def _processor(encoder: Any, images: Any, tokenizer: Any) -> Any:
 
     own = tokenizer.chat_template or _begins(tokenizer) + PLAIN
     return LlavaProcessor(
-        images, tokenizer, patch_size=encoder.config.patch_size, vision_feature_select_strategy=_strategy(encoder),
-        chat_template=FLATTEN + own, num_additional_image_tokens=1 if _strategy(encoder) == "default" else 0,
-    )  # fmt: skip
+        images,
+        tokenizer,
+        patch_size=encoder.config.patch_size,
+        vision_feature_select_strategy=_strategy(encoder),
+        chat_template=FLATTEN + own,
+        num_additional_image_tokens=1 if _strategy(encoder) == "default" else 0,
+    )
 
 
 def _begins(tokenizer: Any) -> str:

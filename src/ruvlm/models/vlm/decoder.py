@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ruvlm.models.vlm.greedy import Endings, Written
 from ruvlm.models.vlm.prompts import PromptReader
-from ruvlm.models.vlm.sheets import Sheet
+from ruvlm.models.vlm.sheets import PictureSheet
 from ruvlm.schema import Prompt, Response
 from ruvlm.thoughts import opens
 
@@ -26,11 +26,11 @@ class Decoder(ABC):
         self.model, self.reader = model, reader
 
     @abstractmethod
-    def write(self, batch: list[Sheet], limit: int) -> list[Written]:
+    def write(self, batch: list[PictureSheet], limit: int) -> list[Written]:
         """Greedy answers of at most `limit` tokens, one a prompt."""
 
     @abstractmethod
-    def score(self, batch: list[Sheet]) -> list[Response]:
+    def score(self, batch: list[PictureSheet]) -> list[Response]:
         """Log-probabilities of every prompt's candidates."""
 
     def endings(self, prompt: Prompt) -> Endings:

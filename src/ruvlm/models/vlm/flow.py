@@ -12,7 +12,7 @@ import torch
 
 from ruvlm.models.vlm.greedy import Greedy, Written
 from ruvlm.models.vlm.shared import SharedDecoder
-from ruvlm.models.vlm.sheets import Sheet, Waiting
+from ruvlm.models.vlm.sheets import PictureSheet, Waiting
 
 
 class Flow:
@@ -23,13 +23,13 @@ class Flow:
         patience: after so many seconds without a finished answer no more prompts enter.
     """
 
-    def __init__(self, decoder: SharedDecoder, first: Sheet, rows: int, patience: float) -> None:
+    def __init__(self, decoder: SharedDecoder, first: PictureSheet, rows: int, patience: float) -> None:
         self._decoder, self._manner = decoder, first.manner
         self._rows, self._patience = rows, patience
         prompt = first.prompts[0]
         self.endings = decoder.endings(prompt)
         self._greedy = Greedy(prompt.generation.max_new_tokens, self.endings)
-        self._under_way: deque[tuple[Sheet, Written]] = deque()
+        self._under_way: deque[tuple[PictureSheet, Written]] = deque()
         self._answered = time.perf_counter()
 
     @property
@@ -37,7 +37,7 @@ class Flow:
         """How many answers are being written."""
         return self._greedy.going
 
-    def entering(self, waiting: Waiting, portion: int) -> list[Sheet]:
+    def entering(self, waiting: Waiting, portion: int) -> list[PictureSheet]:
         """What is to enter now, at most `portion` rows: nothing while there is little room, or answers are long in coming."""
         sheet = waiting.first()
         if sheet is None or sheet.manner != self._manner:
@@ -50,7 +50,7 @@ class Flow:
             return []
         return waiting.take(min(free, portion))
 
-    def join(self, batch: list[Sheet]) -> None:
+    def join(self, batch: list[PictureSheet]) -> None:
         """Let sheets enter. If this raises, they have not."""
         with torch.inference_mode():
             written = self._decoder.join(self._greedy, batch)
@@ -72,7 +72,7 @@ class Flow:
         while self._under_way and self._under_way[0][1].done:
             yield self._under_way.popleft()[1]
 
-    def left(self) -> list[Sheet]:
+    def left(self) -> list[PictureSheet]:
         """What has not come out of `finished` yet."""
         pictures = itertools.groupby((sheet for sheet, _ in self._under_way), lambda sheet: id(sheet.image))
         groups = [list(sheets) for _, sheets in pictures]

@@ -35,7 +35,7 @@ from ruvlm.processes import current_ranks
 from ruvlm.schema import Dataset, Example, ImageRef, Response
 from ruvlm.training.grouping import generator_of
 from ruvlm.training.learner import Learner, Losses, Report, Stage
-from ruvlm.training.mixture import Epochs, Part, parts_of
+from ruvlm.training.mixture import Epochs, MixturePart, parts_of
 from ruvlm.training.sharding import full, gathered, shard
 from ruvlm.training.texts import training_text
 
@@ -66,7 +66,7 @@ class VlmLearner(Learner[VlmRun]):
     splits = True
     _sharded = False
 
-    def __init__(self, config: VlmRun, loaded: Loaded, parts: Sequence[Part]) -> None:
+    def __init__(self, config: VlmRun, loaded: Loaded, parts: Sequence[MixturePart]) -> None:
         settings = config.vlm
         kind = loaded.model.config.model_type
         self.packs = kind in PACKED
@@ -189,8 +189,9 @@ class VlmLearner(Learner[VlmRun]):
         }
         there = {
             name: value.to(self.device, whole.dtype if value.is_floating_point() else None)
-            for name, value in inputs.items() if value is not None
-        }  # fmt: skip
+            for name, value in inputs.items()
+            if value is not None
+        }
         places_N = batch.places_N.to(self.device)
         if self.answering is not None:
             self.answering.places_N = places_N

@@ -53,8 +53,12 @@ def load_hf(spec: str, access: Access) -> Loaded:
     shown = base.resolve().name if base.is_dir() else name
     processor = load_processor(name, model.config, access.trust_remote_code)
     return Loaded(
-        model.eval(), processor, f"hf:{shown}" + (f"+{Path(adapter).name}" if adapter else ""), f"hf {mark} {_format(model, access)}", weights,
-    )  # fmt: skip
+        model.eval(),
+        processor,
+        f"hf:{shown}" + (f"+{Path(adapter).name}" if adapter else ""),
+        f"hf {mark} {_format(model, access)}",
+        weights,
+    )
 
 
 def _format(model: Any, access: Access) -> str:
@@ -245,9 +249,10 @@ def _without_video(name: str, model_type: str) -> Any:
         named, (parent,), {"check_argument_for_proper_class": checked, "video_settings": _video_settings(name)}
     )
     loaders = {
-        "image_processor": transformers.AutoImageProcessor, "tokenizer": transformers.AutoTokenizer,
+        "image_processor": transformers.AutoImageProcessor,
+        "tokenizer": transformers.AutoTokenizer,
         "feature_extractor": transformers.AutoFeatureExtractor,
-    }  # fmt: skip
+    }
     names = inspect.signature(parent.__init__).parameters
     said, _ = kind.get_processor_dict(name)
     parts = {part: loaders[part].from_pretrained(name) for part in kind.get_attributes() if part in loaders}

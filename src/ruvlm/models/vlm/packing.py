@@ -82,9 +82,14 @@ def plain(inputs: dict[str, Tensor], answers: Sequence[list[int]], pad: int) -> 
         if name in vision:
             vision[name] = torch.cat([vision[name], torch.zeros_like(tail)], 1)
     return VlmBatch(
-        torch.cat([inputs["input_ids"], tail], 1), None, torch.cat([inputs["attention_mask"], seen], 1), vision,
-        torch.tensor(places), torch.tensor(targets), rows,
-    )  # fmt: skip
+        torch.cat([inputs["input_ids"], tail], 1),
+        None,
+        torch.cat([inputs["attention_mask"], seen], 1),
+        vision,
+        torch.tensor(places),
+        torch.tensor(targets),
+        rows,
+    )
 
 
 @dataclass

@@ -80,9 +80,10 @@ def _adapted(model: nn.Module, parts: Sequence[str], lora: Lora) -> nn.Module:
     from peft import LoraConfig, get_peft_model
 
     targets = [
-        name for name, module in model.named_modules()
+        name
+        for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and part_of(name) == "language" and "lm_head" not in name
-    ]  # fmt: skip
+    ]
     whole = sorted({root for part in parts if part != "language" for root in _roots(model, part)})
     config = LoraConfig(
         r=lora.rank,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ruvlm.models.vlm.decoder import Decoder, option_sums, scored
 from ruvlm.models.vlm.greedy import Written
-from ruvlm.models.vlm.sheets import Sheet
+from ruvlm.models.vlm.sheets import PictureSheet
 from ruvlm.schema import Prompt, Response
 
 # where 1 marks what the model writes and 0 what it is asked: elsewhere 1 is a picture
@@ -19,7 +19,7 @@ ANSWERS_ARE_ONE = {("token_type_ids", "paligemma")}
 class PlainDecoder(Decoder):
     """Every question with its own copy of the picture: slow, and what the fast way is checked against."""
 
-    def write(self, batch: list[Sheet], limit: int) -> list[Written]:
+    def write(self, batch: list[PictureSheet], limit: int) -> list[Written]:
         from transformers import GenerationConfig, StoppingCriteriaList
 
         endings = self.endings(batch[0].prompts[0])
@@ -28,9 +28,14 @@ class PlainDecoder(Decoder):
         start = inputs["input_ids"].shape[1]
         # greedy and nothing else: what is not said here comes from the checkpoint, a penalty for repetition for one
         config = GenerationConfig(
-            do_sample=False, num_beams=1, repetition_penalty=1.0, no_repeat_ngram_size=0, max_new_tokens=limit,
-            eos_token_id=sorted(endings.eos), pad_token_id=self.reader.processor.tokenizer.pad_token_id,
-        )  # fmt: skip
+            do_sample=False,
+            num_beams=1,
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
+            max_new_tokens=limit,
+            eos_token_id=sorted(endings.eos),
+            pad_token_id=self.reader.processor.tokenizer.pad_token_id,
+        )
 
         def over(ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
             return torch.tensor([endings.reached(row) for row in ids[:, start:].tolist()], device=ids.device)
@@ -39,10 +44,10 @@ class PlainDecoder(Decoder):
         ids = self.model.generate(**inputs, generation_config=config, stopping_criteria=stopping)
         return [Written(endings.cut(row), None) for row in ids[:, start:].tolist()]
 
-    def score(self, batch: list[Sheet]) -> list[Response]:
+    def score(self, batch: list[PictureSheet]) -> list[Response]:
         return [self._scored(sheet, prompt) for sheet in batch for prompt in sheet.prompts]
 
-    def _scored(self, sheet: Sheet, prompt: Prompt) -> Response:
+    def _scored(self, sheet: PictureSheet, prompt: Prompt) -> Response:
         options = [self.reader.option(text, prompt.text) for text in prompt.candidates]
         longest = max(map(len, options))
         # a row an option, as the processor makes them: not every family's inputs are one row a picture

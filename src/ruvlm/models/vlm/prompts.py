@@ -68,9 +68,12 @@ class PromptReader:
         template = self.processor if self.processor.chat_template else self.processor.tokenizer
         try:
             worded: str = template.apply_chat_template(
-                [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True,
-                enable_thinking=self._thinking, thinking=self._thinking,
-            )  # fmt: skip
+                [{"role": "user", "content": content}],
+                tokenize=False,
+                add_generation_prompt=True,
+                enable_thinking=self._thinking,
+                thinking=self._thinking,
+            )
         except (
             jinja2.TemplateError,
             ValueError,
@@ -90,8 +93,12 @@ class PromptReader:
         """The processor's own way: a picture a question, padded on the left."""
         worded = [self.worded(text) for text in texts]
         found: dict[str, Tensor] = self.processor(
-            images=[[image] for image in images], text=worded, padding=True, return_tensors="pt", **self._special(worded)
-        )  # fmt: skip
+            images=[[image] for image in images],
+            text=worded,
+            padding=True,
+            return_tensors="pt",
+            **self._special(worded),
+        )
         return dict(found)
 
     def _special(self, worded: Sequence[str]) -> dict[str, bool]:

@@ -13,7 +13,7 @@ from ruvlm.models.vlm.greedy import Greedy, Written
 from ruvlm.models.vlm.prompts import Encoded, PromptReader, common_prefix
 from ruvlm.models.vlm.shared_cache import PrefixUnsupportedError
 from ruvlm.models.vlm.shared_prefix import SharedRows, share_prefixes
-from ruvlm.models.vlm.sheets import Sheet
+from ruvlm.models.vlm.sheets import PictureSheet
 from ruvlm.schema import Response
 
 
@@ -26,14 +26,14 @@ class SharedDecoder(Decoder):
         # may the inputs of pictures prepared one by one be put together? Not known before two have been
         self._joins: bool | None = None
 
-    def write(self, batch: list[Sheet], limit: int) -> list[Written]:
+    def write(self, batch: list[PictureSheet], limit: int) -> list[Written]:
         greedy = Greedy(limit, self.endings(batch[0].prompts[0]))
         written = self.join(greedy, batch)
         while greedy.going:
             self.step(greedy)
         return written
 
-    def join(self, greedy: Greedy, batch: list[Sheet]) -> list[Written]:
+    def join(self, greedy: Greedy, batch: list[PictureSheet]) -> list[Written]:
         """Let a batch's rows come to those under way; where their answers will stand, in the order of the prompts."""
         with self._attention.on():
             starts = [self._prefixed(encoded, [e.ids for e in encoded]) for _, encoded in self._encoded(batch)]
@@ -46,11 +46,11 @@ class SharedDecoder(Decoder):
         with self._attention.on():
             return greedy.step()
 
-    def score(self, batch: list[Sheet]) -> list[Response]:
+    def score(self, batch: list[PictureSheet]) -> list[Response]:
         with self._attention.on():
             return [response for some, encoded in self._encoded(batch) for response in self._scored(some, encoded)]
 
-    def _scored(self, batch: list[Sheet], encoded: list[Encoded]) -> list[Response]:
+    def _scored(self, batch: list[PictureSheet], encoded: list[Encoded]) -> list[Response]:
         """A question asked twice of a picture, with its options in another order, is scored once."""
         options: dict[tuple[int, str, str], list[int]] = {}
         rows: list[list[list[int]]] = []
@@ -65,10 +65,14 @@ class SharedDecoder(Decoder):
         started, tails = self._prefixed(encoded, rows)
         logits = started.start(tails, max(map(len, options.values())) + 1)
         sums = dict(zip(options, option_sums(logits, list(options.values())), strict=True))
-        keys = [(prompt, [(n, prompt.text, text) for text in prompt.candidates]) for n, s in enumerate(batch) for prompt in s.prompts]  # fmt: skip
+        keys = [
+            (prompt, [(n, prompt.text, text) for text in prompt.candidates])
+            for n, s in enumerate(batch)
+            for prompt in s.prompts
+        ]
         return [scored(prompt, [(sums[key], len(options[key])) for key in some]) for prompt, some in keys]
 
-    def _encoded(self, batch: list[Sheet]) -> Iterator[tuple[list[Sheet], list[Encoded]]]:
+    def _encoded(self, batch: list[PictureSheet]) -> Iterator[tuple[list[PictureSheet], list[Encoded]]]:
         """Sheets whose pictures go through the model together: their inputs have the same shape but for the first axis."""
         try:
             pairs = [(s, self.reader.encode(s.image, [prompt.text for prompt in s.prompts])) for s in batch]
@@ -82,7 +86,7 @@ class SharedDecoder(Decoder):
                 some, encoded = zip(*part, strict=True)
                 yield list(some), list(encoded)
 
-    def _joinable(self, pairs: list[tuple[Sheet, Encoded]]) -> bool:
+    def _joinable(self, pairs: list[tuple[PictureSheet, Encoded]]) -> bool:
         """Are two pictures' inputs, put together, what the processor makes of both? Molmo 2 numbers patches through a batch."""
         whole = self.reader.batch([sheet.image for sheet, _ in pairs], [sheet.prompts[0].text for sheet, _ in pairs])
         joined = {key: torch.cat([e.vision[key] for _, e in pairs]) for key in pairs[0][1].vision}

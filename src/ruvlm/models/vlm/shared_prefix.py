@@ -103,9 +103,10 @@ def lender(module: Any) -> int:
     config = module.config
     kind = config.layer_types[module.layer_idx]
     return max(
-        number for number in range(module.layer_idx)
+        number
+        for number in range(module.layer_idx)
         if config.layer_types[number] == kind and config.kv_sharing_modes[number] != "reuse"
-    )  # fmt: skip
+    )
 
 
 def alike(lengths: Sequence[int], few: int, near: float) -> list[tuple[int, int]]:
@@ -184,9 +185,15 @@ class SharedRows:
         extra = {name: _left_padded(rows, longest, 0).to(self.device) for name, rows in types.items()}
         self.prefix = whole_cache(self.text)
         model(
-            input_ids=ids_BP, attention_mask=mask_BP.long(), past_key_values=self.prefix, use_cache=True, logits_to_keep=1,
-            **_positions_of(model, mask_BP), **vision, **extra,
-        )  # fmt: skip
+            input_ids=ids_BP,
+            attention_mask=mask_BP.long(),
+            past_key_values=self.prefix,
+            use_cache=True,
+            logits_to_keep=1,
+            **_positions_of(model, mask_BP),
+            **vision,
+            **extra,
+        )
         self.cache: Any = self.prefix
         self.axes = position_axes(model)
         deltas = getattr(model.model, "rope_deltas", None) if self.axes > 1 else None
@@ -277,9 +284,13 @@ class SharedRows:
         token = _active.set(cache)
         try:
             out = self.model(
-                input_ids=ids_NT, attention_mask=self._masks(bias), position_ids=positions, past_key_values=cache,
-                use_cache=True, logits_to_keep=keep,
-            )  # fmt: skip
+                input_ids=ids_NT,
+                attention_mask=self._masks(bias),
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=keep,
+            )
         finally:
             _active.reset(token)
         logits: Tensor = out.logits

@@ -15,7 +15,7 @@ from ruvlm.schema import ImageRef, Prompt
 
 
 @dataclass(frozen=True)
-class Sheet:
+class PictureSheet:
     """Prompts about one picture, asked in the same manner."""
 
     image: Image.Image
@@ -31,7 +31,7 @@ class Sheet:
         """What prompts must have in common to be asked together."""
         return manner(self.prompts[0])
 
-    def cut(self, limit: int) -> tuple[Sheet, Sheet | None]:
+    def cut(self, limit: int) -> tuple[PictureSheet, PictureSheet | None]:
         """Its first prompts, at most `limit` rows but at least one prompt, and what is left of it."""
         rows = itertools.accumulate(max(1, len(prompt.candidates)) for prompt in self.prompts)
         count = max(1, sum(total <= limit for total in rows))
@@ -44,7 +44,7 @@ def manner(prompt: Prompt) -> tuple[bool, object]:
     return bool(prompt.candidates), prompt.generation
 
 
-def sheets(prompts: Iterable[Prompt]) -> Iterator[Sheet]:
+def sheets(prompts: Iterable[Prompt]) -> Iterator[PictureSheet]:
     """Neighbouring prompts about the same picture, which may be stored more than once."""
     marks: dict[ImageRef, bytes] = {}
 
@@ -57,25 +57,25 @@ def sheets(prompts: Iterable[Prompt]) -> Iterator[Sheet]:
     for _, group in itertools.groupby(prompts, mark):
         some = list(group)
         ref = some[0].image
-        yield Sheet(decode(read_bytes(ref), str(ref)), some)
+        yield PictureSheet(decode(read_bytes(ref), str(ref)), some)
 
 
 class Waiting:
     """Sheets that are still to be asked, in order."""
 
-    def __init__(self, later: Iterable[Sheet]) -> None:
+    def __init__(self, later: Iterable[PictureSheet]) -> None:
         self._later = iter(later)
-        self._next: deque[Sheet] = deque()
+        self._next: deque[PictureSheet] = deque()
 
-    def first(self) -> Sheet | None:
+    def first(self) -> PictureSheet | None:
         """The next sheet, left where it is; None after the last."""
         if not self._next:
             self._next.extend(itertools.islice(self._later, 1))
         return self._next[0] if self._next else None
 
-    def take(self, limit: int) -> list[Sheet]:
+    def take(self, limit: int) -> list[PictureSheet]:
         """The next sheets of one manner, at most `limit` rows together; of a larger sheet the first part, at least a prompt."""
-        taken: list[Sheet] = []
+        taken: list[PictureSheet] = []
         while (sheet := self.first()) is not None and (not taken or sheet.manner == taken[0].manner):
             room = limit - sum(one.rows for one in taken)
             if taken and sheet.rows > room:
@@ -88,6 +88,6 @@ class Waiting:
                 break
         return taken
 
-    def back(self, sheets: Sequence[Sheet]) -> None:
+    def back(self, sheets: Sequence[PictureSheet]) -> None:
         """Put sheets before all others."""
         self._next.extendleft(reversed(sheets))

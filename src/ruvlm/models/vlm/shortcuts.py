@@ -51,9 +51,11 @@ def decoder_layers(model: nn.Module) -> list[nn.Module]:
 
 def skip_unread_vision(model: Any) -> int:
     """Pass through the vision tower's layers after the one that LLaVA reads; how many there are."""
-    unread = -1 - model.config.vision_feature_layer if model.config.model_type in ("llava", "llava_next") and isinstance(
-        model.config.vision_feature_layer, int
-    ) else 0  # fmt: skip
+    unread = (
+        -1 - model.config.vision_feature_layer
+        if model.config.model_type in ("llava", "llava_next") and isinstance(model.config.vision_feature_layer, int)
+        else 0
+    )
     if unread <= 0:
         return 0
     stacks = [m for m in model.model.vision_tower.modules() if isinstance(m, nn.ModuleList) and len(m) > unread]

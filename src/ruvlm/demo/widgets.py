@@ -1,0 +1,71 @@
+"""What the tabs share: a picture as it was sent, errors in our words, a model's reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from ruvlm.demo.opened import ModelReply, Models
+from ruvlm.errors import RuvlmError
+
+# not «share»: that one sends the picture to the hub
+BUTTONS: list[Any] = ["fullscreen", "download"]
+
+
+def as_sent(picture: gr.Image) -> gr.Image:
+    """Let a picture's component hand over the file as it was sent: what is no picture is told of in our words.
+
+    Not a subclass: gradio writes a stub file beside the source of each.
+    """
+    component: Any = picture
+    component.preprocess = lambda payload: payload.path if payload is not None else None
+    return picture
+
+
+def told(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Our errors as a message on the page, without a traceback in the terminal."""
+
+    @wraps(function, ("__doc__",))
+    def asked(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except RuvlmError as error:
+            raise gr.Error(escape(str(error)), title="Не получилось", print_exception=False) from error
+
+    return asked
+
+
+def reply_parts(models: Models) -> list[Any]:
+    """For each model: likely answers, what to know, where it looked."""
+    parts: list[Any] = []
+    with gr.Row():
+        for title in models.titles:
+            with gr.Column(min_width=260):
+                parts.append(gr.Label(label=f"Ответ: {title}", num_top_classes=5))
+                parts.append(gr.Textbox(label="Что об этом знать", interactive=False))
+                parts.append(
+                    gr.Image(label="Куда смотрела (ярче – дольше)", interactive=False, visible=False, buttons=BUTTONS)
+                )
+    return parts
+
+
+def shown(replies: Sequence[ModelReply]) -> list[Any]:
+    """Values of `reply_parts`."""
+    found: list[Any] = []
+    for reply in replies:
+        answer = reply.answer
+        if answer.probability is None:
+            found.append({"label": answer.text or "(пусто)"})
+        else:
+            ranked = ((answer.text, answer.probability), *((a.text, a.probability) for a in answer.alternatives))
+            found.append({text or "(пусто)": probability for text, probability in ranked})
+        look = f"На картинку пришлось {100 * reply.share:.0f} % взгляда." if reply.looked is not None else ""
+        found.append(
+            " ".join(filter(None, (answer.note, look, f"Ответ за {reply.seconds:.2f} с.".replace(".", ",", 1))))
+        )
+        found.append(gr.update(value=reply.looked, visible=reply.looked is not None))
+    return found

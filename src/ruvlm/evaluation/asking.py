@@ -1,0 +1,246 @@
+"""One evaluation: ask what has not been asked yet, store each answer, judge, score, write the summary last."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ruvlm.backends.base import Asked, Backend, TextModel
+from ruvlm.benchmarks.base import Protocol
+from ruvlm.benchmarks.catalog import benchmark_named, protocol_named, score
+from ruvlm.data.images import read_bytes
+from ruvlm.evaluation.evaluated import Identity, Usage
+from ruvlm.evaluation.folder import EvaluationFolder
+from ruvlm.evaluation.llm_judge import judge_unread
+from ruvlm.evaluation.store import RESPONSES, response_key
+from ruvlm.files import picture_mark
+from ruvlm.processes import Ranks
+from ruvlm.schema import Absent, Dataset, Example, ImageRef, Response, Result, Verdict
+
+Progress = Callable[[int, int], None]
+# over this share of answers cut off or absent, the headline says so
+MUCH = 0.05
+UNASKED = Response("", error="нет ответа")
+_CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one protocol's run gave. `failed` requests got no answer; asking again asks only for those."""
+
+    protocol: str
+    dataset: Dataset
+    model: str
+    result: Result
+    verdicts: tuple[Verdict, ...]
+    asked: int
+    folder: Path | None
+    advice: str = ""
+
+    @property
+    def failed(self) -> int:
+        return self.result.errors
+
+
+def protocols_for(dataset: Dataset, backend: Backend) -> tuple[str, ...]:
+    """The usual protocols of a benchmark that the backend can follow."""
+    usual = [protocol for protocol in benchmark_named(dataset.name).protocols if protocol.usual]
+    return tuple(protocol.name for protocol in usual if backend.scores_candidates or not protocol.likelihood)
+
+
+def ask_all(backend: Backend, dataset: Dataset, protocol: Protocol, progress: Progress | None = None) -> list[Response]:
+    """Responses in the order of the examples, nothing stored: what validation during training uses."""
+    order = sorted(
+        range(len(dataset.examples)), key=lambda n: (dataset.examples[n].image.path, dataset.examples[n].image.row or 0)
+    )
+    asked = [Asked(protocol.prompt(dataset.examples[n]), dataset.examples[n]) for n in order]
+    found: list[Response | None] = [None] * len(order)
+    for done, (n, response) in enumerate(zip(order, backend.answer(asked), strict=True)):
+        found[n] = response
+        if progress is not None and done % 64 == 0:
+            progress(done, len(order))
+    return [response for response in found if response is not None]
+
+
+def evaluate(
+    backend: Backend,
+    dataset: Dataset,
+    protocol: str,
+    folder: Path,
+    progress: Progress | None = None,
+    max_new_tokens: int | None = None,
+    ranks: Ranks = Ranks(),  # noqa: B008
+    judge_model: TextModel | None = None,
+) -> Evaluation:
+    """Evaluate into a folder; answers that are there already are not asked for again.
+
+    `judge_model` is asked about letters that could not be read.
+
+    Raises OutputError if another process writes there, or the folder holds an evaluation of something else.
+    """
+    table = protocol_named(protocol).limited(max_new_tokens)
+    identity = Identity(
+        protocol=protocol,
+        prompt=table.wording,
+        data=dataset.fingerprint,
+        split=dataset.split,
+        model=backend.fingerprint,
+        sample=dataset.sample,
+    )
+    place = EvaluationFolder(folder)
+    with place.claimed(identity, backend.replays) if ranks.first else nullcontext():
+        _merge_shards(place, ranks)
+        backend.refuse_too_many(dataset.examples)
+        backend.begin(dataset)
+        keyed = _keyed(dataset, table, backend.fingerprint)
+        asked, damaged = _ask_missing(backend, keyed, place, ranks, progress)
+        ranks.wait()
+        _merge_shards(place, ranks)
+        responses = _stored(keyed, place)
+        verdicts, notes = (
+            table.judge_all(dataset.examples, responses),
+            (*backend.notes, *_empty(responses), *_foreign(dataset, responses), *damaged),
+        )
+        if judge_model is not None and table.asks_letter and ranks.first:
+            judged = judge_unread(judge_model, dataset.examples, responses, verdicts, place.judgements)
+            verdicts, notes = judged.verdicts, (*notes, judged.note)
+        result = score(table, dataset, verdicts)
+        result = warned(replace(result, notes=(*result.notes, *dataset.notes, *notes)), table, responses)
+        done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, backend.advice)
+        if ranks.first:
+            place.finish(
+                identity=identity,
+                source=dataset.source,
+                benchmark=dataset.name,
+                model=backend.name,
+                parameters=backend.parameters,
+                result=result,
+                verdicts=verdicts,
+                usage=Usage.of(responses, backend.prices),
+            )
+    return done
+
+
+def _merge_shards(place: EvaluationFolder, ranks: Ranks) -> None:
+    """The first process puts all processes' answers together while the others wait."""
+    if ranks.first:
+        place.merge_shards()
+    ranks.wait()
+
+
+def rescored(dataset: Dataset, protocol: Protocol, answers: Mapping[str, Response]) -> Result:
+    """Figures of answers by their examples' ids, by today's rules; what has no answer counts as not asked."""
+    responses = [answers.get(example.id, UNASKED) for example in dataset.examples]
+    result = score(protocol, dataset, protocol.judge_all(dataset.examples, responses))
+    return warned(replace(result, notes=(*result.notes, *dataset.notes)), protocol, responses)
+
+
+def warned(result: Result, protocol: Protocol, responses: Sequence[Response]) -> Result:
+    """A result with what must be known before its figures: answers cut off, answers that are none."""
+    return replace(result, warnings=(*_cut_short(protocol, responses), *_absent(result)))
+
+
+def _cut_short(protocol: Protocol, responses: Sequence[Response]) -> tuple[str, ...]:
+    """A model that does not stop by itself answers slowly, and its answers are read as far as they go."""
+    limit = protocol.generation.max_new_tokens
+    # how an answer ended is known from what the server or the decoder says; only without that the tokens are counted
+    ended = [r.finish == "length" or (not r.finish and r.tokens >= limit) for r in responses if r.error is None]
+    count = sum(ended) if limit else 0
+    if not count:
+        return ()
+    said = f"ответов, оборванных на пределе в {limit} токенов: {count} из {len(responses)}"
+    much = count > MUCH * len(responses)
+    return (f"{said}; балл от этого занижен: поднимите --max-new-tokens" if much else said,)
+
+
+def _absent(result: Result) -> tuple[str, ...]:
+    """Answers that are none, by reason; a score with many of them says little of the model."""
+    if not result.absent:
+        return ()
+    said = ", ".join(f"{reason} – {count}" for reason, count in result.absent.items())
+    total = sum(result.absent.values())
+    line = f"без ответа {total} из {result.n}: {said}; в балле они неверны"
+    if total > MUCH * result.n and Absent.THOUGHT in result.absent:
+        line += "; дайте рассуждению место (--thinking on, --max-new-tokens) или выключите его (--thinking off)"
+    return (line,)
+
+
+def _foreign(dataset: Dataset, responses: Sequence[Response]) -> tuple[str, ...]:
+    """Questions that are not in Russian are not this benchmark's; answers in another script match no Russian gold."""
+    notes = []
+    latin = sum(not _CYRILLIC.search(example.question) for example in dataset.examples)
+    if latin > len(dataset.examples) / 2:
+        notes.append(
+            f"вопросов без русских букв: {latin} из {len(dataset.examples)}; правила здесь для русских ответов"
+        )
+    answered = [(e, r) for e, r in zip(dataset.examples, responses, strict=True) if not e.options and r.text.strip()]
+    foreign = sum(
+        bool(_CYRILLIC.search(e.answer)) and not _CYRILLIC.search(r.text) and any(map(str.isalpha, r.text))
+        for e, r in answered
+    )
+    if foreign:
+        notes.append(f"ответов не по-русски: {foreign} из {len(answered)}")
+    return tuple(notes)
+
+
+def _empty(responses: Sequence[Response]) -> tuple[str, ...]:
+    count = sum(not r.text.strip() and r.error is None and r.absent is None and not r.mean_logprobs for r in responses)
+    return (f"пустых ответов: {count} из {len(responses)}",) if count else ()
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """One thing to ask, its place among the examples, its key in the store, and its picture's number."""
+
+    place: int
+    asked: Asked
+    key: str
+    picture: int
+
+
+def _keyed(dataset: Dataset, protocol: Protocol, model: str) -> list[Keyed]:
+    """Everything there is to ask, questions about one picture together, whichever rows it is stored in."""
+    marks: dict[ImageRef, bytes] = {}
+    for example in dataset.examples:
+        if example.image not in marks:
+            marks[example.image] = picture_mark(read_bytes(example.image))
+    pictures = {mark: number for number, mark in enumerate(dict.fromkeys(marks.values()))}
+
+    def keyed(place: int, example: Example) -> Keyed:
+        prompt, mark = protocol.prompt(example), marks[example.image]
+        return Keyed(place, Asked(prompt, example), response_key(example.id, mark, prompt, model), pictures[mark])
+
+    found = [keyed(place, example) for place, example in enumerate(dataset.examples)]
+    return sorted(found, key=lambda one: (one.picture, one.place))
+
+
+def _ask_missing(
+    backend: Backend, keyed: Sequence[Keyed], place: EvaluationFolder, ranks: Ranks, progress: Progress | None
+) -> tuple[int, tuple[str, ...]]:
+    """Ask for what has no answer yet and is this process's; how many that were, and what was damaged in the store."""
+    store = place.store(None if ranks.size == 1 else ranks.rank)
+    try:
+        missing = [one for one in keyed if ranks.owns(one.picture) and not store.answered(one.key)]
+        answers = backend.answer([one.asked for one in missing])
+        for done, (one, response) in enumerate(zip(missing, answers, strict=True), 1):
+            store.add(one.key, one.asked.example.id, one.asked.prompt, response)
+            if progress is not None:
+                progress(done, len(missing))
+    finally:
+        store.close()
+    if not store.damaged:
+        return len(missing), ()
+    return len(missing), (
+        f"в {RESPONSES} повреждено строк: {len(store.damaged)} (первая – {store.damaged[0]}), эти вопросы спрошены заново",
+    )
+
+
+def _stored(keyed: Sequence[Keyed], place: EvaluationFolder) -> list[Response]:
+    """Responses in the order of the examples."""
+    store = place.store()
+    store.close()
+    found = {one.place: store.get(one.key) or UNASKED for one in keyed}
+    return [found[place] for place in range(len(found))]

@@ -1,0 +1,76 @@
+"""Settings: TOML, overrides, suggestions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ruvlm.config import load_config
+from ruvlm.errors import ConfigError
+from ruvlm.models.nano.settings import NanoRun
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda p: p.stem)
+def test_every_config_loads(path: Path) -> None:
+    assert load_config(path).name == path.stem
+
+
+def test_override_beats_the_file() -> None:
+    config = load_config(ROOT / "configs" / "nano_world.toml", ["train.lr=1e-4", "name=other"])
+    assert (config.train.lr, config.name) == (1e-4, "other")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("train.lrr=1", "«lr»"),
+        ("model.layerss=3", "«layers»"),
+        ("trian.lr=1", "«train»"),
+        ("train.lr=fast", "train.lr"),
+        ("train.lr=-1", "train.lr"),
+        ("train.lr", "раздел.ключ=значение"),
+        ("name=../up", "name"),
+        ("name.x=1", "не раздел"),
+    ],
+)
+def test_a_wrong_override_is_one_sentence(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_config(ROOT / "configs" / "nano_world.toml", [override])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "override", "said"),
+    [
+        (
+            "cnn_lstm",
+            "model.image_size=224",
+            "model.image_size» = 224: у модели cnn_lstm такой настройки нет (она у nano)",
+        ),
+        ("cnn_lstm", "vlm.lora_rank=8", "она у vlm"),
+        ("nano_world", "model.classes=20", "она у cnn_lstm"),
+        ("vlm_lora", "train.word_weight=0", "она у nano"),
+    ],
+)
+def test_a_setting_that_a_model_does_not_have_is_no_silence(recipe: str, override: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(ROOT / "configs" / f"{recipe}.toml", [override])
+    assert said in str(caught.value)
+
+
+def test_broken_toml(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text("name = ", encoding="utf-8")
+    with pytest.raises(ConfigError, match="не TOML"):
+        load_config(path)
+
+
+def test_toml_round_trip(tmp_path: Path) -> None:
+    from ruvlm.config import to_toml
+
+    config = NanoRun.model_validate({"name": "a", "train": {"max_minutes": 2, "lr": 1e-3}})
+    path = tmp_path / "run.toml"
+    path.write_text(to_toml(config), encoding="utf-8")
+    assert load_config(path) == config
