@@ -37,7 +37,7 @@ from ruvlm.models.vlm.backend import HfBackend
 from ruvlm.models.vlm.load import load_hf
 from ruvlm.processes import Group, Ranks
 from ruvlm.runtime import keep_freed_memory, quiet_transformers
-from ruvlm.training.budget import used_memory
+from ruvlm.training.checks import used_memory
 from ruvlm.training.loop import train
 from ruvlm.training.step import Stepper
 from ruvlm.world.export import build, plans

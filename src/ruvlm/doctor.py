@@ -100,40 +100,40 @@ def _packages() -> list[Symptom]:
         }
     except importlib.metadata.PackageNotFoundError:
         wanted = {}
-    found = []
+    symptoms = []
     for name in NEEDED:
         try:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found.append(Symptom(name, "bad", "нет", f"pip install {name}"))
+            symptoms.append(Symptom(name, "bad", "нет", f"pip install {name}"))
             continue
         asked = wanted.get(canonicalize_name(name))
         good = asked is None or asked.specifier.contains(version.split("+")[0], prereleases=True)
-        found.append(Symptom(name, "ok" if good else "bad", version, "" if good else f"pip install '{asked}'"))
-    return found
+        symptoms.append(Symptom(name, "ok" if good else "bad", version, "" if good else f"pip install '{asked}'"))
+    return symptoms
 
 
 def _optional() -> list[Symptom]:
-    found = []
+    symptoms = []
     for name, fix in OPTIONAL.items():
-        there = importlib.util.find_spec(name) is not None
-        found.append(
+        installed = importlib.util.find_spec(name) is not None
+        symptoms.append(
             Symptom(
                 name,
-                "ok" if there else "note",
-                importlib.metadata.version(name) if there else "нет",
-                "" if there else fix,
+                "ok" if installed else "note",
+                importlib.metadata.version(name) if installed else "нет",
+                "" if installed else fix,
             )
         )
     browser = next(
         (place for n in ("chromium", "chromium-browser", "google-chrome") if (place := shutil.which(n))), None
     )
-    found.append(
+    symptoms.append(
         Symptom(
             "chromium", "ok" if browser else "note", browser or "нет", "" if browser else "нужен только тестам страниц"
         )
     )
-    return found
+    return symptoms
 
 
 def _device() -> list[Symptom]:

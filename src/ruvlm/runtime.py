@@ -57,11 +57,11 @@ def pick_device(name: str = "auto") -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind = name.split(":")[0]
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if kind not in there:
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if kind not in available:
         raise DeviceError(f"Устройство «{name}» не известно: есть auto, cpu, cuda, mps.")
-    if not there[kind]:
-        usable = ", ".join(key for key, value in there.items() if value)
+    if not available[kind]:
+        usable = ", ".join(key for key, value in available.items() if value)
         raise DeviceError(f"Устройство «{name}» недоступно на этой машине: есть {usable}. Укажите --device auto.")
     try:
         device = torch.device(name)

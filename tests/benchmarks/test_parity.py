@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ruvlm.benchmarks.circular_reference import reference_figures
+from ruvlm.benchmarks.circular import reference_figures
 from ruvlm.benchmarks.mmbench_ru.rows import example_of
 from ruvlm.rules.match import match_reference, match_vlmevalkit
 from ruvlm.rules.parse import read_reference

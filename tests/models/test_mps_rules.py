@@ -93,7 +93,7 @@ def test_a_run_does_only_what_mps_can(world: Path, tmp_path: Path, monkeypatch: 
 def test_mps_is_chosen_trains_in_fp32_and_tells_its_memory(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ruvlm.training.budget import free_memory, used_memory
+    from ruvlm.training.checks import free_memory, used_memory
     from ruvlm.training.parallel import parts_of_step
 
     mps = torch.device("mps")

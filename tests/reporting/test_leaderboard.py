@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from ruvlm.benchmarks.source import open_source
-from ruvlm.reporting.leaderboard import as_csv, as_markdown, boards
-from ruvlm.reporting.leaderboard_page import leaderboard_page
+from ruvlm.reporting.leaderboard import as_csv, as_markdown, boards, leaderboard_page
 from tests.support.browsing import browsing, violations
 from tests.support.house import Ran
 

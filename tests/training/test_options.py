@@ -21,7 +21,7 @@ from ruvlm.config import load_config
 from ruvlm.errors import ConfigError, ModelError, RuvlmError
 from ruvlm.files import recover, whole_folder
 from ruvlm.run_folder import checkpoints
-from ruvlm.training.budget import memory_line, needed_memory, out_of_memory, time_line
+from ruvlm.training.checks import memory_line, needed_memory, out_of_memory, time_line
 from ruvlm.training.ema import Ema
 from ruvlm.training.mixture import Epochs
 from ruvlm.training.optim import Muon
@@ -261,9 +261,9 @@ def test_costs_are_told_before_and_early(world: Path, tmp_path: Path) -> None:
 def test_memory_that_will_not_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     model = nn.Linear(1000, 1000)
     optimizer = torch.optim.AdamW(model.parameters())
-    monkeypatch.setattr("ruvlm.training.budget.free_memory", lambda device: 1_000_000)
+    monkeypatch.setattr("ruvlm.training.checks.free_memory", lambda device: 1_000_000)
     assert "НЕ ХВАТИТ" in memory_line(model, [optimizer], False, torch.device("cpu"))
-    monkeypatch.setattr("ruvlm.training.budget.free_memory", lambda device: 10**9)
+    monkeypatch.setattr("ruvlm.training.checks.free_memory", lambda device: 10**9)
     assert "НЕ ХВАТИТ" not in memory_line(model, [optimizer], False, torch.device("cpu"))
 
 

@@ -145,74 +145,74 @@ def check(task: Task) -> Checked:
 
 def _check_split(task: Task, split: str) -> tuple[list[Row], list[Path]]:
     """Rows and picture files of a split, with everything that the tables alone show."""
-    folder, found = task.folder, task.findings
+    folder, findings = task.folder, task.findings
     rows: list[Row] = []
     config = f"{split}_balanced_instructions"
-    for path in set_files.shards(folder, config, split, found):
+    for path in set_files.shards(folder, config, split, findings):
         parquet = set_files.opened(
-            path, f"{config}/{path.name}", set_files.GQA_TYPES, ("id", "imageId", "question", "answer"), found
+            path, f"{config}/{path.name}", set_files.GQA_TYPES, ("id", "imageId", "question", "answer"), findings
         )
         if parquet is None:
             continue
         columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
-        rows += set_files.rows_in(parquet, path, columns, found)
+        rows += set_files.rows_in(parquet, path, columns, findings)
     if rows:
         task.count(config, len(rows))
     where = f"{task.benchmark.name} {split}"
     for number, row in enumerate(rows):
         for rule in RULES:
             if rule.holds(row):
-                found.add(rule.kind, where, f"строка {number}, id {row.get('id')}: {row.get(rule.field)!r}")
-    _repeats(rows, where, found)
+                findings.add(rule.kind, where, f"строка {number}, id {row.get('id')}: {row.get(rule.field)!r}")
+    _repeats(rows, where, findings)
     images = f"{split}_balanced_images"
     usable = [
         path
-        for path in set_files.shards(folder, images, split, found)
-        if set_files.opened(path, f"{images}/{path.name}", set_files.IMAGE_TYPES, ("id", "image"), found) is not None
+        for path in set_files.shards(folder, images, split, findings)
+        if set_files.opened(path, f"{images}/{path.name}", set_files.IMAGE_TYPES, ("id", "image"), findings) is not None
     ]
     return rows, usable
 
 
-def _repeats(rows: list[Row], where: str, found: Findings) -> None:
+def _repeats(rows: list[Row], where: str, findings: Findings) -> None:
     ids: Counter[str] = Counter()
     asked: dict[tuple[str, str], tuple[str, str]] = {}
     for number, row in enumerate(rows):
         name, answer = str(row.get("id")), " ".join(_said(row, "answer").lower().split())
         ids[name] += 1
         if ids[name] > 1:
-            found.add(DUPLICATE_ID, where, f"строка {number}, id {name}")
+            findings.add(DUPLICATE_ID, where, f"строка {number}, id {name}")
         key = (str(row.get("imageId")), " ".join(_said(row, "question").lower().split()))
         if not key[1]:
             continue
         before = asked.setdefault(key, (answer, name))
         if before[1] != name:
             kind = DUPLICATE if before[0] == answer else CONTRADICTION
-            found.add(kind, where, f"строка {number}, id {name} и {before[1]}: «{row['question']}»")
+            findings.add(kind, where, f"строка {number}, id {name} и {before[1]}: «{row['question']}»")
 
 
 def _check_images(task: Task, rows: list[Row], pictures: list[Picture], split: str) -> None:
     """How a split's questions and pictures fit together."""
-    found = task.findings
+    findings = task.findings
     where = f"{task.benchmark.name} {split}"
     names = Counter(picture.name for picture in pictures)
     for name, count in names.items():
         if count > 1:
-            found.add(DUPLICATE_IMAGE, where, f"{name}: {count} раза")
+            findings.add(DUPLICATE_IMAGE, where, f"{name}: {count} раза")
     asked = Counter(str(row.get("imageId")) for row in rows)
     for number, row in enumerate(rows):
         if str(row.get("imageId")) not in names:
-            found.add(NO_IMAGE, where, f"строка {number}, id {row.get('id')}, картинка {row.get('imageId')}")
+            findings.add(NO_IMAGE, where, f"строка {number}, id {row.get('id')}, картинка {row.get('imageId')}")
     for name in names:
         if name not in asked:
-            found.add(NO_QUESTION, where, name)
+            findings.add(NO_QUESTION, where, name)
     marks: dict[bytes, str] = {}
     for picture in pictures:
         if picture.mark and marks.setdefault(picture.mark, picture.name) != picture.name:
-            found.add(SAME_IMAGE, where, f"{marks[picture.mark]} и {picture.name}")
+            findings.add(SAME_IMAGE, where, f"{marks[picture.mark]} и {picture.name}")
     task.count(f"{split}_balanced_images", len(pictures))
 
 
-def _facts(rows: list[Row], pictures: int, where: str, found: Findings) -> list[Fact]:
+def _facts(rows: list[Row], pictures: int, where: str, findings: Findings) -> list[Fact]:
     """Sizes, the share of да/нет, and what the most frequent answer of each type is worth."""
     answers: dict[str, Counter[str]] = defaultdict(Counter)
     for row in rows:
@@ -227,11 +227,11 @@ def _facts(rows: list[Row], pictures: int, where: str, found: Findings) -> list[
     ]
     if sum(binary.values()) >= 100 and max(binary.values()) > 0.65 * sum(binary.values()):
         top, count = binary.most_common(1)[0]
-        found.add(YES_SKEW, where, f"«{top}» – {100 * count / sum(binary.values()):.0f} %")
+        findings.add(YES_SKEW, where, f"«{top}» – {100 * count / sum(binary.values()):.0f} %")
     for kind, counts in sorted(answers.items()):
         top, count = counts.most_common(1)[0]
         share = 100 * count / sum(counts.values())
         result.append(Fact(where, f"самый частый ответ, {kind}", f"«{top}» – {share:.1f} % из {sum(counts.values())}"))
         if kind in ("query", "choose", "compare") and sum(counts.values()) >= 100 and share > 50:
-            found.add(SKEW, where, f"{kind}: «{top}» – {share:.0f} %")
+            findings.add(SKEW, where, f"{kind}: «{top}» – {share:.0f} %")
     return result

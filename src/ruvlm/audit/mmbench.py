@@ -45,8 +45,8 @@ def options_of(row: Row) -> list[str]:
 
 
 def _gap(row: Row) -> bool:
-    there = [not text.blank(row.get(letter)) for letter in "ABCD"]
-    return there != sorted(there, reverse=True)
+    given = [not text.blank(row.get(letter)) for letter in "ABCD"]
+    return given != sorted(given, reverse=True)
 
 
 def _folded(value: Any) -> str:
@@ -138,26 +138,26 @@ def check(task: Task) -> Checked:
 
 def _check_file(task: Task, path: Path, where: str) -> list[Row]:
     """Rows of one file, with everything that the table alone shows; none where it cannot be read."""
-    found = task.findings
+    findings = task.findings
     parquet = set_files.opened(
-        path, path.name, set_files.MMBENCH_TYPES, ("index", "question", "answer", "A", "B", "image"), found
+        path, path.name, set_files.MMBENCH_TYPES, ("index", "question", "answer", "A", "B", "image"), findings
     )
     if parquet is None:
         return []
     columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
-    rows: list[Row] = set_files.rows_in(parquet, path, columns, found)
+    rows: list[Row] = set_files.rows_in(parquet, path, columns, findings)
     task.count(path.stem, len(rows))
     for number, row in enumerate(rows):
         for rule in RULES:
             if rule.holds(row):
-                found.add(rule.kind, where, f"строка {number}, index {row.get('index')}: {row.get(rule.field)!r}")
+                findings.add(rule.kind, where, f"строка {number}, index {row.get('index')}: {row.get(rule.field)!r}")
     for index, count in Counter(row.get("index") for row in rows).items():
         if count > 1:
-            found.add(DUPLICATE, where, f"index {index}: {count} раза")
+            findings.add(DUPLICATE, where, f"index {index}: {count} раза")
     return rows
 
 
-def _check_groups(rows: list[Row], pictures: list[Picture], where: str, found: Findings) -> None:
+def _check_groups(rows: list[Row], pictures: list[Picture], where: str, findings: Findings) -> None:
     """Rotations of one question: all there, of one picture, with one right option that moves."""
     marks = {picture.name: picture.mark for picture in pictures}
     groups: dict[int, list[Row]] = defaultdict(list)
@@ -170,30 +170,30 @@ def _check_groups(rows: list[Row], pictures: list[Picture], where: str, found: F
         case = f"группа {base}"
         rotations = {row["index"] // ROTATION for row in group}
         if 0 not in rotations:
-            found.add(NO_BASE, where, case)
+            findings.add(NO_BASE, where, case)
         if len(rotations) < len(options_of(group[0])):
-            found.add(INCOMPLETE, where, f"{case}: есть {sorted(rotations)} из {len(options_of(group[0]))}")
+            findings.add(INCOMPLETE, where, f"{case}: есть {sorted(rotations)} из {len(options_of(group[0]))}")
         if len({row.get("category") for row in group}) > 1:
-            found.add(CATEGORY_DIFFERS, where, case)
+            findings.add(CATEGORY_DIFFERS, where, case)
         if len({marks.get(str(row["index"])) for row in group}) > 1:
-            found.add(IMAGE_DIFFERS, where, case)
+            findings.add(IMAGE_DIFFERS, where, case)
         if len({tuple(sorted(map(_folded, options_of(row)))) for row in group}) > 1:
-            found.add(OPTIONS_DIFFER, where, case)
+            findings.add(OPTIONS_DIFFER, where, case)
         gold = [row for row in group if not _gold_out(row)]
         if len({_folded(row[row["answer"].strip()]) for row in gold}) > 1:
-            found.add(GOLD_DIFFERS, where, case)
+            findings.add(GOLD_DIFFERS, where, case)
         if len(gold) > 1 and len({row["answer"].strip() for row in gold}) == 1:
-            found.add(NOT_ROTATED, where, case)
+            findings.add(NOT_ROTATED, where, case)
 
 
-def _facts(rows: list[Row], where: str, found: Findings) -> list[Fact]:
+def _facts(rows: list[Row], where: str, findings: Findings) -> list[Fact]:
     """Sizes, options, and how often each letter is right among the base rows."""
     counts = Counter(len(options_of(row)) for row in rows)
     base = [row for row in rows if isinstance(row.get("index"), int) and row["index"] < ROTATION]
     letters = Counter(str(row.get("answer")) for row in base)
     if len(base) >= 100 and max(letters.values()) > 0.5 * len(base):
         top, count = letters.most_common(1)[0]
-        found.add(LETTER_SKEW, where, f"{top}: {100 * count / len(base):.0f} % исходных строк")
+        findings.add(LETTER_SKEW, where, f"{top}: {100 * count / len(base):.0f} % исходных строк")
     groups = len({row["index"] % ROTATION for row in rows if isinstance(row.get("index"), int)})
     return [
         Fact(where, "строк", str(len(rows))),

@@ -62,16 +62,16 @@ def _flat(groups: Iterator[list[Picture]], progress: Callable[[int], None] | Non
 def _scan_group(task: tuple[Path, int, str]) -> list[Picture]:
     path, group, column = task
     parquet = open_parquet(path)
-    found = []
+    pictures = []
     try:
         for batch in batches_of(parquet, path, batch_size=BATCH, row_groups=[group], columns=[column, "image"]):
             images = batch.column("image")
             values = images.field("bytes") if pa.types.is_struct(images.type) else images
             for name, value in zip(batch.column(column).to_pylist(), values, strict=True):
-                found.append(look(str(name), value.as_py()))
+                pictures.append(look(str(name), value.as_py()))
     except DataError:  # what follows in this group cannot be read: a finding, like a picture that is none
-        found.append(look(f"{path.name}, группа строк {group}, строка {len(found)} и дальше", b""))
-    return found
+        pictures.append(look(f"{path.name}, группа строк {group}, строка {len(pictures)} и дальше", b""))
+    return pictures
 
 
 def look(name: str, data: bytes | None) -> Picture:
@@ -102,15 +102,15 @@ def _phash(image: Image.Image) -> int:
 @cache
 def _cosines() -> np.ndarray:
     k = np.arange(HASH)
-    found: np.ndarray = np.cos(np.pi * k[:, None] * (2 * k[None, :] + 1) / (2 * HASH))
-    return found
+    cosines: np.ndarray = np.cos(np.pi * k[:, None] * (2 * k[None, :] + 1) / (2 * HASH))
+    return cosines
 
 
 PROBLEMS = {kind.code: kind for kind in (NO_BYTES, BROKEN, SMALL, FLAT)}
 
 
-def report(pictures: list[Picture], where: str, found: Findings) -> None:
+def report(pictures: list[Picture], where: str, findings: Findings) -> None:
     """What is wrong with single pictures."""
     for picture in pictures:
         if picture.problem:
-            found.add(PROBLEMS[picture.problem], where, picture.case)
+            findings.add(PROBLEMS[picture.problem], where, picture.case)

@@ -56,38 +56,38 @@ MMBENCH_TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def opened(
-    path: Path, where: str, types: Mapping[str, tuple[str, ...]], needed: tuple[str, ...], found: Findings
+    path: Path, where: str, types: Mapping[str, tuple[str, ...]], needed: tuple[str, ...], findings: Findings
 ) -> pq.ParquetFile | None:
     """A parquet file whose needed columns are there and of a type that can be read; None where they are not."""
     try:
         parquet = open_parquet(path)
         schema = parquet.schema_arrow
     except DataError as error:
-        found.add(UNREADABLE, where, str(error))
+        findings.add(UNREADABLE, where, str(error))
         return None
     usable = True
     for name in needed:
         if name not in schema.names:
-            found.add(NO_COLUMN, where, name)
+            findings.add(NO_COLUMN, where, name)
             usable = False
     for name, allowed in types.items():
         if name in schema.names and _family(schema.field(name).type) not in allowed:
-            found.add(DTYPE, where, f"{name}: {schema.field(name).type}")
+            findings.add(DTYPE, where, f"{name}: {schema.field(name).type}")
             usable = usable and name not in needed
     if parquet.metadata.num_rows == 0:
-        found.add(EMPTY, where, "0 строк")
+        findings.add(EMPTY, where, "0 строк")
         return None
     return parquet if usable else None
 
 
-def rows_in(parquet: pq.ParquetFile, path: Path, columns: Sequence[str], found: Findings) -> list[dict[str, Any]]:
+def rows_in(parquet: pq.ParquetFile, path: Path, columns: Sequence[str], findings: Findings) -> list[dict[str, Any]]:
     """The rows that can be read; damage on the way is a finding."""
     rows: list[dict[str, Any]] = []
     try:
         for row in rows_of(parquet, path, batch_size=2048, columns=list(columns)):
             rows.append(row)
     except DataError as error:
-        found.add(UNREADABLE, path.name, str(error))
+        findings.add(UNREADABLE, path.name, str(error))
     return rows
 
 
@@ -96,21 +96,21 @@ def _family(kind: pa.DataType) -> str:
     return name.split("<")[0]
 
 
-def shards(folder: Path, config: str, split: str, found: Findings) -> list[Path]:
+def shards(folder: Path, config: str, split: str, findings: Findings) -> list[Path]:
     """The files of a config's split; a missing one is a finding."""
     files = sorted((folder / config).glob(f"{split}-*.parquet"))
     own = [path for path in files if SHARD.fullmatch(path.stem.removeprefix(split))]
     for path in files if own else ():
         if path not in own:
-            found.add(COPY, f"{config}/{path.name}", "в набор не входит")
+            findings.add(COPY, f"{config}/{path.name}", "в набор не входит")
     files = own or files
     said = files[0].stem.rsplit("-of-", 1)[-1] if files else ""
     if not files or (said.isdigit() and len(files) != int(said)):
-        found.add(MISSING, config, f"файлов {len(files)}" + (f" из {int(said)}" if said.isdigit() else ""))
+        findings.add(MISSING, config, f"файлов {len(files)}" + (f" из {int(said)}" if said.isdigit() else ""))
     return files
 
 
-def check_manifest(folder: Path, found: Findings) -> Manifest | None:
+def check_manifest(folder: Path, findings: Findings) -> Manifest | None:
     """Compare every file with the manifest's sums. True manifests make `found.as_published` so."""
     manifest = read_manifest(folder) or read_manifest(folder.parent)
     base = folder if read_manifest(folder) is not None else folder.parent
@@ -120,7 +120,7 @@ def check_manifest(folder: Path, found: Findings) -> Manifest | None:
         else _world_sums(folder)
     )
     if manifest is None and not (folder.parent / "world.json").is_file():
-        found.add(NO_MANIFEST, folder.name, "скачанный набор: ruvlm data fetch допишет его")
+        findings.add(NO_MANIFEST, folder.name, "скачанный набор: ruvlm data fetch допишет его")
     prefix = "" if manifest is not None and base == folder else f"{folder.name}/"
     if manifest is None:
         base = folder.parent
@@ -130,16 +130,16 @@ def check_manifest(folder: Path, found: Findings) -> Manifest | None:
             continue
         path = inside(base, name)
         if path is None:
-            found.add(CHANGED, folder.name, f"{name[:80]}: путь ведёт из папки набора")
+            findings.add(CHANGED, folder.name, f"{name[:80]}: путь ведёт из папки набора")
             same = False
             continue
         if not path.is_file():
-            found.add(MISSING, folder.name, name)
+            findings.add(MISSING, folder.name, name)
             same = False
         elif record_of(path).sha256 != sha256:
-            found.add(CHANGED, folder.name, name)
+            findings.add(CHANGED, folder.name, name)
             same = False
-    found.as_published = manifest is not None and manifest.kind in ("hub", "sample") and same
+    findings.as_published = manifest is not None and manifest.kind in ("hub", "sample") and same
     return manifest
 
 

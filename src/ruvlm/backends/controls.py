@@ -183,8 +183,8 @@ class QuestionOnlyBackend(Backend):
                 yield Response(max(scores, key=lambda a: scores[a]) if scores else "да")
                 continue
             floor = min(scores.values(), default=0.0) - 1
-            found = [scores.get(option, floor) for option in item.example.options]
-            yield _chosen(item.example, int(np.argmax(found)))
+            likings = [scores.get(option, floor) for option in item.example.options]
+            yield _chosen(item.example, int(np.argmax(likings)))
 
     def scores(self, question: str) -> dict[str, float]:
         """Answers seen with the most specific part of the question that is known, by smoothed share.
@@ -192,7 +192,7 @@ class QuestionOnlyBackend(Backend):
         Parts are tried from the whole question to single words; an answer's score mixes the two most specific levels.
         """
         levels = [level for level in _levels(question) if any(part in self._counts for part in level)]
-        found: dict[str, float] = defaultdict(float)
+        likings: dict[str, float] = defaultdict(float)
         weight = 1.0
         for level in levels[:3]:
             for part in level:
@@ -201,11 +201,11 @@ class QuestionOnlyBackend(Backend):
                     continue
                 total = counts.total()
                 for answer, count in counts.items():
-                    found[answer] += weight * count / total / len(level) * min(1.0, total / 4)
+                    likings[answer] += weight * count / total / len(level) * min(1.0, total / 4)
             weight *= 0.25
-        if not found:
-            found.update({a: c / max(1, self._prior.total()) for a, c in self._prior.most_common(10)})
-        return dict(found)
+        if not likings:
+            likings.update({a: c / max(1, self._prior.total()) for a, c in self._prior.most_common(10)})
+        return dict(likings)
 
 
 def gold_text(example: Example) -> str:

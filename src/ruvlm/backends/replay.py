@@ -51,14 +51,14 @@ class ReplayBackend(Backend):
             )
         absent = [example.id for example in dataset.examples if example.id not in self._answers]
         extra = len(self._lines) - len(self._answers)
-        found = []
+        notes = []
         if absent:
-            found.append(
+            notes.append(
                 f"в файле нет ответов на {len(absent)} из {len(dataset.examples)} вопросов, например {absent[0]}"
             )
         if extra > 0:
-            found.append(f"в файле есть ответы на вопросы не из этой части: {extra}")
-        self._notes = (*found, *self._read_notes)
+            notes.append(f"в файле есть ответы на вопросы не из этой части: {extra}")
+        self._notes = (*notes, *self._read_notes)
 
     def _matched(self, dataset: Dataset) -> dict[str, str]:
         """Answers by the data set's ids; nothing if none of them is in the file."""
@@ -78,8 +78,8 @@ class ReplayBackend(Backend):
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         for item in asked:
-            found = self._answers.get(item.example.id)
-            yield Response("", error="ответа нет в файле") if found is None else Response(found)
+            prediction = self._answers.get(item.example.id)
+            yield Response("", error="ответа нет в файле") if prediction is None else Response(prediction)
 
 
 def _pair(line: AnswerLine, example: Example) -> Pair:

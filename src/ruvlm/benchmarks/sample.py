@@ -55,15 +55,15 @@ def _drawn(units: Sequence[Unit], limit: int, seed: int) -> list[Unit]:
     for unit in units:
         first = unit[0]
         strata[first.structural, first.semantic, first.category].append(unit)
-    rows = {kind: sum(map(len, some)) for kind, some in strata.items()}
-    for some in strata.values():
-        some.sort(key=lambda unit: _lot(unit[0].id, seed), reverse=True)
+    rows = {kind: sum(map(len, members)) for kind, members in strata.items()}
+    for members in strata.values():
+        members.sort(key=lambda unit: _lot(unit[0].id, seed), reverse=True)
     taken = dict.fromkeys(strata, 0)
     order = {kind: number for number, kind in enumerate(sorted(strata, key=str))}
     chosen: list[Unit] = []
     left = limit
     while True:
-        fitting = [kind for kind, some in strata.items() if some and len(some[-1]) <= left]
+        fitting = [kind for kind, members in strata.items() if members and len(members[-1]) <= left]
         if not fitting:
             return chosen
         kind = min(fitting, key=lambda k: ((taken[k] + len(strata[k][-1]) / 2) / rows[k], order[k]))

@@ -109,8 +109,8 @@ def open_source(name: str) -> Source:
     if not folders:
         layouts = ", ни ".join(f"{known.name} ({known.rows.layout})" for known in benchmarks().values())
         raise DataError(f"В папке {folder} нет ни {layouts}: проверьте --data.")
-    found = (benchmark_named(name).rows.graphs(place) for name, place in folders.items())
-    graphs = next((place for place in found if place is not None), None)
+    graph_places = (benchmark_named(name).rows.graphs(place) for name, place in folders.items())
+    graphs = next((place for place in graph_places if place is not None), None)
     return Source(
         folder,
         {
@@ -142,8 +142,8 @@ def label_of(folder: Path, name: str) -> str:
         world = place / "world.json"
         if world.is_file():
             try:
-                found = json.loads(world.read_text(encoding="utf-8"))
-                return sound(f"world-{found['level']} v{found['version']} seed {found['seed']}")
+                described = json.loads(world.read_text(encoding="utf-8"))
+                return sound(f"world-{described['level']} v{described['version']} seed {described['seed']}")
             except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 raise DataError(f"Файл {world} повреждён ({error}): нарисуйте мир заново.") from error
     return f"local {name}"

@@ -51,9 +51,9 @@ def _resampled(sums_2CK: np.ndarray, resamples: int) -> np.ndarray:
     ratios = np.empty((resamples, figures))
     start = 0
     for weights in _weights(total, resamples):
-        found = weights.astype(np.float64) @ flat
+        sums_R2K = weights.astype(np.float64) @ flat
         with np.errstate(invalid="ignore", divide="ignore"):
-            ratios[start : start + len(weights)] = found[:, :figures] / found[:, figures:]
+            ratios[start : start + len(weights)] = sums_R2K[:, :figures] / sums_R2K[:, figures:]
         start += len(weights)
     return ratios
 
@@ -116,8 +116,8 @@ def edge_interval(right_C: np.ndarray, counted_C: np.ndarray) -> tuple[float, fl
     effect = assumed
     if 0 < value < 1:
         residuals = right_C - value * counted_C
-        found = clusters / (clusters - 1) * float(residuals @ residuals) / (n * value * (1 - value))
-        effect = (telling * found + ALIKE_WEIGHT * assumed) / (telling + ALIKE_WEIGHT)
+        estimated = clusters / (clusters - 1) * float(residuals @ residuals) / (n * value * (1 - value))
+        effect = (telling * estimated + ALIKE_WEIGHT * assumed) / (telling + ALIKE_WEIGHT)
     size = max(1.0, n / max(1.0, effect))
     low, high = wilson(value, size, Z if telling < 3 else student(clusters + 7))
     rare_low, rare_high = _rare(value * size), _rare((1 - value) * size)

@@ -37,39 +37,39 @@ def check(
             seen += more
             progress(seen, None)
 
-        found = audit(data, images, workers, update)
+        audited = audit(data, images, workers, update)
     if json_:
         show_json(
             {
-                "serious": found.serious,
-                "findings": [asdict(f) for f in found.findings],
-                "facts": [asdict(f) for f in found.facts],
+                "serious": audited.serious,
+                "findings": [asdict(f) for f in audited.findings],
+                "facts": [asdict(f) for f in audited.facts],
             }
         )
     else:
-        _show(found)
-    if found.serious:
+        _show(audited)
+    if audited.serious:
         raise typer.Exit(1)
 
 
-def _show(found: Audit) -> None:
+def _show(audited: Audit) -> None:
     from rich.table import Table
 
     facts = Table(title="Что в наборе", title_justify="left")
     for column in ("часть", "что", "сколько"):
         facts.add_column(column)
-    for fact in found.facts:
+    for fact in audited.facts:
         facts.add_row(*cells(fact.where, fact.name, fact.value))
     results.print(facts)
-    if not found.findings:
+    if not audited.findings:
         say("Ничего плохого не найдено.")
         return
     table = Table(title="Что найдено", title_justify="left")
     for column in ("", "где", "что", "раз", "первый случай", "код"):
         table.add_column(column)
-    for finding in sorted(found.findings, key=lambda f: not f.serious):
+    for finding in sorted(audited.findings, key=lambda f: not f.serious):
         mark = "изменит балл" if finding.serious else "заметка"
         table.add_row(*cells(mark, finding.where, finding.says, finding.count, finding.first, finding.code))
     results.print(table)
-    serious = sum(finding.serious for finding in found.findings)
-    say(f"Найдено: изменит балл – {serious}, заметок – {len(found.findings) - serious}.")
+    serious = sum(finding.serious for finding in audited.findings)
+    say(f"Найдено: изменит балл – {serious}, заметок – {len(audited.findings) - serious}.")

@@ -23,12 +23,12 @@ def doctor(
 
     from ruvlm.doctor import examine
 
-    found = examine(hub)
-    bad = [finding for finding in found if finding.state == "bad"]
+    symptoms = examine(hub)
+    bad = [finding for finding in symptoms if finding.state == "bad"]
     if json_:
-        show_json([asdict(finding) for finding in found])
+        show_json([asdict(finding) for finding in symptoms])
     else:
-        for finding in found:
+        for finding in symptoms:
             fix = f" → {finding.fix}" if finding.fix else ""
             tell(f"{MARKS[finding.state]} {finding.name:<16} {finding.found}{fix}")
         say("Всё нужное есть." if not bad else f"Мешает: {', '.join(finding.name for finding in bad)}.")

@@ -237,7 +237,7 @@ def score(
         _tell_disputes(disputes(file, gold, columns), json_)
         return
     if stored:
-        from ruvlm.evaluation.rescore import rescore
+        from ruvlm.evaluation.asking import rescore
 
         result = rescore(file, data)
     else:
@@ -272,8 +272,8 @@ def _tell_result(result: Result, json_: bool) -> None:
         return
     for warning in result.warnings:
         say(f"Внимание: {warning}.")
-    for rule, found in result.scores.items():
-        interval = f"интервал 95 %: {found.low:.2f}–{found.high:.2f}" if found.low is not None else "интервала нет"
-        tell(f"{rule}: {found.correct} из {found.n} ({found.value:.2f} %), {interval}")
+    for rule, figure in result.scores.items():
+        interval = f"интервал 95 %: {figure.low:.2f}–{figure.high:.2f}" if figure.low is not None else "интервала нет"
+        tell(f"{rule}: {figure.correct} из {figure.n} ({figure.value:.2f} %), {interval}")
     for note in result.notes:
         tell(f"  {note}")

@@ -40,11 +40,11 @@ def fetch(
     from ruvlm.benchmarks.catalog import hub_set
 
     sources = [hub_set(name) for name in names]
-    found = []
+    fetched = []
     for source in sources:
         splits = _splits(source, split, alone=len(sources) == 1)
         manifest = _fetched(source, splits, out / source.name, revision, offline)
-        found.append(
+        fetched.append(
             {
                 "name": source.name,
                 "folder": str(out / source.name),
@@ -53,9 +53,9 @@ def fetch(
             }
         )
         for part in splits if limit is not None else ():
-            found[-1].setdefault("samples", []).append(_sample(source, part, limit or 0, out))  # type: ignore[attr-defined]
+            fetched[-1].setdefault("samples", []).append(_sample(source, part, limit or 0, out))  # type: ignore[attr-defined]
     if json_:
-        show_json(found)
+        show_json(fetched)
 
 
 def _splits(source: HubSet, wanted: list[str] | None, alone: bool) -> tuple[str, ...]:

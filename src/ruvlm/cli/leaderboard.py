@@ -35,22 +35,21 @@ def build(
     Пример: ruvlm leaderboard results --out site
     """
     from ruvlm.files import write_bytes
-    from ruvlm.reporting.leaderboard import as_csv, as_json, as_markdown, boards
-    from ruvlm.reporting.leaderboard_page import leaderboard_page
+    from ruvlm.reporting.leaderboard import as_csv, as_json, as_markdown, boards, leaderboard_page
 
-    found = boards(runs)
+    tables = boards(runs)
     for name, text in (
-        ("leaderboard.md", as_markdown(found)),
-        ("leaderboard.csv", as_csv(found)),
-        ("leaderboard.json", as_json(found)),
-        ("index.html", leaderboard_page(found)),
+        ("leaderboard.md", as_markdown(tables)),
+        ("leaderboard.csv", as_csv(tables)),
+        ("leaderboard.json", as_json(tables)),
+        ("index.html", leaderboard_page(tables)),
     ):
         write_bytes(out / name, text.encode())
     if json_:
-        print(as_json(found), end="")
+        print(as_json(tables), end="")
     else:
         say(
-            f"Готово: {out / 'index.html'}, таблиц {len(found)}, моделей {len({e.model for b in found for e in b.entries})}."
+            f"Готово: {out / 'index.html'}, таблиц {len(tables)}, моделей {len({e.model for b in tables for e in b.entries})}."
         )
 
 
@@ -69,12 +68,14 @@ def pack(
     from ruvlm.files import write_bytes
     from ruvlm.reporting.submission import pack as packed
 
-    found = packed(folder)
-    write_bytes(out, (json.dumps(found, ensure_ascii=False) + "\n").encode())
+    submission = packed(folder)
+    write_bytes(out, (json.dumps(submission, ensure_ascii=False) + "\n").encode())
     if json_:
-        show_json({"out": str(out), "responses": len(found["responses"])})
+        show_json({"out": str(out), "responses": len(submission["responses"])})
         return
-    say(f"Готово: {out}, ответов {len(found['responses'])}. Проверить: ruvlm leaderboard verify {out} --data ДАННЫЕ")
+    say(
+        f"Готово: {out}, ответов {len(submission['responses'])}. Проверить: ruvlm leaderboard verify {out} --data ДАННЫЕ"
+    )
 
 
 @app.command("verify")
@@ -90,16 +91,18 @@ def verify(
     from ruvlm.evaluation.evaluated import score_dict
     from ruvlm.reporting.submission import verify as verified
 
-    found = verified(file, data)
+    checked = verified(file, data)
     if json_:
-        scores = {rule: score_dict(score) for rule, score in found.result.scores.items()}
-        show_json({"model": found.model, "holds": not found.problems, "problems": found.problems, "scores": scores})
-    elif found.problems:
-        for problem in found.problems:
+        scores = {rule: score_dict(score) for rule, score in checked.result.scores.items()}
+        show_json(
+            {"model": checked.model, "holds": not checked.problems, "problems": checked.problems, "scores": scores}
+        )
+    elif checked.problems:
+        for problem in checked.problems:
             say(f"Не сошлось: {problem}")
         say(f"Заявка {file} отклонена.")
     else:
-        rule, score = found.result.headline
-        say(f"Сошлось: {found.model}, {rule} {score.value:.2f} % на {score.n}, правил {len(found.result.scores)}.")
-    if found.problems:
+        rule, score = checked.result.headline
+        say(f"Сошлось: {checked.model}, {rule} {score.value:.2f} % на {score.n}, правил {len(checked.result.scores)}.")
+    if checked.problems:
         raise typer.Exit(1)

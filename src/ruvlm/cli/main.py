@@ -155,9 +155,9 @@ def _in_russian(text: str) -> str:
         (r"valid (?:number|float|decimal)", "нужно число"),
         (r"'?([^' ]*)'? is not a valid (?:int|integer|float|number)", "«{}» – не число"),
     ):
-        found = re.search(pattern, text)
-        if found:
-            return words.format(*found.groups())
+        match = re.search(pattern, text)
+        if match:
+            return words.format(*match.groups())
     return text.rstrip(".")
 
 

@@ -34,8 +34,7 @@ def show(
     from ruvlm.data.sheet import contact_sheet, png
     from ruvlm.errors import MissingSplitError
     from ruvlm.files import write_bytes
-    from ruvlm.reporting.data_page import data_page
-    from ruvlm.reporting.data_plots import plots
+    from ruvlm.reporting.data_page import data_page, plots
     from ruvlm.reporting.shown import cards, check_types
 
     source = open_source(data)

@@ -26,13 +26,13 @@ def mentions_of(question: str, notes: dict[str, Any], objects: Objects) -> tuple
     if not noted or not objects:
         return ()
     words = [match.span() for match in _WORD.finditer(question)]
-    found = []
+    mentions = []
     for note in noted:
         first, _, end = note["value"].partition(":")
         last = int(end) - 1 if end else int(first)
         if note["objectId"] in objects and last < len(words):
-            found.append(Mention(words[int(first)][0], words[last][1], objects[note["objectId"]]))
-    return tuple(found)
+            mentions.append(Mention(words[int(first)][0], words[last][1], objects[note["objectId"]]))
+    return tuple(mentions)
 
 
 def answer_regions_of(notes: dict[str, Any], objects: Objects) -> tuple[Region, ...]:

@@ -100,8 +100,8 @@ def read_conversations(path: Path, images: Path, left: Left | None = None) -> It
         if pictures:
             name = pictures[0]
             if name not in known:
-                found = folder.find(name)
-                known[name] = None if found is None else ImageRef(found)
+                path_found = folder.find(name)
+                known[name] = None if path_found is None else ImageRef(path_found)
             ref = known[name]
             if ref is None:
                 first_missing = first_missing or f"{where}: картинки «{name[:200]}» нет"
@@ -187,12 +187,12 @@ def _parts(row: dict[str, Any]) -> list[Any]:
     turns = row.get("messages") or row.get("conversations") or []
     contents = [turn.get("content") for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
     parts = [part for content in contents if isinstance(content, list) for part in content if isinstance(part, dict)]
-    found = [
+    pictures = [
         part.get("image") or part.get("image_url") or part.get("path")
         for part in parts
         if part.get("type") in ("image", "image_url")
     ]
-    return [one for one in found if one]
+    return [one for one in pictures if one]
 
 
 def _said(row: Any, where: str) -> list[Any]:

@@ -47,8 +47,8 @@ def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a folder, None where there is none. Raises DataError if it is damaged."""
     path = folder / NAME
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return Manifest(**{**found, "files": {name: FileRecord(**record) for name, record in found["files"].items()}})
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        return Manifest(**{**fields, "files": {name: FileRecord(**record) for name, record in fields["files"].items()}})
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -48,12 +48,12 @@ _INLINE = re.compile(r"(?:^|\s)\(?([A-Z])[).:]\s+")
 
 def option_columns(rows: Sequence[Row]) -> tuple[str, ...] | None:
     """The names of the columns that hold options, in letter order; None where there are none."""
-    found: dict[str, dict[str, str]] = {}
+    series: dict[str, dict[str, str]] = {}
     for name in name_counts(rows):
         match = _OPTION_COLUMN.match(name)
         if match is not None and (match[1] or not match[2].isdigit()):
-            found.setdefault(match[1] or "", {}).setdefault(match[2], name)
-    for columns in found.values():
+            series.setdefault(match[1] or "", {}).setdefault(match[2], name)
+    for columns in series.values():
         for alphabet in _ALPHABETS:
             run = list(takewhile(columns.__contains__, alphabet))
             # a column «D» without a «C» is no option; one called «x» is none either, and harms nothing

@@ -64,19 +64,19 @@ class PictureFolder:
             path = inside(self.folder, place.format(base=base))
             if path is not None and _is_file(path):
                 return path
-        found = self._files.get(base, [])
-        return found[0] if len(found) == 1 else None
+        paths = self._files.get(base, [])
+        return paths[0] if len(paths) == 1 else None
 
     @cached_property
     def _files(self) -> dict[str, list[Path]]:
         """Every regular file below the folder by its base name; links out of it are none."""
-        found: dict[str, list[Path]] = {}
+        by_name: dict[str, list[Path]] = {}
         for root, _, names in os.walk(self.folder):
             for name in names:
                 path = Path(root) / name
                 if _is_file(path) and path.resolve().is_relative_to(self.folder.resolve()):
-                    found.setdefault(name, []).append(path)
-        return found
+                    by_name.setdefault(name, []).append(path)
+        return by_name
 
 
 def _base(name: str) -> str:

@@ -75,13 +75,13 @@ def _cached(
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with held(path.with_suffix(".lock")):
-                found = opened(path, shape)
-                if found is None:
+                stored = opened(path, shape)
+                if stored is None:
                     _write(path, refs, shape, progress)
-                    found = opened(path, shape)
+                    stored = opened(path, shape)
                 _evict(path)
-            if found is not None:
-                return found
+            if stored is not None:
+                return stored
         except OSError:  # a read-only or full disk
             path.with_suffix(".tmp").unlink(missing_ok=True)
     pixels = np.empty(shape, dtype=np.uint8)
@@ -92,16 +92,16 @@ def _cached(
 def opened(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     """A cache file, memory-mapped; None if it is not there or any of its rows is damaged."""
     try:
-        found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         sums: np.ndarray = np.load(_sums_of(path), allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    if found.shape != shape or found.dtype != np.uint8 or sums.shape != shape[:1]:
+    if array.shape != shape or array.dtype != np.uint8 or sums.shape != shape[:1]:
         return None
-    if any(zlib.crc32(row) != int(known) for row, known in zip(found, sums, strict=True)):
+    if any(zlib.crc32(row) != int(known) for row, known in zip(array, sums, strict=True)):
         return None
     os.utime(path)
-    return found
+    return array
 
 
 def _write(
@@ -190,9 +190,9 @@ def marks_of(refs: list[ImageRef], cache: Path | None) -> Iterator[tuple[ImageRe
             yield ref, picture_mark(read_bytes(ref))
         else:
             by_file.setdefault(ref.path, []).append(ref)
-    for path, some in by_file.items():
+    for path, rows in by_file.items():
         marks = _file_marks(path, cache)
-        for ref in some:
+        for ref in rows:
             mark = marks[ref.row or 0].tobytes()
             if not any(mark):
                 raise DataError(f"В {ref} нет байтов картинки: файл неполон, скачайте его заново.")
@@ -213,20 +213,20 @@ def _file_marks(path: Path, cache: Path | None) -> np.ndarray:
                 return known
         except (OSError, ValueError, EOFError):
             pass
-    found = np.zeros((rows, 16), dtype=np.uint8)
+    marks = np.zeros((rows, 16), dtype=np.uint8)
     for row, data in enumerate(_column_bytes(path)):
         if data:
-            found[row] = np.frombuffer(picture_mark(data), dtype=np.uint8)
+            marks[row] = np.frombuffer(picture_mark(data), dtype=np.uint8)
     if kept is not None:
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)
             partial = kept.with_suffix(f".{os.getpid()}.tmp")
             with partial.open("wb") as handle:
-                np.save(handle, found)
+                np.save(handle, marks)
             os.replace(partial, kept)
         except OSError:  # a read-only or full disk: hashed again next time
             pass
-    return found
+    return marks
 
 
 def _column_bytes(path: Path) -> Iterator[bytes | None]:

@@ -132,11 +132,11 @@ def read_answers(path: Path, predicted: bool = True, columns: Columns = Columns(
         path = table_in(path)
     table = read_any(path)
     rows, renamed = _folded(path, table)
-    found = _found(path, rows, predicted, columns, joined, renamed)
+    names = _found(path, rows, predicted, columns, joined, renamed)
     tally = _Tally()
     letters = option_columns(rows)
     lines = tuple(
-        _line(path, number, row, found, letters, tally) for number, row in zip(table.lines, rows, strict=True)
+        _line(path, number, row, names, letters, tally) for number, row in zip(table.lines, rows, strict=True)
     )
     _refuse_repeated(path, lines)
     return AnswerFile(
@@ -239,24 +239,24 @@ def _is_plain(value: Any) -> bool:
 
 
 def _line(
-    path: Path, number: int, row: Row, found: _Found, letters: tuple[str, ...] | None, tally: _Tally
+    path: Path, number: int, row: Row, names: _Found, letters: tuple[str, ...] | None, tally: _Tally
 ) -> AnswerLine:
     def text(name: str | None, empty: str = "") -> str | None:
         return None if name is None else _text(path, number, name, row.get(name), tally, empty)
 
     golds = None
-    if found.gold is not None:
-        value = _listed(row.get(found.gold))
+    if names.gold is not None:
+        value = _listed(row.get(names.gold))
         values = value if isinstance(value, list) else [value]
-        golds = tuple(_text(path, number, found.gold, one, tally, "") for one in values) or ("",)
-    identity = text(found.identity)
+        golds = tuple(_text(path, number, names.gold, one, tally, "") for one in values) or ("",)
+    identity = text(names.identity)
     return AnswerLine(
         number=number,
         identity=None if identity is None else identity.strip(),
-        prediction=text(found.prediction, "пустых ответов модели"),
+        prediction=text(names.prediction, "пустых ответов модели"),
         golds=golds,
-        question=text(found.question),
-        cluster=text(found.cluster),
+        question=text(names.question),
+        cluster=text(names.cluster),
         options=options_of(path, number, row, letters),
         category=_label(row, ("category", "категория")),
         l2=_label(row, ("l2-category", "l2_category")),

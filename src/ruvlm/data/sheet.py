@@ -90,13 +90,13 @@ def _cell(card: Card, said: Mapping[str, tuple[str, bool]]) -> Image.Image:
 
 
 def _lines(example: Example) -> list[tuple[str, tuple[int, int, int], bool]]:
-    found = [(line, INK, False) for line in wrapped(example.question, CELL, 13)]
+    lines = [(line, INK, False) for line in wrapped(example.question, CELL, 13)]
     if not example.options:
-        return found + [(line, ANSWER, True) for line in wrapped(f"→ {example.answer}", CELL, 13)]
+        return lines + [(line, ANSWER, True) for line in wrapped(f"→ {example.answer}", CELL, 13)]
     for letter, option in zip(example.letters, example.options, strict=True):
         right = letter == example.answer
-        found += [(line, ANSWER if right else INK, right) for line in wrapped(f"{letter}. {option}", CELL, 13)]
-    return found
+        lines += [(line, ANSWER if right else INK, right) for line in wrapped(f"{letter}. {option}", CELL, 13)]
+    return lines
 
 
 def wrapped(text: str, width: int, size: int) -> list[str]:

@@ -66,7 +66,7 @@ def read_spreadsheet(path: Path) -> Table:
 
 def _sheets(path: Path) -> list[tuple[str, list[list[Any]], list[list[str]]]]:
     """(name, values, formulas) of every sheet with cells; merged cells hold their value in each of their places."""
-    found = []
+    sheets = []
     pairs = list(zip(_book(path, True).worksheets, _book(path, False).worksheets, strict=True))
     shown = [pair for pair in pairs if pair[0].sheet_state == "visible"] or pairs
     for values, formulas in shown:
@@ -78,8 +78,8 @@ def _sheets(path: Path) -> list[tuple[str, list[list[Any]], list[list[str]]]]:
             for row in range(low_row - 1, min(high_row, len(grid))):
                 if low_column == high_column <= width:  # across columns it would be another field's value
                     grid[row][low_column - 1] = grid[low_row - 1][low_column - 1]
-        found.append((values.title, grid, texts))
-    return found
+        sheets.append((values.title, grid, texts))
+    return sheets
 
 
 def _shown(cell: Any) -> Any:

@@ -37,16 +37,16 @@ def draw_tab(blocks: gr.Blocks, models: Models, folder: Path) -> None:
     where = gr.State()
 
     def draw(size: str, number: float | None) -> list[Any]:
-        there = drawn(size, int(number or 0))
+        scene_drawn = drawn(size, int(number or 0))
         target = folder / f"scene-{size}-{int(number or 0)}.png"
-        target.write_bytes(there.png)
-        names = [(_named(riddle), n) for n, riddle in enumerate(there.riddles)]
+        target.write_bytes(scene_drawn.png)
+        names = [(_named(riddle), n) for n, riddle in enumerate(scene_drawn.riddles)]
         return [sized(Image.open(target)), str(target), gr.update(choices=names, value=0), ""]
 
     def ask(path: str | None, size: str, number: float | None, chosen: int | None) -> list[Any]:
-        there = drawn(size, int(number or 0)).riddles[int(chosen or 0)]
-        replies = models.ask(Path(path) if path else None, there.question, "; ".join(there.options))
-        return [there.answer, *shown(replies)]
+        scene_drawn = drawn(size, int(number or 0)).riddles[int(chosen or 0)]
+        replies = models.ask(Path(path) if path else None, scene_drawn.question, "; ".join(scene_drawn.options))
+        return [scene_drawn.answer, *shown(replies)]
 
     kept: dict[str, Any] = {"api_visibility": "private"}
     drawing = {"fn": told(draw), "inputs": [level, seed], "outputs": [scene, where, riddle, gold], **kept}

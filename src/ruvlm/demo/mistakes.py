@@ -38,7 +38,7 @@ class Browsed:
 def evaluated(folders: Sequence[Path], data: Sequence[str]) -> list[Browsed]:
     """The evaluations in these folders whose rows were found. Raises DataError where there is none."""
     missing: list[str] = []
-    found = []
+    browsed = []
     for section in gather(folders, data, missing.append).sections:
         for answers in section.models:
             measured, verdicts = answers.measured, answers.verdicts
@@ -47,10 +47,10 @@ def evaluated(folders: Sequence[Path], data: Sequence[str]) -> list[Browsed]:
             verdict, *_ = verdicts.values()
             score = f"{measured.headline[1].value:.1f}".replace(".", ",")
             title = f"{answers.name} · {measured.source}, {measured.rows} · {measured.protocol} · {score} %"
-            found.append(Browsed(title, answers, section.dataset, verdict.rule))
-    if not found:
+            browsed.append(Browsed(title, answers, section.dataset, verdict.rule))
+    if not browsed:
         raise DataError(f"Показать ошибки нельзя: {missing[0] if missing else 'в оценках нет строк'}.")
-    return found
+    return browsed
 
 
 def chosen(one: Browsed, kind: str, of_type: str | None, words: str) -> list[int]:

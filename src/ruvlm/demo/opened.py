@@ -49,11 +49,11 @@ class Models:
 
     def about(self) -> tuple[str, ...]:
         """What a person should know of each: its size, and what it has seen."""
-        found = []
+        limits_said = []
         for title, backend in zip(self.titles, self.backends, strict=True):
             size = f"параметров {backend.parameters:,}. ".replace(",", " ") if backend.parameters else ""
-            found.append(f"{title}: {size}{limits(backend)}")
-        return tuple(found)
+            limits_said.append(f"{title}: {size}{limits(backend)}")
+        return tuple(limits_said)
 
     def ask(self, picture: Path | None, question: str, options: str) -> tuple[ModelReply, ...]:
         """Every model's reply. Raises RuvlmError for what cannot be asked, and where a model takes too long."""

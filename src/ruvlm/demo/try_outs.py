@@ -23,25 +23,25 @@ def samples(folder: Path) -> list[SamplePicture]:
 
 
 def _drawn(folder: Path) -> list[SamplePicture]:
-    found = []
+    pictures = []
     for number, which in SCENES:
-        there = drawn("mini", number)
+        scene = drawn("mini", number)
         path = folder / f"рисунок-{number}.png"
-        path.write_bytes(there.png)
-        riddle = there.riddles[which]
-        found.append(SamplePicture(path, riddle.question, "; ".join(riddle.options)))
-    return found
+        path.write_bytes(scene.png)
+        riddle = scene.riddles[which]
+        pictures.append(SamplePicture(path, riddle.question, "; ".join(riddle.options)))
+    return pictures
 
 
 def _real(folder: Path) -> list[SamplePicture]:
     """Photographs of the published short answers' test part; none where it is not on this disk, or is damaged."""
-    found: dict[str, SamplePicture] = {}
+    pictures: dict[str, SamplePicture] = {}
     try:
         for example in islice(open_source(SHORT.name).stream("test"), REACH):
-            if example.image_id not in found and len(found) < REAL:
-                path = folder / f"фото-{len(found) + 1}.jpg"
+            if example.image_id not in pictures and len(pictures) < REAL:
+                path = folder / f"фото-{len(pictures) + 1}.jpg"
                 path.write_bytes(read_bytes(example.image))
-                found[example.image_id] = SamplePicture(path, example.question, "")
+                pictures[example.image_id] = SamplePicture(path, example.question, "")
     except RuvlmError:
         return []
-    return list(found.values())
+    return list(pictures.values())

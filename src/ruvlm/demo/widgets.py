@@ -55,17 +55,17 @@ def reply_parts(models: Models) -> list[Any]:
 
 def shown(replies: Sequence[ModelReply]) -> list[Any]:
     """Values of `reply_parts`."""
-    found: list[Any] = []
+    parts: list[Any] = []
     for reply in replies:
         answer = reply.answer
         if answer.probability is None:
-            found.append({"label": answer.text or "(пусто)"})
+            parts.append({"label": answer.text or "(пусто)"})
         else:
             ranked = ((answer.text, answer.probability), *((a.text, a.probability) for a in answer.alternatives))
-            found.append({text or "(пусто)": probability for text, probability in ranked})
+            parts.append({text or "(пусто)": probability for text, probability in ranked})
         look = f"На картинку пришлось {100 * reply.share:.0f} % взгляда." if reply.looked is not None else ""
-        found.append(
+        parts.append(
             " ".join(filter(None, (answer.note, look, f"Ответ за {reply.seconds:.2f} с.".replace(".", ",", 1))))
         )
-        found.append(gr.update(value=reply.looked, visible=reply.looked is not None))
-    return found
+        parts.append(gr.update(value=reply.looked, visible=reply.looked is not None))
+    return parts

@@ -1,4 +1,4 @@
-"""One evaluation: ask what has not been asked yet, store each answer, judge, score, write the summary last."""
+"""One evaluation: ask what has not been asked yet, store each answer, judge, score, write the summary last; or score it again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pathlib import Path
 from ruvlm.backends.base import Asked, Backend, TextModel
 from ruvlm.benchmarks.base import Protocol
 from ruvlm.benchmarks.catalog import benchmark_named, protocol_named, score
+from ruvlm.benchmarks.source import open_source
 from ruvlm.data.images import read_bytes
+from ruvlm.errors import DataError
 from ruvlm.evaluation.evaluated import Identity, Usage
 from ruvlm.evaluation.folder import EvaluationFolder
 from ruvlm.evaluation.llm_judge import judge_unread
@@ -57,12 +59,12 @@ def ask_all(backend: Backend, dataset: Dataset, protocol: Protocol, progress: Pr
         range(len(dataset.examples)), key=lambda n: (dataset.examples[n].image.path, dataset.examples[n].image.row or 0)
     )
     asked = [Asked(protocol.prompt(dataset.examples[n]), dataset.examples[n]) for n in order]
-    found: list[Response | None] = [None] * len(order)
+    responses: list[Response | None] = [None] * len(order)
     for done, (n, response) in enumerate(zip(order, backend.answer(asked), strict=True)):
-        found[n] = response
+        responses[n] = response
         if progress is not None and done % 64 == 0:
             progress(done, len(order))
-    return [response for response in found if response is not None]
+    return [response for response in responses if response is not None]
 
 
 def evaluate(
@@ -213,8 +215,8 @@ def _keyed(dataset: Dataset, protocol: Protocol, model: str) -> list[Keyed]:
         prompt, mark = protocol.prompt(example), marks[example.image]
         return Keyed(place, Asked(prompt, example), response_key(example.id, mark, prompt, model), pictures[mark])
 
-    found = [keyed(place, example) for place, example in enumerate(dataset.examples)]
-    return sorted(found, key=lambda one: (one.picture, one.place))
+    everything = [keyed(place, example) for place, example in enumerate(dataset.examples)]
+    return sorted(everything, key=lambda one: (one.picture, one.place))
 
 
 def _ask_missing(
@@ -242,5 +244,22 @@ def _stored(keyed: Sequence[Keyed], place: EvaluationFolder) -> list[Response]:
     """Responses in the order of the examples."""
     store = place.store()
     store.close()
-    found = {one.place: store.get(one.key) or UNASKED for one in keyed}
-    return [found[place] for place in range(len(found))]
+    responses = {one.place: store.get(one.key) or UNASKED for one in keyed}
+    return [responses[place] for place in range(len(responses))]
+
+
+def rescore(folder: Path, data: str) -> Result:
+    """Judge and score the answers in `folder` by today's rules.
+
+    Raises DataError if it is not a finished evaluation, or if `data` is not what it was on.
+    """
+    place = EvaluationFolder(folder)
+    identity = place.identity
+    protocol = protocol_named(identity.protocol)
+    dataset = open_source(data).load(protocol.benchmark, identity.split, limit=identity.sample)
+    if dataset.fingerprint != identity.data:
+        raise DataError(
+            f"Оценка в {folder} – на других данных (отпечаток {identity.data}, а у {data} – {dataset.fingerprint}): укажите те же "
+            "--data."
+        )
+    return rescored(dataset, protocol, place.responses)

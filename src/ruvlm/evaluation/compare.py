@@ -75,9 +75,9 @@ def compare(paths: list[Path]) -> list[Difference]:
     stored = _distinct([read_stored(open_answers(path)) for path in paths])
     for other in stored[1:]:
         _comparable(stored[0], other)
-    found = [_difference(a, b, rule) for a, b in combinations(stored, 2) for rule in a.scores]
-    corrected = holm([row.p for row in found])
-    return [replace(row, p_holm=p) for row, p in zip(found, corrected, strict=True)]
+    differences = [_difference(a, b, rule) for a, b in combinations(stored, 2) for rule in a.scores]
+    corrected = holm([row.p for row in differences])
+    return [replace(row, p_holm=p) for row, p in zip(differences, corrected, strict=True)]
 
 
 def _distinct(stored: Sequence[Stored]) -> list[Stored]:

@@ -60,15 +60,15 @@ def judge_unread(
         letter = _letter(said.text, examples[n])
         known[keys[n]] = letter
         append_row(path, {"key": keys[n], "id": examples[n].id, "said": said.text, "letter": letter})
-    found = list(verdicts)
+    judged_verdicts = list(verdicts)
     for n, verdict in enumerate(verdicts):
         judged = float(known.get(keys[n]) in examples[n].answers) if n in prompts else verdict.score
-        found[n] = replace(verdict, scores={**verdict.scores, f"{verdict.rule}+judge": judged})
+        judged_verdicts[n] = replace(verdict, scores={**verdict.scores, f"{verdict.rule}+judge": judged})
     read = sum(known.get(keys[n]) is not None for n in unread)
     note = f"судья прочитал {read} из {len(unread)} непрочитанных ответов" + (
         f", не ответил {failed} раз" * (failed > 0)
     )
-    return Judged(found, note)
+    return Judged(judged_verdicts, note)
 
 
 def _prompt(example: Example, answer: str) -> str:

@@ -64,8 +64,8 @@ class ResponseStore:
 
     def answered(self, key: str) -> bool:
         """Is there a response that is not an error?"""
-        found = self._known.get(key)
-        return found is not None and found.error is None
+        stored = self._known.get(key)
+        return stored is not None and stored.error is None
 
     def add(self, key: str, example_id: str, prompt: Prompt, response: Response) -> None:
         """Append one response. It is on disk within seconds: what is lost by a kill is asked again."""

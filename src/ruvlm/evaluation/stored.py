@@ -115,10 +115,10 @@ def json_object(path: Path) -> dict[str, Any]:
 
 def text_object(path: Path) -> dict[str, str]:
     """A JSON file that is an object of texts, as identity.json is. Raises OSError or ValueError."""
-    found = json_object(path)
-    for name, value in found.items():
+    fields = json_object(path)
+    for name, value in fields.items():
         _checked(name, value, (str,))
-    return {sound(name): sound(value) for name, value in found.items()}
+    return {sound(name): sound(value) for name, value in fields.items()}
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ruvlm.benchmarks.base import disagreements
 from ruvlm.benchmarks.catalog import CHOICE, SHORT
-from ruvlm.benchmarks.circular_reference import reference_figures
+from ruvlm.benchmarks.circular import reference_figures
 from ruvlm.benchmarks.stats import score_columns
 from ruvlm.data.predictions import AnswerFile, AnswerLine, Columns, Pair, read_answers, refuse_foreign
 from ruvlm.errors import DataError

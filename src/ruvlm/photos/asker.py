@@ -43,8 +43,8 @@ class PhotoAsker:
 
 def name(thing: PhotoThing) -> Reference:
     """The noun phrase of a thing, and how a program selects it."""
-    found = kind_name(thing.kind)
-    return Reference(found.noun, found.adjectives, (("select", f"{thing.kind.key} ({thing.id})"),), thing)
+    plain = kind_name(thing.kind)
+    return Reference(plain.noun, plain.adjectives, (("select", f"{thing.kind.key} ({thing.id})"),), thing)
 
 
 def kind_name(kind: PhotoKind) -> Reference:

@@ -46,15 +46,15 @@ def relation(asker: PhotoAsker, letter: int) -> Choice | None:
         return None
     a, b = pair
     across, along = beside(a, b), stacked(a, b)
-    found = across or along
+    plain = across or along
     level = abs(a.centre[1 if across else 0] - b.centre[1 if across else 0]) <= 0.1
-    if found is None or (across and along) or not level:
+    if plain is None or (across and along) or not level:
         return None
-    wrong = [word for key, word in RELATION_WORDS.items() if key != found]
+    wrong = [word for key, word in RELATION_WORDS.items() if key != plain]
     verb = "находятся" if a.kind.noun.plural_only else "находится"
     wordings = ("Где на снимке " + verb + " {0:nomn} по отношению к {1:datv}?",)
     return choice_of(
-        asker, "spatial_relationship", letter, wordings, (name(a), name(b)), RELATION_WORDS[found], wrong, (a.id,)
+        asker, "spatial_relationship", letter, wordings, (name(a), name(b)), RELATION_WORDS[plain], wrong, (a.id,)
     )
 
 

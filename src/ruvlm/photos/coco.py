@@ -118,20 +118,20 @@ def class_key(name: str) -> str:
 
 def _document(path: Path) -> dict[str, list[Row]]:
     try:
-        found = json.loads(read_text(path), object_pairs_hook=once)
+        document = json.loads(read_text(path), object_pairs_hook=once)
     except TwiceError as error:
         raise DataError(f"{path}: поле «{error}» в одной записи названо дважды: оставьте одно.") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: это не JSON ({error}): нужен файл instances_*.json в формате COCO.") from error
     for part, fields in _PARTS:
-        rows = found.get(part) if isinstance(found, dict) else None
+        rows = document.get(part) if isinstance(document, dict) else None
         if not isinstance(rows, list) or not rows:
             raise DataError(f"{path}: нет списка «{part}»: нужен файл instances_*.json в формате COCO.")
         for number, row in enumerate(rows):
             missing = [name for name in fields if not isinstance(row, dict) or name not in row]
             if missing:
                 raise DataError(f"{path}: в «{part}», запись {number}, нет поля {', '.join(missing)}: дополните её.")
-    return dict(found)
+    return dict(document)
 
 
 def _id(path: Path, value: Any, part: str) -> str:

@@ -143,17 +143,17 @@ def picture_of(scene: PhotoScene, left: Skipped) -> bytes | None:
 
 def _chosen(asker: PhotoAsker, count: int, rng: random.Random, tally: Counter[int]) -> list[Choice]:
     """Up to `count` choices, forms by the largest deficit against their share."""
-    found: dict[str, Choice] = {}
+    choices: dict[str, Choice] = {}
     for kind in sorted(range(len(CHOICE_ENTRIES)), key=lambda k: (tally[k] + rng.random()) / CHOICE_ENTRIES[k].share):
-        if len(found) >= count:
+        if len(choices) >= count:
             break
         for _ in range(4):
             choice = CHOICE_ENTRIES[kind].ask(asker, rng.randrange(12))
-            if choice is not None and choice.text not in found:
-                found[choice.text] = choice
+            if choice is not None and choice.text not in choices:
+                choices[choice.text] = choice
                 tally[kind] += 1
                 break
-    return list(found.values())
+    return list(choices.values())
 
 
 def _graph_row(scene: PhotoScene) -> Row:

@@ -45,12 +45,12 @@ def ask_exist(asker: PhotoAsker) -> Draft | None:
 
 def _two(asker: PhotoAsker, present: tuple[bool, bool]) -> tuple[PhotoKind, PhotoKind] | None:
     kinds: list[PhotoKind] = []
-    for there in present:
+    for wanted in present:
         pool = [k for k in asker.present if k not in kinds]
-        found = (asker.rng.choice(pool) if pool else None) if there else asker.some_missing()
-        if found is None or found in kinds:
+        kind = (asker.rng.choice(pool) if pool else None) if wanted else asker.some_missing()
+        if kind is None or kind in kinds:
             return None
-        kinds.append(found)
+        kinds.append(kind)
     return kinds[0], kinds[1]
 
 
@@ -59,7 +59,7 @@ def _joined(asker: PhotoAsker, form: Form, joint: str, present: tuple[bool, bool
     if not kinds:
         return None
     names = (kind_name(kinds[0]), kind_name(kinds[1]))
-    facts: frozenset[Fact] = frozenset(exists(kind, there) for kind, there in zip(kinds, present, strict=True))
+    facts: frozenset[Fact] = frozenset(exists(kind, shown) for kind, shown in zip(kinds, present, strict=True))
     if joint == "или":
         wordings: tuple[str, ...] = (
             "Есть ли на снимке {0:nomn} или {1:nomn}?",
@@ -67,7 +67,7 @@ def _joined(asker: PhotoAsker, form: Form, joint: str, present: tuple[bool, bool
         )
     else:
         wordings = ("Есть ли на снимке и {0:nomn}, и {1:nomn}?", "На снимке есть и {0:nomn}, и {1:nomn}?")
-    missing = [slot for slot, there in enumerate(present) if not there]
+    missing = [slot for slot, shown in enumerate(present) if not shown]
     if asker.want:
         full = f"Да, на снимке есть {{0:nomn}} {joint} {{1:nomn}}."
     elif len(missing) == 2:

@@ -138,7 +138,7 @@ def ask_material(asker: PhotoAsker) -> Draft | None:
 def _pairs(asker: PhotoAsker, relation: str) -> list[tuple[PhotoThing, PhotoThing]]:
     """(who, what) in a relation, where nobody else is in it to a thing of that name."""
     by_id = {thing.id: thing for thing in asker.scene.things}
-    found = [
+    pairs = [
         (who, by_id[other])
         for who in asker.scene.things
         if who.kind.group == "person"
@@ -146,8 +146,8 @@ def _pairs(asker: PhotoAsker, relation: str) -> list[tuple[PhotoThing, PhotoThin
     ]
     return [
         pair
-        for pair in found
-        if sum(what.kind.word == pair[1].kind.word for _, what in found) == 1 and asker.scene.alone(pair[1])
+        for pair in pairs
+        if sum(what.kind.word == pair[1].kind.word for _, what in pairs) == 1 and asker.scene.alone(pair[1])
     ]
 
 

@@ -87,9 +87,9 @@ def _listed(file: Path, image_id: str, name: str, row: Any, field: str) -> list[
 
 
 def _related(thing: PhotoThing, relations: list[Any], things: dict[str, PhotoThing]) -> PhotoThing:
-    found: dict[str, tuple[int, ...]] = {"wears": (), "holds": (), "rides": ()}
+    related: dict[str, tuple[int, ...]] = {"wears": (), "holds": (), "rides": ()}
     for relation in relations:
         name, other = RELATIONS.get(str(relation.get("name"))), things.get(str(relation.get("object")))
         if name is not None and other is not None:
-            found[name] = (*found[name], other.id)
-    return replace(thing, wears=found["wears"], holds=found["holds"], rides=found["rides"])
+            related[name] = (*related[name], other.id)
+    return replace(thing, wears=related["wears"], holds=related["holds"], rides=related["rides"])

@@ -41,15 +41,15 @@ class PhotoKind:
 
 def kinds_from(group: str, table: str) -> tuple[PhotoKind, ...]:
     """Rows of «key | name | gender, а animate, + plural only | trust | taken for»; the words before the noun are adjectives, in the masculine."""
-    found = []
+    kinds = []
     for line in table.strip().splitlines():
         key, name, marks, trust, like = (part.strip() for part in (line + "|" * 4).split("|")[:5])
         gender = {"м": "masc", "ж": "femn", "с": "neut"}[marks[0]]
         *adjectives, noun = name.split(" ", name.count(" ")) if "*" not in name else (name.replace("*", " "),)
         kind = Noun(noun, gender, "а" in marks[1:], "+" in marks)
         others = tuple(other.strip() for other in like.split(",") if other.strip())
-        found.append(PhotoKind(key, kind, group, int(trust), tuple(adjectives), others))
-    return tuple(found)
+        kinds.append(PhotoKind(key, kind, group, int(trust), tuple(adjectives), others))
+    return tuple(kinds)
 
 
 # «*» joins words that do not change before each other: «доска*для сёрфинга»

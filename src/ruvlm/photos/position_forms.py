@@ -82,10 +82,10 @@ def _related(asker: PhotoAsker, measure: str) -> tuple[PhotoThing, PhotoThing, s
 
 
 def _choose_relation(asker: PhotoAsker, form: Form, measure: str) -> Draft | None:
-    found = _related(asker, measure)
-    if found is None:
+    sure = _related(asker, measure)
+    if sure is None:
         return None
-    a, b, relation = found
+    a, b, relation = sure
     right, wrong = RELATION_WORDS[relation], RELATION_WORDS[OTHER[relation]]
     first, second = shuffled(asker, right, wrong)
     names = (name(a), name(b))
@@ -117,10 +117,10 @@ def ask_stacked(asker: PhotoAsker) -> Draft | None:
 
 
 def _verify_relation(asker: PhotoAsker, form: Form, measure: str) -> Draft | None:
-    found = _related(asker, measure)
-    if found is None:
+    sure = _related(asker, measure)
+    if sure is None:
         return None
-    a, b, relation = found
+    a, b, relation = sure
     said = relation if asker.want else OTHER[relation]
     names = (name(a), name(b))
     fact = frozenset({("relation", a.id, relation, b.id, True)})

@@ -116,10 +116,10 @@ class PhotoScene:
 
     @cached_property
     def by_kind(self) -> dict[str, list[PhotoThing]]:
-        found: dict[str, list[PhotoThing]] = {}
+        things: dict[str, list[PhotoThing]] = {}
         for thing in self.things:
-            found.setdefault(thing.kind.key, []).append(thing)
-        return found
+            things.setdefault(thing.kind.key, []).append(thing)
+        return things
 
     @cached_property
     def _words(self) -> Counter[str]:
@@ -165,8 +165,8 @@ class PhotoScene:
 
     def _has_like(self, kind: PhotoKind) -> bool:
         """Is anything here that it may be taken for, or that may be taken for it?"""
-        there = {*self.by_kind, *self.strangers}
-        return not there.isdisjoint(kind.like) or any(kind.key in thing.kind.like for thing in self.things)
+        names = {*self.by_kind, *self.strangers}
+        return not names.isdisjoint(kind.like) or any(kind.key in thing.kind.like for thing in self.things)
 
 
 def _covered(a: Box, b: Box) -> float:

@@ -45,7 +45,7 @@ def card(run: RunFolder, measured: list[Measured]) -> str:
 
 def _header(run: RunFolder) -> str:
     """What the hub reads: language, task, data sets, the base model."""
-    published = {found.repo for found in hub_sets().values()}
+    published = {hub.repo for hub in hub_sets().values()}
     sets = sorted({repo for part in run.facts.train for repo in published if repo in part.source})
     lines = [
         "---",
@@ -93,7 +93,7 @@ def _data(run: RunFolder) -> str:
 def _licence(source: str) -> str:
     if is_drawn(source):
         return "Apache-2.0 (рисунки программы)"
-    return next((found.licence for found in hub_sets().values() if found.repo in source), "см. у набора")
+    return next((hub.licence for hub in hub_sets().values() if hub.repo in source), "см. у набора")
 
 
 def _recipe(run: RunFolder) -> str:

@@ -1,4 +1,4 @@
-"""Tables of a leaderboard: models on the same rows under the same protocol, in groups that cannot be told apart."""
+"""Tables of a leaderboard, models on the same rows in groups that cannot be told apart: as a page, Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 
 from ruvlm.benchmarks.base import Published
@@ -15,6 +16,7 @@ from ruvlm.benchmarks.catalog import benchmarks
 from ruvlm.evaluation.answers import answers_under
 from ruvlm.evaluation.compare import LEVEL, compare
 from ruvlm.evaluation.evaluated import Evaluated, Measured, beside, measured_together, same_rows
+from ruvlm.reporting.report_page import around, percent, script_mark
 from ruvlm.schema import Score
 
 
@@ -93,9 +95,9 @@ def _board(group: Sequence[Evaluated]) -> Board:
     )
 
 
-def _blind(own: Measured, some: Sequence[Measured]) -> float | None:
-    found = [c for c in beside(own, some) if c.model == f"blind:{own.model}"]
-    return found[0].headline[1].value if found else None
+def _blind(own: Measured, others: Sequence[Measured]) -> float | None:
+    blind = [c for c in beside(own, others) if c.model == f"blind:{own.model}"]
+    return blind[0].headline[1].value if blind else None
 
 
 def _groups(own: Sequence[Measured]) -> dict[Path, int]:
@@ -114,7 +116,7 @@ def _groups(own: Sequence[Measured]) -> dict[Path, int]:
     return groups
 
 
-def as_csv(found: Sequence[Board]) -> str:
+def as_csv(tables: Sequence[Board]) -> str:
     """One line a model; published figures have «published» for their kind and no interval."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -141,7 +143,7 @@ def as_csv(found: Sequence[Board]) -> str:
             "published_in",
         ]
     )
-    for board in found:
+    for board in tables:
         kind = "world" if board.world else "measured"
         for e in board.entries:
             s = e.score
@@ -185,14 +187,14 @@ def _md(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split())).replace("\\<", "&lt;").replace("\\>", "&gt;")
 
 
-def as_json(found: Sequence[Board]) -> str:
-    return json.dumps([asdict(board) for board in found], ensure_ascii=False, indent=1) + "\n"
+def as_json(tables: Sequence[Board]) -> str:
+    return json.dumps([asdict(board) for board in tables], ensure_ascii=False, indent=1) + "\n"
 
 
-def as_markdown(found: Sequence[Board]) -> str:
+def as_markdown(tables: Sequence[Board]) -> str:
     """The same tables for a forge's page."""
     lines = ["# Таблица моделей", "", GROUPS_RULE]
-    for board in found:
+    for board in tables:
         mark = " – **встроенный мир, не балл опубликованного набора**" if board.world else ""
         lines += [
             "",
@@ -218,3 +220,23 @@ GROUPS_RULE = (
     "Модели одной группы неотличимы от первой в ней (точный критерий Макнемара на тех же строках, поправка Холма, 5 %). "
     "Сравнивать можно только внутри одной таблицы."
 )
+
+
+HERE = Path(__file__).parent
+
+
+def leaderboard_page(tables: Sequence[Board]) -> str:
+    """The page's text; names of models are escaped."""
+    from jinja2 import Environment, FileSystemLoader
+
+    script = (HERE / "leaderboard.js").read_text(encoding="utf-8")
+    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"percent": percent, "around": around}
+    return environment.get_template("leaderboard.html.j2").render(
+        boards=tables,
+        rule=GROUPS_RULE,
+        style=(HERE / "report.css").read_text(encoding="utf-8"),
+        script=script,
+        script_mark=script_mark(script),
+        today=date.today().isoformat(),
+    )

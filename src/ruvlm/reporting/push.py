@@ -34,13 +34,13 @@ def planned(run: Path) -> list[Sent]:
     model = model_folder(str(run))
     if not RunFolder(run).card.is_file():
         raise ModelError(f"В {run} нет README.md: карточку пишут ruvlm train и ruvlm eval, выполните одну из них.")
-    found = [
+    files = [
         Sent(path, path.name) for path in sorted(model.iterdir()) if _is_of_model(path) and path.name != "README.md"
     ]
     folder = RunFolder(run)
     beside = [*folder.published, *(place.figures for place in evaluations_in(folder.evaluations))]
-    found += [Sent(path, str(path.relative_to(run))) for path in beside]
-    return found
+    files += [Sent(path, str(path.relative_to(run))) for path in beside]
+    return files
 
 
 def _is_of_model(path: Path) -> bool:

@@ -100,7 +100,7 @@ def _part(section: ReportSection, number: int, pictures: int) -> Part:
         )
         for axis, values in names.items()
     )
-    calibrations = tuple((a.name, found) for a in section.models if (found := _calibrated(a)) is not None)
+    calibrations = tuple((a.name, calibrated) for a in section.models if (calibrated := _calibrated(a)) is not None)
     return Part(section, number, browser(section, pictures), axes, calibrations)
 
 
@@ -130,14 +130,14 @@ def around(score: Score) -> str:
     return f"{percent(score.low)}–{percent(score.high)}"
 
 
-def _plain(found: Browser) -> dict[str, object]:
+def _plain(shown: Browser) -> dict[str, object]:
     return {
-        "rows": found.rows,
-        "types": found.types,
-        "rules": found.rules,
-        "models": found.models,
-        "pictures": found.pictures,
-        "total": found.total,
+        "rows": shown.rows,
+        "types": shown.types,
+        "rules": shown.rules,
+        "models": shown.models,
+        "pictures": shown.pictures,
+        "total": shown.total,
     }
 
 

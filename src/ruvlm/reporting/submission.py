@@ -79,10 +79,10 @@ def verify(path: Path, data: str) -> Verified:
 
 
 def _disagreements(claimed: dict[str, Any], result: Result) -> list[str]:
-    found = [f"правила {rule} в заявке нет" for rule in result.scores if rule not in claimed]
+    problems = [f"правила {rule} в заявке нет" for rule in result.scores if rule not in claimed]
     for rule, said in claimed.items():
         if rule not in result.scores:
-            found.append(f"балл по правилу {rule} из ответов не получить")
+            problems.append(f"балл по правилу {rule} из ответов не получить")
             continue
         own = score_dict(result.scores[rule])
         for key in ("n", "correct", "value", "low", "high"):
@@ -90,5 +90,5 @@ def _disagreements(claimed: dict[str, Any], result: Result) -> list[str]:
             if mine is None and theirs is None:
                 continue
             if not isinstance(theirs, int | float) or mine is None or not abs(theirs - mine) <= CLOSE:
-                found.append(f"{rule}, {key}: в заявке {theirs}, по ответам {mine}")
-    return found
+                problems.append(f"{rule}, {key}: в заявке {theirs}, по ответам {mine}")
+    return problems

@@ -142,7 +142,7 @@ def _without_tokens(text: str) -> str:
 def _boxed_out(text: str) -> str:
     """What a model put into an answer's own mark; empty without one."""
     for box in _BOXES:
-        boxed = [found["said"] if "said" in box.groupindex else found[1] for found in box.finditer(text)]
+        boxed = [match["said"] if "said" in box.groupindex else match[1] for match in box.finditer(text)]
         if boxed:
             return boxed[-1].strip()
     return ""
@@ -211,7 +211,7 @@ def _one_exchange(text: str) -> str:
 def short_answer(text: str) -> str:
     """The lines of a cleaned text that are its short answer: the last «Ответ: …», else what follows a repeated question."""
     text = text.rstrip()
-    declared = [found for found in _DECLARED.finditer(text) if found.end() < len(text)]
+    declared = [match for match in _DECLARED.finditer(text) if match.end() < len(text)]
     if declared:
         # a question of its own after an answer begins another exchange
         last = next(

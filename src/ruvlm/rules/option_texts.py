@@ -48,14 +48,14 @@ def tidied(text: str, alphabet: str = "ABCDE") -> str:
 
 
 def words_of(text: str) -> list[Word]:
-    found = []
+    words = []
     for match in _WORD.finditer(text):
         before = match.start() - 1
         while before >= 0 and text[before] in " \t":
             before -= 1
         sign = text[before] if before >= 0 else ""
-        found.append(Word(match[0], match.start(), match.end(), sign, text[match.end() : match.end() + 1]))
-    return found
+        words.append(Word(match[0], match.start(), match.end(), sign, text[match.end() : match.end() + 1]))
+    return words
 
 
 def folded(word: str) -> str:
@@ -67,12 +67,12 @@ def option_words(option: str) -> list[str]:
     return [folded(word.text) for word in words_of(tidied(plain(option)))]
 
 
-def named_options(spoken: Sequence[str], there: dict[str, str]) -> list[tuple[str, int, int]]:
+def named_options(spoken: Sequence[str], options: dict[str, str]) -> list[tuple[str, int, int]]:
     """Where each option's words stand in the answer, whole and in order: (letter, first, past the last)."""
     said = [folded(word) for word in spoken]
     starts: dict[str, list[int]] = {}
     lengths: dict[str, int] = {}
-    for letter, option in there.items():
+    for letter, option in options.items():
         wanted = option_words(option)
         lengths[letter] = len(wanted)
         starts[letter] = [
@@ -80,14 +80,14 @@ def named_options(spoken: Sequence[str], there: dict[str, str]) -> list[tuple[st
             for start in (range(len(said) - len(wanted) + 1) if wanted else ())
             if all(_same(said[start + n], word) for n, word in enumerate(wanted))
         ]
-    found = []
+    spans = []
     for letter, places in starts.items():
         longer = [other for other in starts if lengths[other] > lengths[letter]]
         for start in places:
             # «красный мяч» names that option, not «мяч»
             if not any(_holds(starts[other], lengths[other], start, lengths[letter]) for other in longer):
-                found.append((letter, start, start + lengths[letter]))
-    return found
+                spans.append((letter, start, start + lengths[letter]))
+    return spans
 
 
 def _holds(places: Sequence[int], length: int, start: int, inner: int) -> bool:

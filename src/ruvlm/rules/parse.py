@@ -60,5 +60,5 @@ def read_reference(prediction: str, options: Sequence[str | None]) -> Reading:
 
 
 def _only_letter(tokens: Sequence[str], prefix: str, suffix: str) -> str | None:
-    found = [letter for letter in LETTERS if f"{prefix}{letter}{suffix}" in tokens]
-    return found[0] if len(found) == 1 else None
+    letters = [letter for letter in LETTERS if f"{prefix}{letter}{suffix}" in tokens]
+    return letters[0] if len(letters) == 1 else None

@@ -68,7 +68,7 @@ def read_russian(prediction: str, options: Sequence[str | None], cyrillic: bool 
         options: the row's options in letter order; None is one that it does not have.
         cyrillic: are letters а, б, в, г written: in the prompt, or by this answerer elsewhere (see `writes_cyrillic`)?
     """
-    there = {letter: text for letter, text in zip(LETTERS, options, strict=False) if text is not None}
+    by_letter = {letter: text for letter, text in zip(LETTERS, options, strict=False) if text is not None}
     whole = cleaned(prediction)
     if whole.unfinished:
         return Reading(None, Absent.THOUGHT)
@@ -81,29 +81,31 @@ def read_russian(prediction: str, options: Sequence[str | None], cyrillic: bool 
         return Reading(None, "пустой ответ")
     cyrillic = cyrillic or _alphabet_shown(words)
     if len(words) == 1 and (lone := _letter_of(words[0].text, alphabet, cyrillic, bare=True)):
-        return _among(lone, there)
+        return _among(lone, by_letter)
     spoken = [word.text.lower() for word in words]
-    exact = [letter for letter, option in there.items() if option_words(option) == [folded(word) for word in spoken]]
+    exact = [
+        letter for letter, option in by_letter.items() if option_words(option) == [folded(word) for word in spoken]
+    ]
     if len(exact) != 1 and len(text) < 200:  # signs that words have not: «-5», «1 000»
         said = normalised(text)
-        exact = [letter for letter, option in there.items() if said and normalised(option) == said]
+        exact = [letter for letter, option in by_letter.items() if said and normalised(option) == said]
     if len(exact) == 1:
         return Reading(exact[0])
-    if spoken[0] in ("да", "нет") and sorted(map(normalised, there.values())) == ["да", "нет"]:
+    if spoken[0] in ("да", "нет") and sorted(map(normalised, by_letter.values())) == ["да", "нет"]:
         answer = reply(text)
         taken_back = (
             len(words) > 1 and spoken[1] in ("да", "нет") and words[1].before == ","
         )  # «Нет, да»: the first stands
         if answer:
-            return Reading(next(letter for letter, option in there.items() if normalised(option) == answer))
+            return Reading(next(letter for letter, option in by_letter.items() if normalised(option) == answer))
         if not taken_back:
             return Reading(None, "ни да, ни нет")
-    spans = named_options(spoken, there)
+    spans = named_options(spoken, by_letter)
     letters = _letters(words, text, alphabet, cyrillic, spans)
     if letters is None:
         return Reading(None, "буква и текст варианта спорят")
     dangling = spoken[-1] in DANGLING or MUSING.match(text) is not None
-    reading = _by_letter(letters, there, dangling)
+    reading = _by_letter(letters, by_letter, dangling)
     if reading is None:
         return read_by_text(spans, words)
     if reading.letter is not None and len(words) <= 6:
@@ -176,13 +178,13 @@ def _letters(
     for letter, start, _ in spans:
         named.setdefault(start, set()).add(letter)
     endings = {end: letter for letter, _, end in spans}
-    found: list[_Letter] = []
+    letters: list[_Letter] = []
     last_cued = -1
     for place, word in enumerate(words):
         if len(word.text) != 1 or place in taken:
             continue
         joined = _joined(words, place, last_cued, alphabet)
-        cue = found[-1].weight if joined else _cue_before(words, place)
+        cue = letters[-1].weight if joined else _cue_before(words, place)
         bracketed = word.after in (")", "]") or (
             word.after in (".", ":") and place + 1 < len(words) and _listed(words, place)
         )
@@ -200,19 +202,19 @@ def _letters(
         if agreed is None and _is_preposition(words, place):
             continue
         letter = agreed or readings[0]
-        if cue or (joined and found):
+        if cue or (joined and letters):
             last_cued = place
         if letter is None:
             continue
         weight = cue or _weight(words, place, text, bracketed)
-        if found and not cue and found[-1].weight == DECLARED and _corrected(words, found[-1].place, place):
+        if letters and not cue and letters[-1].weight == DECLARED and _corrected(words, letters[-1].place, place):
             weight = DECLARED  # «Ответ: A. Хотя нет, B.»: the first is taken back
-            found.pop()
-        if found and found[-1].place == place - 2 and words[place - 1].text.lower() in EITHER:
-            weight = max(weight, found[-1].weight)  # «A. или B»: neither outweighs the other
-            found[-1] = replace(found[-1], weight=weight)
-        found.append(_Letter(letter, place, weight, _denied(words, place)))
-    return _unlisted(found, words, named)
+            letters.pop()
+        if letters and letters[-1].place == place - 2 and words[place - 1].text.lower() in EITHER:
+            weight = max(weight, letters[-1].weight)  # «A. или B»: neither outweighs the other
+            letters[-1] = replace(letters[-1], weight=weight)
+        letters.append(_Letter(letter, place, weight, _denied(words, place)))
+    return _unlisted(letters, words, named)
 
 
 def _corrected(words: Sequence[Word], before: int, place: int) -> bool:
@@ -337,7 +339,7 @@ def _denied(words: Sequence[Word], place: int) -> bool:
     return bool(after) and (after[0] in WRONG or (len(after) > 1 and after[0] in NEGATIONS and after[1] in CORRECT))
 
 
-def _by_letter(letters: Sequence[_Letter], there: dict[str, str], dangling: bool) -> Reading | None:
+def _by_letter(letters: Sequence[_Letter], options: dict[str, str], dangling: bool) -> Reading | None:
     """One letter that is not denied, of the heaviest there are; of several declarations the last one counts."""
     if not letters:
         return None
@@ -352,7 +354,7 @@ def _by_letter(letters: Sequence[_Letter], there: dict[str, str], dangling: bool
         heaviest = _last_declared(heaviest)
     different = {letter.letter for letter in heaviest}
     if len(different) == 1:
-        return _among(different.pop(), there)
+        return _among(different.pop(), options)
     return Reading(None, "две разные буквы")
 
 
@@ -366,7 +368,7 @@ def _last_declared(letters: Sequence[_Letter]) -> list[_Letter]:
     return last
 
 
-def _among(letter: str | None, there: dict[str, str]) -> Reading:
-    if letter in there:
+def _among(letter: str | None, options: dict[str, str]) -> Reading:
+    if letter in options:
         return Reading(letter)
     return Reading(None, "такой буквы нет среди вариантов")

@@ -23,28 +23,28 @@ _LAST_WORDS = 4
 
 def read_vlmevalkit(prediction: str, options: Sequence[str | None]) -> Reading:
     """Letter or option text; «Z» for a refusal. `options` in letter order; None is an option the row does not have."""
-    there = {letter: text for letter, text in zip(LETTERS, options, strict=False) if text is not None}
+    by_letter = {letter: text for letter, text in zip(LETTERS, options, strict=False) if text is not None}
     if "Failed to obtain answer via API" in prediction:
-        return _by_text(prediction, there)
+        return _by_text(prediction, by_letter)
     if any(refusal in prediction for refusal in _REFUSALS):
         return Reading(REFUSED, "отказ отвечать")
     words = prediction.translate(_BLANKED).split()
-    letters = [letter for letter in there if letter in words]
+    letters = [letter for letter in by_letter if letter in words]
     if len(letters) == 1 and words.index(letters[0]) >= len(words) - _LAST_WORDS:
         return Reading(letters[0])
     if not letters and REFUSED in words:
         return Reading(REFUSED, "отказ отвечать")
     said = _SAID.search(prediction)
-    if said is not None and said[1].upper() in there:
+    if said is not None and said[1].upper() in by_letter:
         return Reading(said[1].upper())
-    return _by_text(prediction, there)
+    return _by_text(prediction, by_letter)
 
 
-def _by_text(prediction: str, there: dict[str, str]) -> Reading:
-    if len(prediction) > 2 * sum(map(len, there.values())):
+def _by_text(prediction: str, by_letter: dict[str, str]) -> Reading:
+    if len(prediction) > 2 * sum(map(len, by_letter.values())):
         return Reading(None, "ответ много длиннее вариантов")
     lowered = prediction.lower()
-    named = [letter for letter, text in there.items() if text.lower() in lowered]
+    named = [letter for letter, text in by_letter.items() if text.lower() in lowered]
     if len(named) == 1:
         return Reading(named[0])
     return Reading(None, "несколько вариантов сразу" if named else "нет ни буквы, ни текста варианта")

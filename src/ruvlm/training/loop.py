@@ -19,15 +19,22 @@ from ruvlm.processes import Group, current_ranks, launched_by_accelerate_alone, 
 from ruvlm.registry import imported
 from ruvlm.run_folder import BEST, FINAL, Record, RunFacts, RunFolder, TrainedOn
 from ruvlm.runtime import code_fingerprint, keep_freed_memory, machine, pick_device, quiet_transformers, seed_everything
-from ruvlm.training.budget import ESTIMATE_AT, memory_line, out_of_memory, time_line, used_memory
+from ruvlm.training.checks import (
+    ESTIMATE_AT,
+    Stop,
+    memory_line,
+    out_of_memory,
+    refuse_leaks,
+    stopped,
+    time_line,
+    used_memory,
+)
 from ruvlm.training.ema import Ema
-from ruvlm.training.guards import refuse_leaks, stopped
 from ruvlm.training.history import History, plot_history
 from ruvlm.training.learner import Learner, Losses, Report, Stage
 from ruvlm.training.samples import sheet, write_samples
 from ruvlm.training.state import Learning, Progress, read_checkpoint, restore, save_checkpoint
 from ruvlm.training.step import Stepper
-from ruvlm.training.stop import Stop
 from ruvlm.training.trackers import Tracker, trackers_named
 from ruvlm.training.validation import Check, Validator
 

@@ -39,8 +39,8 @@ def parts_of(data: DataSettings, grounding: bool) -> tuple[MixturePart, ...]:
 
 def _part(mix: MixSettings, grounding: bool) -> MixturePart:
     if mix.images is not None:
-        found = conversations.load(Path(mix.path), Path(mix.images), mix.limit)
-        return MixturePart(mix.weight, (found,), None)
+        dataset = conversations.load(Path(mix.path), Path(mix.images), mix.limit)
+        return MixturePart(mix.weight, (dataset,), None)
     return _folder(mix.path, mix.split, mix.weight, mix.limit, grounding)
 
 
@@ -62,7 +62,7 @@ class Epochs:
 
     def __init__(self, sets_N: np.ndarray, weights: tuple[float, ...], lengths_N: np.ndarray | None = None) -> None:
         self.members = [np.flatnonzero(sets_N == number) for number in range(len(weights))]
-        self.counts = [round(weight * len(some)) for weight, some in zip(weights, self.members, strict=True)]
+        self.counts = [round(weight * len(members)) for weight, members in zip(weights, self.members, strict=True)]
         self.total = sum(self.counts)
         self.lengths = lengths_N
         self._orders: dict[tuple[int, int, int], np.ndarray] = {}
@@ -97,10 +97,10 @@ class Epochs:
 
     def _pool(self, seed: int, epoch: int) -> np.ndarray:
         picks = []
-        for number, (some, count) in enumerate(zip(self.members, self.counts, strict=True)):
-            whole, rest = divmod(count, max(1, len(some)))
-            lot = np.random.default_rng((seed, 3, epoch, number)).permutation(some)[:rest] if rest else some[:0]
-            picks += [some] * whole + [lot]
+        for number, (members, count) in enumerate(zip(self.members, self.counts, strict=True)):
+            whole, rest = divmod(count, max(1, len(members)))
+            lot = np.random.default_rng((seed, 3, epoch, number)).permutation(members)[:rest] if rest else members[:0]
+            picks += [members] * whole + [lot]
         return np.concatenate(picks)
 
     def _grouped(self, order: np.ndarray, seed: int, epoch: int, count: int) -> np.ndarray:

@@ -53,9 +53,9 @@ class Muon(torch.optim.Optimizer):
             assert grad is not None
             state["momentum"].lerp_(grad, 1 - group["momentum"])
             updates.append(grad.lerp(state["momentum"], group["momentum"]))
-        found = orthogonalised(torch.stack(updates).flatten(2))
-        scale = max(1.0, found.shape[-2] / found.shape[-1]) ** 0.5
-        for parameter, update in zip(parameters, found, strict=True):
+        directions = orthogonalised(torch.stack(updates).flatten(2))
+        scale = max(1.0, directions.shape[-2] / directions.shape[-1]) ** 0.5
+        for parameter, update in zip(parameters, directions, strict=True):
             if group["weight_decay"]:
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
             parameter.add_(update.view(shape), alpha=-group["lr"] * scale)

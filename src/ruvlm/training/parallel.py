@@ -1,16 +1,11 @@
-"""The parts of one step side by side: on a CPU, one thread and one core a part.
-
-A small model's operations are too short to be split among cores (two cores gain 1.3 times more from two halves of a
-batch than from two threads inside each operation). Each part's gradients are returned, not accumulated, and added in
-the parts' order, so a step is the same however the threads are scheduled.
-"""
+"""What goes on beside a step: its parts on threads of their own, and the batches of the steps to come."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -54,3 +49,29 @@ def parts_of_step(wanted: int, device: torch.device, splits: bool, images: int) 
     if not splits or device.type != "cpu":
         return 1
     return max(1, min(wanted or torch.get_num_threads(), images))
+
+
+Make = Callable[[int, int, int], Any]
+
+
+class Prefetcher:
+    """`workers` threads, each a batch ahead; with 0 of them a batch is made when it is asked for."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._pool = ThreadPoolExecutor(workers, "batches") if workers else None
+        self._made: dict[tuple[Make, int, int], Future[Any]] = {}
+
+    def batch(self, make: Make, step: int, part: int, parts: int, last: int) -> Any:
+        """The batch `make(step, part, parts)`; those of the next steps before `last` are begun."""
+        if self._pool is None:
+            return make(step, part, parts)
+        for ahead in range(step, min(last, step + self._workers + 1)):
+            if (make, ahead, part) not in self._made:
+                self._made[make, ahead, part] = self._pool.submit(make, ahead, part, parts)
+        return self._made.pop((make, step, part)).result()
+
+    def close(self) -> None:
+        """Let the threads go; batches not yet begun are dropped."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)

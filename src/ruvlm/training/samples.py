@@ -28,26 +28,26 @@ class Sample:
 def samples(dataset: Dataset, responses: Sequence[Response], verdicts: Sequence[Verdict]) -> list[Sample]:
     """The first questions of the first pictures; responses and verdicts in the data set's order."""
     kept: dict[str, int] = {}
-    found = []
+    shown = []
     for example, response, verdict in zip(dataset.examples, responses, verdicts, strict=True):
         if example.rotation or (example.image_id not in kept and len(kept) == PICTURES):
             continue
         kept[example.image_id] = kept.get(example.image_id, 0) + 1
         if kept[example.image_id] <= EACH:
-            found.append(Sample(example, response.text.strip(), verdict.right))
-    return found
+            shown.append(Sample(example, response.text.strip(), verdict.right))
+    return shown
 
 
-def sheet(found: Sequence[Sample]) -> Image.Image:
+def sheet(shown: Sequence[Sample]) -> Image.Image:
     """The pictures with questions, gold answers and what was said."""
     by_picture: dict[str, list[Sample]] = {}
-    for sample in found:
+    for sample in shown:
         by_picture.setdefault(sample.example.image_id, []).append(sample)
-    said = {sample.example.id: (sample.said, sample.right) for sample in found}
-    return contact_sheet([Card(tuple(s.example for s in some)) for some in by_picture.values()], said=said)
+    said = {sample.example.id: (sample.said, sample.right) for sample in shown}
+    return contact_sheet([Card(tuple(s.example for s in group)) for group in by_picture.values()], said=said)
 
 
-def write_samples(target: Path, found: Sequence[Sample], image: Image.Image) -> None:
+def write_samples(target: Path, shown: Sequence[Sample], image: Image.Image) -> None:
     """`target`, a JSONL file, and a PNG beside it. Raises OutputError."""
     lines = [
         {
@@ -58,7 +58,7 @@ def write_samples(target: Path, found: Sequence[Sample], image: Image.Image) -> 
             "said": s.said,
             "right": s.right,
         }
-        for s in found
+        for s in shown
     ]
     write_text(target, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     write_bytes(target.with_suffix(".png"), png(image))

@@ -42,8 +42,8 @@ def gathered(model: Any, work: Callable[..., Any]) -> Callable[..., Any]:
 
 def _stacks(model: nn.Module) -> list[nn.ModuleList]:
     """The lists of like layers: decoder's and encoder's."""
-    found = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) > 1]
-    return [stack for stack in found if len({type(layer) for layer in stack}) == 1]
+    stacks = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) > 1]
+    return [stack for stack in stacks if len({type(layer) for layer in stack}) == 1]
 
 
 def spread(value: Any) -> bool:

@@ -86,17 +86,17 @@ def read_checkpoint(
     errors = []
     for folder in checkpoints(root):
         try:
-            found = _read(folder)
+            state = _read(folder)
         except ModelError as error:
             errors.append(error)
             continue
         for damage in errors:
             report(f"{damage} Продолжаю с предыдущей: {folder.name}")
-        if found.config != config:
+        if state.config != config:
             raise ModelError(
                 f"Точка {folder} записана с другими настройками: верните их или смените name в настройках."
             )
-        return found.progress, found.tensors, found.scalars
+        return state.progress, state.tensors, state.scalars
     if not errors:
         raise ModelError(f"В {root} нет точки, с которой продолжать: запустите обучение без --resume.")
     raise ModelError(f"{errors[0]} Другой целой точки нет: начните обучение заново.")

@@ -11,8 +11,7 @@ from ruvlm.config import RunConfig
 from ruvlm.errors import ConfigError
 from ruvlm.processes import Group
 from ruvlm.training.learner import Learner, Losses, Stage
-from ruvlm.training.parallel import Workers, parts_of_step
-from ruvlm.training.prefetch import Prefetcher
+from ruvlm.training.parallel import Prefetcher, Workers, parts_of_step
 
 
 class Stepper:
@@ -75,18 +74,18 @@ class Stepper:
         parts = count * self.accumulate * self.group.ranks.size
         first = count * self.accumulate * self.group.ranks.rank
         weighted = self.accumulate > 1 or self.train.sharding == "fsdp2"
-        found = []
+        shares = []
         for micro in range(self.accumulate):
             start = first + micro * count
             if count > 1:
-                found.append(self._side_by_side(stage, stage_step, share, start, parts, weighted))
+                shares.append(self._side_by_side(stage, stage_step, share, start, parts, weighted))
                 continue
             self.batch = self.prefetcher.batch(stage.batch, stage_step, start, parts, stage.max_steps)
             losses = self._lost(stage, self.batch, share)
             whole = losses.total * losses.weight if weighted else losses.total
             torch.autograd.backward(self.scaler.scale(whole))
-            found.append(losses)
-        losses = found[0] if len(found) == 1 else mean_losses(found)
+            shares.append(losses)
+        losses = shares[0] if len(shares) == 1 else mean_losses(shares)
         return losses, losses.weight if weighted else 1.0
 
     def _lost(self, stage: Stage, batch: Any, share: float) -> Losses:
@@ -108,8 +107,8 @@ class Stepper:
         done = self.workers.run(work)
         whole = 1.0 if weighted else sum(losses.weight for losses, _ in done)
         for number, parameter in enumerate(self.parameters):
-            found = [(gradients[number], losses.weight / whole) for losses, gradients in done]
-            known = [gradient * weight for gradient, weight in found if gradient is not None]
+            shares = [(gradients[number], losses.weight / whole) for losses, gradients in done]
+            known = [gradient * weight for gradient, weight in shares if gradient is not None]
             if known:
                 added = torch.stack(known).sum(0)
                 parameter.grad = added if parameter.grad is None else parameter.grad + added

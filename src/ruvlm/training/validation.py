@@ -98,11 +98,11 @@ def _baselines(learner: Learner[Any], datasets: list[Dataset]) -> dict[str, floa
     benchmark = benchmark_named(short.name)
     protocol = benchmark.protocols[0]
     train = [example for example in learner.train_examples if not example.options]
-    found = {}
+    baselines = {}
     for label, backend in (
         ("самый частый ответ", MajorityBackend(train)),
         ("только вопрос", QuestionOnlyBackend(train)),
     ):
         verdicts = protocol.judge_all(short.examples, ask_all(backend, short, protocol))
-        found[label] = benchmark.score(protocol, short, verdicts).headline[1].value
-    return found
+        baselines[label] = benchmark.score(protocol, short, verdicts).headline[1].value
+    return baselines

@@ -28,10 +28,10 @@ def colour(asker: Asker, letter: int) -> Choice | None:
         return None
     thing, name = picked
     assert thing.colour is not None
-    there = [c for c in dict.fromkeys(t.colour for t in asker.coloured) if c and c != thing.colour]
-    others = [c for c in asker.palette(thing.kind) if c != thing.colour and c not in there]
-    there = [c for c in there if c in asker.palette(thing.kind)][:2]
-    wrong = [COLOURS[c].word for c in there + _sampled(asker, others)]
+    colours = [c for c in dict.fromkeys(t.colour for t in asker.coloured) if c and c != thing.colour]
+    others = [c for c in asker.palette(thing.kind) if c != thing.colour and c not in colours]
+    colours = [c for c in colours if c in asker.palette(thing.kind)][:2]
+    wrong = [COLOURS[c].word for c in colours + _sampled(asker, others)]
     wordings = ("Какого цвета {0:nomn}?", "Какой цвет у {0:gent}?")
     return choice_of(
         asker, "attribute_recognition", letter, wordings, (name,), COLOURS[thing.colour].word, wrong, (thing.id,)
@@ -190,10 +190,10 @@ _FUNCTIONS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 def function(asker: Asker, letter: int) -> Choice | None:
     """Every option has the function; only one of them is in the picture, so it has to be looked at."""
     category = asker.rng.choice([c for c in _FUNCTIONS if c in asker.categories])
-    there = {t.kind for t in asker.scene.things if t.worn_by is None and KINDS[t.kind].category == category}
-    if len(there) != 1:
+    kinds_there = {t.kind for t in asker.scene.things if t.worn_by is None and KINDS[t.kind].category == category}
+    if len(kinds_there) != 1:
         return None
-    kind = next(iter(there))
+    kind = next(iter(kinds_there))
     wrong = [KINDS[k].word for k in asker.absent_kinds if KINDS[k].category == category]
     things = tuple(t.id for t in asker.namer.by_kind[kind])
     return choice_of(

@@ -148,15 +148,15 @@ def _asked(scene: SceneGraph, plan: SplitPlan, rng: random.Random, level: str, m
     """
     asker = Asker(scene, rng, plan.held_out)
     entries = choice_entries(level)
-    found: dict[str, Choice] = {}
+    choices: dict[str, Choice] = {}
     for _ in range(2):
         rank = {k: (made[k] + rng.random()) / entries[k].share for k in made if not entries[k].prepare}
         for kind in sorted(rank, key=lambda k: rank[k]):
             choice = entries[kind].ask(asker, rng.randrange(12))
-            if choice is not None and choice.text not in found and len(found) < plan.choices:
-                found[choice.text] = choice
+            if choice is not None and choice.text not in choices and len(choices) < plan.choices:
+                choices[choice.text] = choice
                 made[kind] += 1
-    return list(found.values())
+    return list(choices.values())
 
 
 def _source(chunk: Chunk) -> str:
@@ -255,16 +255,16 @@ def _prepared(scene: SceneGraph, how: str, rng: random.Random) -> SceneGraph:
 
 def chunks_of(level: str, seed: int, plan: SplitPlan) -> list[Chunk]:
     """Every chunk of a split, GQA first."""
-    found = [
+    chunks = [
         Chunk(level, seed, plan, "gqa", first, min(CHUNK, plan.images - first))
         for first in range(0, plan.images, CHUNK)
     ]
     if not plan.shared:
-        found += [
+        chunks += [
             Chunk(level, seed, plan, "choices", first, min(CHUNK, plan.choices - first))
             for first in range(0, plan.choices, CHUNK)
         ]
-    return found
+    return chunks
 
 
 def build(
@@ -311,10 +311,10 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"Файл {path} повреждён ({error}): нарисуйте мир заново, в другую папку.") from error
-    return found if isinstance(found, dict) else {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def _write_all(

@@ -63,8 +63,8 @@ class Namer:
 
     def sought(self, kind: str, colour: str | None = None) -> Reference:
         """As `absent`, but if exactly one such thing is there the phrase mentions it."""
-        found = [t for t in self.by_kind.get(kind, ()) if colour in (None, t.colour)]
-        return replace(self.absent(kind, colour), thing=found[0] if len(found) == 1 else None)
+        things = [t for t in self.by_kind.get(kind, ()) if colour in (None, t.colour)]
+        return replace(self.absent(kind, colour), thing=things[0] if len(things) == 1 else None)
 
     def absent(self, kind: str, colour: str | None = None) -> Reference:
         """A phrase for a kind, or a coloured kind, that need not be in the scene."""

@@ -110,15 +110,15 @@ def _files(folder: Path, split: str) -> tuple[list[Path], list[Path]]:
 
 def answer_vocabulary(folder: Path) -> Vocabulary | None:
     """The training split's answers by detailed question type; None where there is no training split, or no types."""
-    found: dict[str, set[str]] = {}
+    known: dict[str, set[str]] = {}
     for path in sorted((folder / "train_balanced_instructions").glob("train-*.parquet")):
         parquet = open_parquet(path)
         if not {"types", "answer"} <= set(parquet.schema_arrow.names):
             return None
         for row in _answers_by_type(parquet, path):
             if row["kind"] and row["answer"]:
-                found.setdefault(row["kind"], set()).add(row["answer"])
-    return {kind: frozenset(answers) for kind, answers in found.items()} or None
+                known.setdefault(row["kind"], set()).add(row["answer"])
+    return {kind: frozenset(answers) for kind, answers in known.items()} or None
 
 
 def _answers_by_type(parquet: pq.ParquetFile, path: Path) -> list[dict[str, Any]]:
@@ -133,13 +133,13 @@ def _answers_by_type(parquet: pq.ParquetFile, path: Path) -> list[dict[str, Any]
 
 
 def _image_rows(files: list[Path]) -> dict[str, ImageRef]:
-    found: dict[str, ImageRef] = {}
+    refs: dict[str, ImageRef] = {}
     for path in files:
         parquet = open_parquet(path)
         require_columns(parquet, path, ("id", "image"))
         ids = [row["id"] for row in rows_of(parquet, path, columns=["id"])]
-        found.update((str(name), ImageRef(path, row)) for row, name in enumerate(ids))
-    return found
+        refs.update((str(name), ImageRef(path, row)) for row, name in enumerate(ids))
+    return refs
 
 
 def _example(

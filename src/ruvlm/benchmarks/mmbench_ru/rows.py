@@ -83,10 +83,10 @@ def _grounded(example: Example, notes: dict[str, Any], objects: Objects) -> Exam
 
 def example_of(row: dict[str, Any], ref: ImageRef) -> Example:
     """One row as an Example. Raises DataError naming the row for a gold letter that is no option, or no question."""
-    there = {letter: str(row[letter]) for letter in "ABCD" if not missing(row.get(letter))}
-    options = list(there.values())
-    if "".join(there) != "ABCD"[: len(options)]:
-        raise DataError(f"{ref}: есть варианты {', '.join(there)}, а между ними пропуск: исправьте строку.")
+    by_letter = {letter: str(row[letter]) for letter in "ABCD" if not missing(row.get(letter))}
+    options = list(by_letter.values())
+    if "".join(by_letter) != "ABCD"[: len(options)]:
+        raise DataError(f"{ref}: есть варианты {', '.join(by_letter)}, а между ними пропуск: исправьте строку.")
     answer = str(row["answer"] or "").strip()
     if len(answer) != 1 or answer not in LETTERS[: len(options)]:
         raise DataError(

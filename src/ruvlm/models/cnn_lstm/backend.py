@@ -49,9 +49,9 @@ class CnnLstmBackend(LocalBackend):
             owner = torch.tensor([places.setdefault(ref, len(places)) for ref in refs], device=self.device)
             pixels = torch.from_numpy(np.stack([self._picture(ref) for ref in places])).to(self.device)
             scores = self.model(pixels.float().div_(255).sub_(0.5).mul_(4), words, owner)
-            found: torch.Tensor = scores.float().log_softmax(-1)
+            logprobs_NC: torch.Tensor = scores.float().log_softmax(-1)
         self.model.train(training)
-        return found.cpu()
+        return logprobs_NC.cpu()
 
     def _batch(self, asked: Sequence[Asked]) -> list[Response]:
         started = time.perf_counter()
@@ -73,8 +73,8 @@ class CnnLstmBackend(LocalBackend):
         """The likeliest classes; for a multiple choice the options, those without a class at zero."""
         scores = self.logprobs([asked.prompt.image], [asked.example.question])[0]
         if asked.example.options:
-            found = self._response(asked, scores, 0.0).mean_logprobs
-            shares = torch.tensor(found).softmax(0).tolist()
+            logprobs = self._response(asked, scores, 0.0).mean_logprobs
+            shares = torch.tensor(logprobs).softmax(0).tolist()
             ranked = sorted(zip(asked.example.options, shares, strict=True), key=lambda item: -item[1])
             return [Alternative(text, share) for text, share in ranked]
         best, index = scores.exp().topk(min(top, len(scores)))

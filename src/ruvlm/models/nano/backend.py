@@ -67,16 +67,16 @@ class NanoBackend(LocalBackend):
         self.model.eval()
         try:
             scored = [bool(prompt.candidates) for prompt in prompts]
-            found: list[Response] = [None] * len(prompts)  # type: ignore[list-item]
+            responses: list[Response] = [None] * len(prompts)  # type: ignore[list-item]
             for kind, run in ((False, self._generate), (True, self._score)):
                 chosen = [n for n, flag in enumerate(scored) if flag is kind]
                 if chosen:
                     for n, response in zip(chosen, run([prompts[n] for n in chosen]), strict=True):
-                        found[n] = response
+                        responses[n] = response
         finally:
             self.model.train(training)
         seconds = (time.perf_counter() - started) / len(prompts)
-        return [replace(response, seconds=round(seconds, 6)) for response in found]
+        return [replace(response, seconds=round(seconds, 6)) for response in responses]
 
     def _seen(self, prompts: Sequence[Prompt]) -> tuple[Tensor, Tensor]:
         """Pixels of the different pictures [B, 3, S, S] and which picture each prompt asks about [N].
@@ -97,14 +97,14 @@ class NanoBackend(LocalBackend):
 
     def _encoded(self, texts: Sequence[str]) -> list[list[int]]:
         longest = self.model.shape.max_text_positions - 4
-        found = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
-        for text, ids in zip(texts, found, strict=True):
+        tokens = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        for text, ids in zip(texts, tokens, strict=True):
             if len(ids) > longest:
                 raise DataError(
                     f"Вопрос длиной {len(text)} знаков занимает {len(ids)} токенов, модель читает не больше {longest}: "
                     f"сократите его («{text[:60]}…»)."
                 )
-        return found
+        return tokens
 
     def _generate(self, prompts: Sequence[Prompt]) -> list[Response]:
         pixels, owner = self._seen(prompts)
@@ -151,10 +151,10 @@ class NanoBackend(LocalBackend):
         which = torch.tensor(list(firsts.values()), device=self.device)
         starts = [len(ids[n]) for n in firsts.values()]
         rows = [ids[n] + option for n, option in zip(firsts.values(), options, strict=True)]
-        found = dict(zip(firsts, self._option_sums(pixels, owner[which], rows, starts), strict=True))
+        sums_of = dict(zip(firsts, self._option_sums(pixels, owner[which], rows, starts), strict=True))
         lengths = dict(zip(firsts, map(len, options), strict=True))
-        sums = [found[key] for key in keys]
-        means = [found[key] / max(1, lengths[key]) for key in keys]
+        sums = [sums_of[key] for key in keys]
+        means = [sums_of[key] / max(1, lengths[key]) for key in keys]
         responses = []
         cursor = 0
         for prompt in prompts:
@@ -196,12 +196,12 @@ class NanoBackend(LocalBackend):
         scores, tokens = first[0].topk(top)
         rows = [ids[0] + [int(token)] for token in tokens]
         rest, logprobs = self._greedy(pixels, owner.repeat(top), rows, LONGEST_ANSWER)
-        found: dict[str, float] = {}
+        probabilities: dict[str, float] = {}
         for token, score, tail, tail_scores in zip(tokens.tolist(), scores.tolist(), rest, logprobs, strict=True):
             if token != self._eos:
                 text = self._text([token, *tail])
-                found[text] = found.get(text, 0.0) + float(np.exp(score + sum(tail_scores)))
-        best = sorted(found.items(), key=lambda item: -item[1])
+                probabilities[text] = probabilities.get(text, 0.0) + float(np.exp(score + sum(tail_scores)))
+        best = sorted(probabilities.items(), key=lambda item: -item[1])
         return [Alternative(text, probability) for text, probability in best]
 
     @torch.inference_mode()

@@ -101,22 +101,24 @@ class NanoLearner(Learner[NanoRun]):
         """Which words each cell of each picture shows. int16 [N, P, W]."""
         empty = np.full((grid * grid, CELL_WORDS), IGNORED, dtype=np.int16)
         graphs = self.pictures.graphs()
-        found = []
+        targets = []
         for number, name in zip(self.pictures.sets.tolist(), self.pictures.graph_ids, strict=True):
             graph = graphs.get((number, name or ""))
-            found.append(
+            targets.append(
                 empty if graph is None else word_targets(graph.regions, graph.place, grid, self.packer.lexicon)
             )
-        return np.stack(found)
+        return np.stack(targets)
 
     def _long(self) -> tuple[str, ...]:
         """How many texts of conversations are longer than the model reads, and so left out."""
         spoken = [e for group in self.pictures.questions for e in group if not e.benchmark]
-        some = spoken[:: max(1, len(spoken) // 2000)]
+        looked_at = spoken[:: max(1, len(spoken) // 2000)]
         length = self.config.model.max_text_positions
-        long = sum(len(self.tokenizer.encode(f"{e.question} {e.answer}").ids) > length for e in some)
+        long = sum(len(self.tokenizer.encode(f"{e.question} {e.answer}").ids) > length for e in looked_at)
         return (
-            (f"реплик длиннее {length} токенов (их модель не прочтёт): {100 * long / len(some):.0f} %",) if long else ()
+            (f"реплик длиннее {length} токенов (их модель не прочтёт): {100 * long / len(looked_at):.0f} %",)
+            if long
+            else ()
         )
 
     def stages(self) -> tuple[Stage, ...]:
@@ -130,7 +132,7 @@ class NanoLearner(Learner[NanoRun]):
         steps = train.max_steps or self.epochs.steps(train.epochs, train.images_per_step)
         aligned = bool((self.words >= 0).any()) and train.word_weight > 0
         share = ALIGN_SHARE if aligned else 0.0
-        found = [Stage("answers", 1 - share, steps, answer, self.batch, self.loss, self.join_families)]
+        stages = [Stage("answers", 1 - share, steps, answer, self.batch, self.loss, self.join_families)]
         if aligned:
             stem = [p for p in self.model.stem.parameters() if p.ndim == 4 and p.shape[1] > 3]
             others: list[Tensor] = [p for p in self.model.stem.parameters() if p.ndim < 4 or p.shape[1] <= 3]
@@ -140,8 +142,8 @@ class NanoLearner(Learner[NanoRun]):
                 torch.optim.AdamW(others, lr=2 * train.lr, betas=(0.9, 0.95), weight_decay=0.0),
             )
             steps = max(1, round(steps * 0.3)) if train.max_steps else 4 * len(self.pictures) // ALIGN_IMAGES + 1
-            found.insert(0, Stage("words", share, steps, optimizers, self.picture_batch, self.word_loss))
-        return tuple(found)
+            stages.insert(0, Stage("words", share, steps, optimizers, self.picture_batch, self.word_loss))
+        return tuple(stages)
 
     @torch.no_grad()
     def join_families(self) -> None:

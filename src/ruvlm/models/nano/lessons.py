@@ -310,9 +310,9 @@ class Options(Lesson):
         if len(options_C5) == 0:
             return traces.last_RAD.new_zeros(())
         states = traces.weighed_RTD.flatten(0, 1)[options_C5.clamp(min=0)]
-        there = options_C5 >= 0
-        scores = model.weighed(states).float().masked_fill(~there, -1e4)
-        known, _ = word_cross_entropy(model.described(states[there]), letters_C5[there][:, None])
+        given_C5 = options_C5 >= 0
+        scores = model.weighed(states).float().masked_fill(~given_C5, -1e4)
+        known, _ = word_cross_entropy(model.described(states[given_C5]), letters_C5[given_C5][:, None])
         return F.cross_entropy(scores, batch.taught["right_C"]) + 0.3 * known.mean()
 
     def weight(self, train: NanoTraining) -> float:
@@ -349,10 +349,10 @@ def word_loss(model: NanoNetwork, seen_BPD: Tensor, words_BPW: Tensor) -> Tensor
 
 def word_cross_entropy(logits_NV: Tensor, words_NW: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy of each row's words, and how many words it has. [N], [N]."""
-    there = words_NW >= 0
+    given_NW = words_NW >= 0
     logprobs = logits_NV.float().log_softmax(-1)
-    count = there.sum(-1)
-    return -(logprobs.gather(-1, words_NW.clamp(min=0)) * there).sum(-1) / count.clamp(min=1), count
+    count = given_NW.sum(-1)
+    return -(logprobs.gather(-1, words_NW.clamp(min=0)) * given_NW).sum(-1) / count.clamp(min=1), count
 
 
 def description_loss(

@@ -26,7 +26,7 @@ class Placed:
     def mentions(self) -> dict[Mention, int]:
         """Each mention's last token."""
         tokens = {m: inside(self.prompt, m.start, m.end) for m in self.item.example.mentions}
-        return {mention: self.start + found[-1] for mention, found in tokens.items() if found}
+        return {mention: self.start + own[-1] for mention, own in tokens.items() if own}
 
     @cached_property
     def pair(self) -> tuple[int, int, tuple[Region, Region]] | None:

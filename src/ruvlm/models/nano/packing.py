@@ -130,9 +130,9 @@ class Packer:
 
     def marked(self, columns: Sequence[Sequence[int]], rows: Sequence[Row]) -> Tensor:
         """One row a list, with ones at its columns. [len(columns), T]."""
-        found = np.zeros((len(columns), self.length(rows)), dtype=np.float32)
-        found[[n for n, marked in enumerate(columns) for _ in marked], [c for marked in columns for c in marked]] = 1
-        return torch.from_numpy(found)
+        marks = np.zeros((len(columns), self.length(rows)), dtype=np.float32)
+        marks[[n for n, marked in enumerate(columns) for _ in marked], [c for marked in columns for c in marked]] = 1
+        return torch.from_numpy(marks)
 
     def cells(self, groups: Sequence[tuple[Box, ...]]) -> Tensor:
         """The cells that any box of each group covers. [len(groups), P]."""
@@ -191,8 +191,8 @@ class Packer:
 
 
 def _joined(parts: Iterable[np.ndarray]) -> Tensor:
-    found = [part.astype(np.int64) for part in parts if part.size]
-    return torch.from_numpy(np.concatenate(found)) if found else torch.zeros(0, dtype=torch.long)
+    arrays = [part.astype(np.int64) for part in parts if part.size]
+    return torch.from_numpy(np.concatenate(arrays)) if arrays else torch.zeros(0, dtype=torch.long)
 
 
 def _padded(lists: Sequence[Sequence[int]], fill: int) -> Tensor:

@@ -137,10 +137,10 @@ def _of_hub(name: str) -> bool:
 
 def _said(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def _refuse_unclear_adapter(adapter: str) -> None:

@@ -147,7 +147,7 @@ class HfBackend(Backend):
     def _apart(self, batch: list[PictureSheet]) -> list[Response]:
         """Answers to a batch; a picture that the model's code refuses costs its own questions, and not the others'."""
         try:
-            found = self._answered(batch)
+            responses = self._answered(batch)
         except CannotAnswerError as error:
             if len(batch) > 1:
                 return [response for sheet in batch for response in self._apart([sheet])]
@@ -156,15 +156,15 @@ class HfBackend(Backend):
                 raise
             return [Response("", error=error.why) for _ in batch[0].prompts]
         self._able = True
-        return found
+        return responses
 
     def _answered(self, batch: list[PictureSheet]) -> list[Response]:
         """Answers to a batch, in order; a batch too large for the memory is halved, and so are the next."""
         started = time.perf_counter()
-        limit, parts, found = self._rows, Waiting(batch), []
+        limit, parts, responses = self._rows, Waiting(batch), []
         try:
             while parts.first() is not None:
-                found += self._run(parts.take(limit))
+                responses += self._run(parts.take(limit))
         except torch.OutOfMemoryError as error:
             if limit == 1:
                 raise ModelError(
@@ -174,8 +174,8 @@ class HfBackend(Backend):
             return self._answered(batch)
         spent = time.perf_counter() - started
         self._pace(sum(sheet.rows for sheet in batch), spent)
-        seconds = spent / len(found)
-        return [replace(response, seconds=round(seconds, 6)) for response in found]
+        seconds = spent / len(responses)
+        return [replace(response, seconds=round(seconds, 6)) for response in responses]
 
     def _pace(self, rows: int, seconds: float) -> None:
         """So many rows took so long: how many the next portion is to have."""
@@ -238,18 +238,18 @@ class HfBackend(Backend):
         return [row for sheet in rows for row in self._plain.write([sheet], limit)]
 
     def _score(self, batch: list[PictureSheet]) -> list[Response]:
-        def same(found: list[Response]) -> bool:
+        def same(responses: list[Response]) -> bool:
             picked = [
                 replace(batch[0], prompts=batch[0].prompts[:1]),
                 replace(batch[-1], prompts=batch[-1].prompts[-1:]),
             ]
             plain = [self._plain.score([sheet])[0].sum_logprobs for sheet in picked]
             far = SAME_SCORE.get(self.model.dtype, 0.5)
-            pairs = zip(plain, (found[0].sum_logprobs, found[-1].sum_logprobs), strict=True)
+            pairs = zip(plain, (responses[0].sum_logprobs, responses[-1].sum_logprobs), strict=True)
             return all(np.allclose(one, other, rtol=0, atol=far) for one, other in pairs)
 
-        found = self._fast("score", lambda decoder: decoder.score(batch), same)
-        return self._plain.score(batch) if found is None else found
+        responses = self._fast("score", lambda decoder: decoder.score(batch), same)
+        return self._plain.score(batch) if responses is None else responses
 
     def _fast(
         self, kind: str, ask: Callable[[SharedDecoder], list[T]], same: Callable[[list[T]], bool]
@@ -258,7 +258,7 @@ class HfBackend(Backend):
         if self._shared is None:
             return None
         try:
-            found = ask(self._shared)
+            responses = ask(self._shared)
         except (torch.OutOfMemoryError, ModelError):
             raise
         except (PrefixUnsupportedError, *FAULTS) as error:  # the fast way only ever makes things faster
@@ -266,11 +266,11 @@ class HfBackend(Backend):
             if kind in self._unchecked or self._missed >= MISSED_MOST:  # else it may be this picture's fault alone
                 self._leave_shared(_first_line(error))
             return None
-        if kind in self._unchecked and not same(found):
+        if kind in self._unchecked and not same(responses):
             self._leave_shared("ответы разошлись с generate")
             return None
         self._unchecked.discard(kind)
-        return found
+        return responses
 
     def _leave_shared(self, why: str) -> None:
         self._shared = None

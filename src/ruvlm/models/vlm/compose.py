@@ -196,8 +196,8 @@ def _text_logits(model: Any, tokenizer: Any) -> tuple[torch.Tensor, torch.Tensor
 def _compare(model: Any, tokenizer: Any, reference: tuple[torch.Tensor, torch.Tensor], before: int, name: str) -> None:
     """Raises ModelError if the composed model does not answer words as its language model did."""
     ids, expected = reference
-    found = model(input_ids=ids).logits.float()[..., :before]
-    gap = float((found - expected[..., :before]).abs().max())
+    logits = model(input_ids=ids).logits.float()[..., :before]
+    gap = float((logits - expected[..., :before]).abs().max())
     if not gap <= CLOSE * max(1.0, float(expected.abs().max())):
         raise ModelError(
             f"{name} внутри LLaVA отвечает на слова иначе, чем сама по себе (логиты разошлись на {gap:.3g}): её устройство "

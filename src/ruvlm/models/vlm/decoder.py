@@ -58,8 +58,8 @@ def option_sums(logits_NLV: Tensor, options: Sequence[list[int]]) -> list[float]
     return sums
 
 
-def scored(prompt: Prompt, found: Sequence[tuple[float, int]]) -> Response:
+def scored(prompt: Prompt, sums_counts: Sequence[tuple[float, int]]) -> Response:
     """From (sum, tokens) of each candidate to a response; its text is the likeliest by the mean."""
-    sums = tuple(total for total, _ in found)
-    means = tuple(total / max(1, length) for total, length in found)
+    sums = tuple(total for total, _ in sums_counts)
+    means = tuple(total / max(1, length) for total, length in sums_counts)
     return Response(prompt.candidates[means.index(max(means))], mean_logprobs=means, sum_logprobs=sums)

@@ -76,4 +76,4 @@ class Flow:
         """What has not come out of `finished` yet."""
         pictures = itertools.groupby((sheet for sheet, _ in self._under_way), lambda sheet: id(sheet.image))
         groups = [list(sheets) for _, sheets in pictures]
-        return [replace(some[0], prompts=[sheet.prompts[0] for sheet in some]) for some in groups]
+        return [replace(group[0], prompts=[sheet.prompts[0] for sheet in group]) for group in groups]

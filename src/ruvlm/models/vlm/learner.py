@@ -91,7 +91,7 @@ class VlmLearner(Learner[VlmRun]):
             for example in (example for dataset in part.datasets for example in dataset.examples):
                 groups[number, example.image].append(example)
         self.groups = list(groups.items())[: config.data.limit_images]
-        lengths = np.array([_length(some, config.train.questions_per_image) for _, some in self.groups])
+        lengths = np.array([_length(examples, config.train.questions_per_image) for _, examples in self.groups])
         sets = np.array([number for (number, _), _ in self.groups])
         self.parts = parts
         self.epochs = Epochs(
@@ -141,8 +141,8 @@ class VlmLearner(Learner[VlmRun]):
             if parameter.requires_grad:
                 groups[part_of(name), parameter.ndim > 1].append(parameter)
         chosen = [
-            {"params": some, "lr": rates[part], "weight_decay": train.weight_decay if matrices else 0.0}
-            for (part, matrices), some in groups.items()
+            {"params": weights, "lr": rates[part], "weight_decay": train.weight_decay if matrices else 0.0}
+            for (part, matrices), weights in groups.items()
         ]
         optimizer = torch.optim.AdamW(
             chosen, betas=(0.9, 0.95), fused=train.sharding == "none" and self.device.type != "mps"
@@ -154,13 +154,13 @@ class VlmLearner(Learner[VlmRun]):
         """The packed questions of a part of a step; a pure function of (seed, step)."""
         train = self.config.train
         chosen = self.epochs.pictures(train.seed, step, train.images_per_step, part, parts)
-        found = []
+        rows = []
         for number in chosen:
             (_, ref), examples = self.groups[number]
             rng = generator_of(train.seed, step, int(number))
             picked = [examples[n] for n in rng.permutation(len(examples))[: train.questions_per_image]]
-            found.append((ref, [training_text(example, rng, plain_share=0) for example in picked]))
-        return self._packed([(ref, [(a.prompt, a.answer) for a in asked]) for ref, asked in found])
+            rows.append((ref, [training_text(example, rng, plain_share=0) for example in picked]))
+        return self._packed([(ref, [(a.prompt, a.answer) for a in asked]) for ref, asked in rows])
 
     def _packed(self, asked: Sequence[tuple[ImageRef, list[tuple[str, str]]]]) -> VlmBatch:
         reader = self.reader
@@ -168,7 +168,7 @@ class VlmLearner(Learner[VlmRun]):
         if not self.packs:
             rows = [(load_image(ref), prompt) for ref, pairs in asked for prompt, _ in pairs]
             inputs = reader.batch([image for image, _ in rows], [prompt for _, prompt in rows])
-            return plain(inputs, [answer for some in answers for answer in some], self.pad)
+            return plain(inputs, [answer for tokens in answers for answer in tokens], self.pad)
         encoded = [reader.encode(load_image(ref), [prompt for prompt, _ in pairs]) for ref, pairs in asked]
         return packed(encoded, answers, self.pad, self.config.vlm.row_tokens)
 
@@ -187,7 +187,7 @@ class VlmLearner(Learner[VlmRun]):
             "position_ids": batch.positions_BT,
             **batch.vision,
         }
-        there = {
+        moved = {
             name: value.to(self.device, whole.dtype if value.is_floating_point() else None)
             for name, value in inputs.items()
             if value is not None
@@ -196,11 +196,11 @@ class VlmLearner(Learner[VlmRun]):
         if self.answering is not None:
             self.answering.places_N = places_N
         try:
-            found: Tensor = whole.logits_at(there, places_N) if self._sharded else logits_at(whole, there, places_N)
+            logits_NV: Tensor = whole.logits_at(moved, places_N) if self._sharded else logits_at(whole, moved, places_N)
         finally:
             if self.answering is not None:
                 self.answering.places_N = None
-        return found
+        return logits_NV
 
     def shard(self) -> None:
         """FSDP2: a shard a layer. Raises ConfigError without other processes or with 4-bit weights."""
@@ -231,8 +231,8 @@ class VlmLearner(Learner[VlmRun]):
         self.model.eval()
         losses = []
         rng = np.random.default_rng(0)
-        for ref, some in by_picture.items():
-            asked = [training_text(example, rng, plain_share=0) for example in some]
+        for ref, group in by_picture.items():
+            asked = [training_text(example, rng, plain_share=0) for example in group]
             losses.append(float(self.loss(self._packed([(ref, [(a.prompt, a.answer) for a in asked])])).total))
         self.model.train(training)
         return sum(losses) / len(losses)

@@ -225,10 +225,10 @@ def _processor_file(name: str, file: str = "processor_config.json") -> dict[str,
 
     try:
         path = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
-        found = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+        settings = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def _without_video(name: str, model_type: str) -> Any:

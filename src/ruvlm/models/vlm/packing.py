@@ -36,7 +36,7 @@ class VlmBatch:
 
 def packed(encoded: Sequence[Encoded], answers: Sequence[Sequence[list[int]]], pad: int, longest: int) -> VlmBatch:
     """`encoded` one picture each, `answers` the answers' tokens with the closing one. Rows end before `longest` tokens."""
-    rows = [_row(e, some, longest) for e, some in zip(encoded, answers, strict=True)]
+    rows = [_row(e, tokens, longest) for e, tokens in zip(encoded, answers, strict=True)]
     length = max(len(row.ids) for row in rows)
     ids = torch.full((len(rows), length), pad)
     positions = torch.zeros(len(rows), length, dtype=torch.long)

@@ -54,10 +54,10 @@ def prepared(model: nn.Module, parts: Sequence[str], lora: Lora) -> nn.Module:
 
     Raises ModelError if a part is not there.
     """
-    there = {part_of(name) for name, _ in model.named_parameters()}
+    parts_had = {part_of(name) for name, _ in model.named_parameters()}
     for part in parts:
-        if part not in there:
-            raise ModelError(f"У модели нет части «{part}»: есть {', '.join(sorted(there))}.")
+        if part not in parts_had:
+            raise ModelError(f"У модели нет части «{part}»: есть {', '.join(sorted(parts_had))}.")
     if four_bit(model):
         if not lora.rank or parts:
             raise ModelError("4-битные веса не учатся: задайте vlm.lora_rank и vlm.parts = [].")
@@ -127,13 +127,13 @@ def merged(model: Any, sample: dict[str, torch.Tensor], close: float = 1e-3) -> 
         try:
             expected = model(**sample).logits.float().clone()
             plain = model.merge_and_unload()
-            found = plain(**sample).logits.float()
+            logits = plain(**sample).logits.float()
         except (AttributeError, RuntimeError, ValueError, NotImplementedError, TypeError) as error:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
             raise ModelError(
                 f"Адаптер такого вида не сливается с весами ({first}): пользуйтесь им как hf:МОДЕЛЬ+АДАПТЕР."
             ) from error
-    gap = float((found - expected).abs().max())
+    gap = float((logits - expected).abs().max())
     if not gap <= close * max(1.0, float(expected.abs().max())):
         raise ModelError(
             f"После слияния логиты разошлись с моделью под адаптером на {gap:.3g}: слитые веса не записаны."

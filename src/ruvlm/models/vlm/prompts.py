@@ -92,14 +92,14 @@ class PromptReader:
     def batch(self, images: Sequence[Image.Image], texts: Sequence[str]) -> dict[str, Tensor]:
         """The processor's own way: a picture a question, padded on the left."""
         worded = [self.worded(text) for text in texts]
-        found: dict[str, Tensor] = self.processor(
+        inputs: dict[str, Tensor] = self.processor(
             images=[[image] for image in images],
             text=worded,
             padding=True,
             return_tensors="pt",
             **self._special(worded),
         )
-        return dict(found)
+        return dict(inputs)
 
     def _special(self, worded: Sequence[str]) -> dict[str, bool]:
         """As transformers' apply_chat_template(tokenize=True): a template that writes the beginning-of-text itself gets no other."""

@@ -48,7 +48,7 @@ class SharedDecoder(Decoder):
 
     def score(self, batch: list[PictureSheet]) -> list[Response]:
         with self._attention.on():
-            return [response for some, encoded in self._encoded(batch) for response in self._scored(some, encoded)]
+            return [response for sheets, encoded in self._encoded(batch) for response in self._scored(sheets, encoded)]
 
     def _scored(self, batch: list[PictureSheet], encoded: list[Encoded]) -> list[Response]:
         """A question asked twice of a picture, with its options in another order, is scored once."""
@@ -83,8 +83,8 @@ class SharedDecoder(Decoder):
             if len(members) > 1 and self._joins is None:
                 self._joins = self._joinable(members[:2])
             for part in [members] if self._joins else [[pair] for pair in members]:
-                some, encoded = zip(*part, strict=True)
-                yield list(some), list(encoded)
+                sheets, encoded = zip(*part, strict=True)
+                yield list(sheets), list(encoded)
 
     def _joinable(self, pairs: list[tuple[PictureSheet, Encoded]]) -> bool:
         """Are two pictures' inputs, put together, what the processor makes of both? Molmo 2 numbers patches through a batch."""

@@ -137,12 +137,12 @@ class Window:
 
 def _spans(counts: list[int]) -> list[tuple[int, slice]]:
     """Which rows ask about which picture; pictures without rows left out."""
-    found, start = [], 0
+    spans, start = [], 0
     for b, count in enumerate(counts):
         if count:
-            found.append((b, slice(start, start + count)))
+            spans.append((b, slice(start, start + count)))
         start += count
-    return found
+    return spans
 
 
 def _prefix_scores(q: Tensor, keys: Tensor, longest: int) -> Tensor:
@@ -221,8 +221,8 @@ class SharedRows:
         parts = []
         for shortest, longest in spans:
             chosen = ((lengths >= shortest) & (lengths <= longest)).nonzero().flatten()
-            some = torch.bincount(owner_N[chosen], minlength=len(counts)).tolist()
-            parts.append((chosen, *self._fed([flat[n] for n in chosen.tolist()], some, min(keep, longest))))
+            counts_chosen = torch.bincount(owner_N[chosen], minlength=len(counts)).tolist()
+            parts.append((chosen, *self._fed([flat[n] for n in chosen.tolist()], counts_chosen, min(keep, longest))))
         order = torch.cat([chosen for chosen, *_ in parts]).argsort()
         self.cache = RowsCache(self.prefix, counts, self.lengths, self.device)
         for number, layer in enumerate(self.cache.layers):

@@ -73,8 +73,8 @@ def _unchanged(hidden_BTD: Tensor, *rest: Any, **named: Any) -> Tensor:
 def logits_at(model: Any, inputs: dict[str, Tensor], places_N: Tensor) -> Tensor:
     """Scores of the tokens after the places, indices into the flattened [B, T]. [N, V]."""
     hidden_BTD = model.model(**inputs, use_cache=False).last_hidden_state
-    found: Tensor = model.lm_head(hidden_BTD.flatten(0, 1)[places_N])
-    return found
+    logits_NV: Tensor = model.lm_head(hidden_BTD.flatten(0, 1)[places_N])
+    return logits_NV
 
 
 def four_bit(model: nn.Module) -> bool:

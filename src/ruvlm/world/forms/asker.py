@@ -60,7 +60,7 @@ class Asker:
 
     def in_relation(self, relation: str, to: Thing) -> tuple[Thing, ...] | None:
         """The anchors in a relation to `to`; None if for any of them it is not plain to see."""
-        found = []
+        things = []
         for thing in self.scene.anchors:
             if thing.id == to.id:
                 continue
@@ -68,8 +68,8 @@ class Asker:
             if holds is None:
                 return None
             if holds:
-                found.append(thing)
-        return tuple(found)
+                things.append(thing)
+        return tuple(things)
 
     def companions(self, thing: Thing) -> bool:
         """Does the thing carry something that «что» might also mean?"""
@@ -102,12 +102,17 @@ def one_related(asker: Asker) -> tuple[Thing, Related, Thing] | None:
     for _ in range(8):
         thing = asker.rng.choice(asker.scene.anchors)
         relation = asker.rng.choice(RELATIONS)
-        found = asker.in_relation(relation, thing)
-        if found is None or len(found) != 1 or asker.companions(found[0]) or asker.companions(thing):
+        related_things = asker.in_relation(relation, thing)
+        if (
+            related_things is None
+            or len(related_things) != 1
+            or asker.companions(related_things[0])
+            or asker.companions(thing)
+        ):
             continue
         name = asker.namer.name(thing)
-        if name is not None and found[0].kind != thing.kind:
-            return thing, Related(relation, name), found[0]
+        if name is not None and related_things[0].kind != thing.kind:
+            return thing, Related(relation, name), related_things[0]
     return None
 
 

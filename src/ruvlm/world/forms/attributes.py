@@ -124,10 +124,10 @@ def ask_wear_colour(asker: Asker) -> Draft | None:
 
 
 def ask_related_colour(asker: Asker) -> Draft | None:
-    found = one_related(asker)
-    if not found or not found[2].colour:
+    chosen = one_related(asker)
+    if not chosen or not chosen[2].colour:
         return None
-    _thing, related, target = found
+    _thing, related, target = chosen
     name = asker.namer.describe(target, ())
     draft = _colour_draft(
         asker, RELATED_COLOUR, target, name, ("Какого цвета {0:nomn} {1}?", "Какой цвет у {0:gent} {1}?"), related

@@ -144,12 +144,12 @@ def ask_object(asker: Asker) -> Draft | None:
         return None
     thing, name = picked
     relation = asker.rng.choice(tuple(RELATION_WORDS))
-    found = asker.in_relation(relation, thing)
-    if not found or any(asker.companions(t) for t in (*found, thing)):
+    things = asker.in_relation(relation, thing)
+    if not things or any(asker.companions(t) for t in (*things, thing)):
         return None
-    target = asker.rng.choice(found)
+    target = asker.rng.choice(things)
     living = KINDS[target.kind].living
-    inside = {t.kind for t in found}
+    inside = {t.kind for t in things}
     seen = [
         t.kind
         for t in asker.scene.anchors

@@ -21,10 +21,10 @@ DIFFERENT = Form("compare.different_color", "compare", "attr", "twoDifferent")
 
 
 def _two_kinds(asker: Asker, present: tuple[bool, bool]) -> tuple[str, str] | None:
-    there = [k for k in asker.namer.by_kind if k in KINDS]
+    kinds_there = [k for k in asker.namer.by_kind if k in KINDS]
     kinds: list[str] = []
     for is_there in present:
-        pool = [k for k in (there if is_there else asker.absent_kinds) if k not in kinds]
+        pool = [k for k in (kinds_there if is_there else asker.absent_kinds) if k not in kinds]
         if not pool:
             return None
         kinds.append(asker.rng.choice(pool))
@@ -36,7 +36,7 @@ def _exist_both(asker: Asker, form: Form, joint: str, present: tuple[bool, bool]
     if not kinds:
         return None
     names = tuple(asker.namer.sought(kind) for kind in kinds)
-    facts: frozenset[Fact] = frozenset(existence(kind, there) for kind, there in zip(kinds, present, strict=True))
+    facts: frozenset[Fact] = frozenset(existence(kind, shown) for kind, shown in zip(kinds, present, strict=True))
     if joint == "или":
         wordings: tuple[str, ...] = (
             "Есть ли на картинке {0:nomn} или {1:nomn}?",
@@ -45,7 +45,7 @@ def _exist_both(asker: Asker, form: Form, joint: str, present: tuple[bool, bool]
     else:
         wordings = ("Есть ли на картинке {0:nomn} и {1:nomn}?", "На картинке есть и {0:nomn}, и {1:nomn}?")
     decisive = frozenset(f for f in facts if f[3] is (joint == "или")) or facts
-    missing = [slot for slot, there in enumerate(present) if not there]
+    missing = [slot for slot, shown in enumerate(present) if not shown]
     full = f"Да, на картинке есть {{0:nomn}} {joint} {{1:nomn}}."
     if not asker.want:
         full = (

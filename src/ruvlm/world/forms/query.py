@@ -123,10 +123,10 @@ def ask_what_held(asker: Asker) -> Draft | None:
 
 
 def ask_related(asker: Asker) -> Draft | None:
-    found = one_related(asker)
-    if not found:
+    chosen = one_related(asker)
+    if not chosen:
         return None
-    thing, related, target = found
+    thing, related, target = chosen
     who = "Кто" if KINDS[target.kind].living else "Что"
     fact = frozenset({("relation", target.id, related.relation, thing.id, True)})
     word = KINDS[target.kind].word
@@ -145,10 +145,10 @@ def ask_related(asker: Asker) -> Draft | None:
 
 
 def ask_related_category(asker: Asker) -> Draft | None:
-    found = one_related(asker)
-    if not found or KINDS[found[2].kind].category not in asker.categories:
+    chosen = one_related(asker)
+    if not chosen or KINDS[chosen[2].kind].category not in asker.categories:
         return None
-    thing, related, target = found
+    thing, related, target = chosen
     category = KINDS[target.kind].category
     noun, question = _category(category)
     fact = frozenset({("relation", target.id, related.relation, thing.id, True)})
@@ -185,10 +185,10 @@ def _only_of_category(asker: Asker, colour: bool) -> tuple[Thing, str] | None:
 
 
 def ask_category(asker: Asker) -> Draft | None:
-    found = _only_of_category(asker, colour=False)
-    if not found:
+    chosen = _only_of_category(asker, colour=False)
+    if not chosen:
         return None
-    thing, category = found
+    thing, category = chosen
     noun, question = _category(category)
     word = KINDS[thing.kind].word
     wordings = (f"{question} {noun} на картинке?", f"{question} {noun} здесь?", f"{question} это {noun}?")
@@ -207,10 +207,10 @@ def ask_category(asker: Asker) -> Draft | None:
 
 
 def ask_category_colour(asker: Asker) -> Draft | None:
-    found = _only_of_category(asker, colour=True)
-    if not found or found[0].colour is None:
+    chosen = _only_of_category(asker, colour=True)
+    if not chosen or chosen[0].colour is None:
         return None
-    thing, category = found
+    thing, category = chosen
     noun = CATEGORY_WORDS[category]
     gender = {"животное": "neut", "устройство": "neut", "еда": "femn", "посуда": "femn", "игрушка": "femn"}.get(
         noun, "masc"

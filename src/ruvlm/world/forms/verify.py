@@ -220,10 +220,10 @@ def ask_exist_related(asker: Asker) -> Draft | None:
         return None
     thing, name = picked
     relation = asker.rng.choice(tuple(RELATION_WORDS))
-    found = asker.in_relation(relation, thing)
-    if found is None:
+    things = asker.in_relation(relation, thing)
+    if things is None:
         return None
-    inside = {t.kind for t in found}
+    inside = {t.kind for t in things}
     outside = {t.kind for t in asker.scene.anchors} - inside - {thing.kind}
     pool = sorted(inside - {thing.kind} if asker.want else outside)
     if not pool:
@@ -233,7 +233,7 @@ def ask_exist_related(asker: Asker) -> Draft | None:
         return None
     other = asker.namer.absent(kind)
     fact = frozenset({("exists_related", kind, relation, thing.id, asker.want)})
-    targets = [t for t in found if t.kind == kind]
+    targets = [t for t in things if t.kind == kind]
     needs = frozenset({("relation", targets[0].id, relation, thing.id, True)}) if targets else fact
     full = "Да, {0} есть {1:nomn}." if asker.want else "Нет, {0} нет {1:gent}."
     return Draft(
@@ -245,7 +245,7 @@ def ask_exist_related(asker: Asker) -> Draft | None:
         program=chain(name, then=(("relate", f"{kind},{RELATION_WORDS[relation][2]},s"), ("exist", "?"))),
         needs=needs,
         gives=fact | presence(thing),
-        answer_things=tuple(t.id for t in targets or found) or (thing.id,),
+        answer_things=tuple(t.id for t in targets or things) or (thing.id,),
     )
 
 
