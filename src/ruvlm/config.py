@@ -131,7 +131,10 @@ def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
 def validated(values: dict[str, Any], where: str) -> RunConfig:
     """Settings from plain values, as the model's family has them. Raises ConfigError."""
     model = values.get("model", {})
-    family = family_named(str(model.get("name", ModelSettings().name) if isinstance(model, dict) else model))
+    try:
+        family = family_named(str(model.get("name", ModelSettings().name) if isinstance(model, dict) else model))
+    except ConfigError as error:
+        raise ConfigError(f"{where}, model.name: {error}") from error
     own = _own(values, family, where)
     try:
         return family.run.model_validate(own)

@@ -28,7 +28,7 @@ SETTINGS, FACTS, METRICS, HISTORY, CARD = "run.toml", "run.json", "metrics.jsonl
 BEGUN = frozenset({SETTINGS, FACTS, METRICS, HISTORY, "checkpoints", "samples", "tensorboard"})
 CHECKPOINT = re.compile(r"step_(\d{8})_(\d{4})")
 # keys of scores in runs that were trained before a validation kept them together
-EARLY_SCORES = ("gqa", "mmbench")
+EARLY_SCORES = {"gqa": "gqa-ru", "mmbench": "mmbench-ru"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class Record:
             raise ValueError("не запись")
         known = dict(row)
         kind, stage, scores = known.pop("kind"), known.pop("stage", ""), known.pop("scores", None) or {}
-        scores |= {f"{name}-ru": known.pop(name) for name in EARLY_SCORES if name in known}
+        scores |= {name: known.pop(key) for key, name in EARLY_SCORES.items() if key in known}
         step, seconds, lr = known.pop("step", None), known.pop("seconds", None), known.pop("lr", None)
         if not isinstance(step, int) or not _is_number(seconds) or not isinstance(scores, dict):
             raise ValueError("не запись")

@@ -109,3 +109,10 @@ def test_real_rows_are_read_without_false_alarms(shared: Path) -> None:
     assert not [row["question"] for row in rows if text.foreign(row["question"])]
     choices = [json.loads(line) for line in (shared / "real/mmbench_ru/dev_rows.jsonl").read_text().splitlines()]
     assert not [row["question"] for row in choices if text.broken(row["question"])]
+
+
+def test_a_picture_in_two_files_of_one_benchmark_is_a_leak(world: Path, tmp_path: Path) -> None:
+    """Whatever the two splits are called among all benchmarks: «dev» is another set's «test»."""
+    for name in ("dev", "test"):
+        shutil.copy(world / "mmbench-ru" / "mmbench_ru_dev.parquet", tmp_path / f"mmbench_ru_{name}.parquet")
+    assert "leak-image" in {finding.code for finding in audit(str(tmp_path), workers=1).findings}

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from ruvlm.benchmarks.stats import (
+    RESAMPLES,
     Z,
     difference,
     edge_interval,
     holm,
     mcnemar,
+    paired_p,
     score_columns,
-    score_one,
     student,
     wilson,
 )
+from ruvlm.schema import Score
+
+
+def score_one(clusters: list[str], right: Sequence[bool], resamples: int = RESAMPLES) -> Score:
+    """One figure over all rows."""
+    column = np.asarray(right, dtype=bool)[:, None]
+    return score_columns(clusters, column, np.ones_like(column), resamples)[0]
 
 
 def test_single_row_clusters_give_the_binomial_error() -> None:
@@ -122,3 +131,27 @@ def test_a_difference_of_single_rows_has_the_normal_interval() -> None:
     assert low == pytest.approx(points - half, abs=0.3)
     assert high == pytest.approx(points + half, abs=0.3)
     assert difference(["a", "a"], [True, False], [True, True]) == (50.0, None, None)
+
+
+def test_parts_of_one_over_few_clusters_are_swapped_within_them() -> None:
+    a, b = [0.5] * 9, [0.75] * 9
+    # three clusters that all gain: of eight signings two are as far from nought
+    assert paired_p(list("aaabbbccc"), a, b) == pytest.approx(2 / 8)
+    mixed = [0.9, 0.1, 0.5, 0.4]
+    assert paired_p(list("abcd"), [0.5] * 4, mixed) > 0.5
+    assert paired_p(["a"] * 3, [0.5] * 3, [0.7] * 3) == 1
+
+
+def test_parts_of_one_over_many_clusters_are_resampled() -> None:
+    rng = np.random.default_rng(0)
+    clusters = [str(n) for n in range(200)]
+    a = rng.random(200)
+    assert paired_p(clusters, a.tolist(), a.tolist()) == 1
+    assert paired_p(clusters, a.tolist(), np.clip(a + 0.3, 0, 1).tolist()) < 0.01
+    assert paired_p(clusters, a.tolist(), rng.permutation(a).tolist()) > 0.05
+
+
+def test_a_score_of_parts_is_their_mean_and_counts_only_whole_ones() -> None:
+    column = np.array([[1.0], [0.5], [0.0], [0.25]])
+    (score,) = score_columns(list("abcd"), column, np.ones_like(column, dtype=bool))
+    assert (score.n, score.correct, score.value) == (4, 1, 43.75)

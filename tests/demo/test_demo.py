@@ -290,10 +290,11 @@ def test_a_drawn_scene_is_the_same_every_time_and_has_right_answers() -> None:
 
 
 def test_a_slow_model_is_not_waited_for(asked_runs: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ruvlm.demo import opened as demo_opened
     from ruvlm.errors import ModelError
 
-    models = opened.Models([str(asked_runs / "nano")], "cpu", 0.2)
-    monkeypatch.setattr(opened, "answered", lambda *_: time.sleep(1))
+    models = demo_opened.Models([str(asked_runs / "nano")], "cpu", 0.2)
+    monkeypatch.setattr(demo_opened, "answered", lambda *_: time.sleep(1))
     with pytest.raises(ModelError, match=r"не ответила за 0\.2 с"):
         models.ask(picture, "Кто здесь?", "")
 

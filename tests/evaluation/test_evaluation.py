@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ruvlm.backends.controls import RandomBackend, gold_text
+from ruvlm.benchmarks.catalog import benchmark_named
 from ruvlm.benchmarks.circular import groups_of
 from ruvlm.benchmarks.source import open_source
+from ruvlm.errors import ConfigError
+from ruvlm.evaluation.compare import compare
 from ruvlm.evaluation.plan import evaluate_model
-from ruvlm.schema import Example
+from ruvlm.evaluation.stored import verdict_of
+from ruvlm.schema import Example, ImageRef, Response
 from tests.support.house import Ran
 from tests.support.rows import example as example_of
 
@@ -136,3 +142,46 @@ def test_a_folder_is_scored_again_without_its_model(world: Path, little: Path, t
         assert refused.code == 2
         assert "на других данных" in refused.err
     assert ruvlm("score", tmp_path / "e").code == 2
+
+
+def test_a_question_with_options_may_be_asked_for_the_word() -> None:
+    short = benchmark_named("gqa-ru").protocols[0]
+    row = example_of("Кто это?", "B", options=("кот", "пёс"))
+    scores = [short.judge(row, Response(said)).score for said in ("пёс", "B", "кот")]
+    assert scores == [1, 0, 0]
+
+
+def test_a_hidden_answer_teaches_nothing_and_is_never_matched() -> None:
+    hidden = replace(example_of("Кто это?", "да"), answers=())
+    verdict = benchmark_named("gqa-ru").protocols[0].judge(hidden, Response(""))
+    assert set(verdict.scores.values()) == {0}
+    with pytest.raises(ValueError, match="no gold answer"):
+        gold_text(hidden)
+
+
+@pytest.mark.parametrize("pictures", [0, 2])
+def test_not_just_one_picture_is_refused_in_a_sentence(pictures: int) -> None:
+    row = replace(example_of("Кто это?", "да"), images=(ImageRef(Path("x")),) * pictures)
+    with pytest.raises(ConfigError, match=f"об одной картинке, а у вопроса 1 их {pictures}"):
+        RandomBackend([]).refuse_unfit([row])
+
+
+def test_an_evaluation_of_a_benchmark_that_is_gone_is_still_read(world: Path, tmp_path: Path) -> None:
+    for name in ("random", "majority"):
+        for done in evaluate_model(name, str(world), "test", ("mmbench-ru/lmms",), False, tmp_path / name):
+            assert done.folder is not None
+            path = done.folder / "identity.json"
+            path.write_text(path.read_text(encoding="utf-8").replace("mmbench-ru/lmms", "gone/lmms"), encoding="utf-8")
+    folders = [next((tmp_path / name).iterdir()) for name in ("random", "majority")]
+    assert {row.rule for row in compare(folders)} >= {"mmbench-ru/lmms/circular"}
+
+
+def test_verdicts_that_knew_only_right_and_wrong_are_read() -> None:
+    row = {
+        "id": "7",
+        "cluster": "c",
+        "parsed": "да",
+        "reason": None,
+        "correct": {"gqa-ru/lmms": True, "gqa-ru/ru": False},
+    }
+    assert verdict_of(row).scores == {"gqa-ru/lmms": 1.0, "gqa-ru/ru": 0.0}

@@ -294,3 +294,42 @@ def test_csv_reading_is_not_fooled_by_lines_inside_cells(tmp_path: Path) -> None
     writer = csv.writer(buffer)
     writer.writerows([("id", "prediction", "gold"), (1, "Смотрю: стол, стул\nкот, пёс, дом", "да"), (2, "да", "да")])
     assert len(read_answers(text_file(tmp_path, "a.csv", buffer.getvalue())).lines) == 2
+
+
+def lettered(tmp_path: Path, count: int, golds: list[str], said: list[str], ids: list[int] | None = None) -> Path:
+    """A file of choices with `count` options each."""
+    words = ["кот", "пёс", "дом", "лес", "мяч", "стол", "стул", "река", "гора", "лист", "хлеб", "соль"][:count]
+    rows = [
+        {"id": ids[n] if ids else n, "options": words, "gold": gold, "prediction": text}
+        for n, (gold, text) in enumerate(zip(golds, said, strict=True))
+    ]
+    return jsonl(tmp_path, *rows)
+
+
+def test_more_options_than_the_reference_has_letters_for_are_not_read_by_it(tmp_path: Path) -> None:
+    letters = list("ABCDEFGHIJ")
+    result = score_file(lettered(tmp_path, 10, letters, letters))
+    assert result.headline[0] == "mmbench-ru/ru/vanilla"
+    assert {rule: score.value for rule, score in result.scores.items()} == {
+        "mmbench-ru/ru/vanilla": 100,
+        "mmbench-ru/vlmevalkit/vanilla": 100,
+    }
+
+
+def test_numbers_of_options_may_have_two_digits(tmp_path: Path) -> None:
+    numbers = [str(n) for n in range(12)]
+    result = score_file(lettered(tmp_path, 12, numbers, numbers))
+    assert result.scores["mmbench-ru/ru/vanilla"].correct == 12
+
+
+def test_large_ids_of_ones_own_are_no_rotations(tmp_path: Path) -> None:
+    ids = [n * 1_000_000 + k for n in (6, 7) for k in range(1, 6)]
+    result = score_file(lettered(tmp_path, 2, ["A"] * 10, ["A"] * 5 + ["B"] * 5, ids))
+    assert (result.headline[0], result.headline[1].n) == ("mmbench-ru/lmms/vanilla", 10)
+
+
+def test_initials_are_no_letters_of_options(tmp_path: Path) -> None:
+    row = {"id": 1, "options": "М. Горький\nИ. Бунин", "gold": "B", "prediction": "И. Бунин"}
+    assert score_file(jsonl(tmp_path, row)).scores["mmbench-ru/ru/vanilla"].correct == 1
+    seven = {"id": 1, "options": "\n".join(f"{m}. слово{m}" for m in "АБВГДЕЖ"), "gold": "Ж", "prediction": "Ж"}
+    assert score_file(jsonl(tmp_path, seven)).scores["mmbench-ru/ru/vanilla"].correct == 1

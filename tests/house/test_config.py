@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from ruvlm.config import load_config
 from ruvlm.errors import ConfigError
 from ruvlm.models.nano.settings import NanoRun
+from ruvlm.training.state import Progress, _Read, _settings_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,3 +77,41 @@ def test_toml_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text(to_toml(config), encoding="utf-8")
     assert load_config(path) == config
+
+
+EARLY = """
+name = "a"
+[model]
+name = "nano"
+hidden_size = 88
+classes = 10
+[vlm]
+path = ""
+parts = ["projector"]
+lora_rank = 0
+[train]
+max_steps = 3
+length_grouped = false
+"""
+
+
+def test_settings_of_earlier_runs_hold_other_families_keys_at_their_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(EARLY, encoding="utf-8")
+    config = load_config(path)
+    assert config == NanoRun.model_validate({"name": "a", "model": {"hidden_size": 88}, "train": {"max_steps": 3}})
+    path.write_text(EARLY.replace("lora_rank = 0", "lora_rank = 8"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"«vlm\.lora_rank» = 8: у модели nano такой настройки нет \(она у vlm\)"):
+        load_config(path)
+    path.write_text('[model]\nname = "nona"', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"run\.toml, model\.name: Модель «nona»"):
+        load_config(path)
+
+
+def test_a_checkpoint_of_an_earlier_run_is_of_the_same_settings(tmp_path: Path) -> None:
+    early = tomllib.loads(EARLY)
+    state = _Read(Progress(), {}, {}, json.dumps(early))
+    path = tmp_path / "run.toml"
+    path.write_text(EARLY, encoding="utf-8")
+    assert _settings_of(state, tmp_path) == load_config(path)
+    assert _settings_of(_Read(Progress(), {}, {}, "{"), tmp_path) is None

@@ -113,7 +113,7 @@ def test_packed_rows_predict_as_separate_ones(runs: Path, world: Path) -> None:
     backend = load_local(str(runs / "nano"), torch.device("cpu"))
     model = backend.model  # type: ignore[attr-defined]
     examples = open_source(str(world)).load("gqa-ru", "val").examples[:6]
-    packer = Packer(backend.tokenizer, model.config.grid, model.config.max_text_positions, {})  # type: ignore[attr-defined]
+    packer = Packer(backend.tokenizer, model.shape.grid, model.shape.max_text_positions, {})  # type: ignore[attr-defined]
     rng = np.random.default_rng(0)
     texts = [training_text(example, rng, plain_share=0) for example in examples]
     pixels = np.random.default_rng(1).integers(0, 255, (1, 3, 64, 64), dtype=np.uint8)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruvlm.rules.parse_ru import read_russian
+from ruvlm.rules.parse_ru import read_russian, writes_cyrillic
 
 TABLE = Path(__file__).parent / "parse_cases.tsv"
 
@@ -59,3 +59,16 @@ def test_the_prompts_own_alphabet() -> None:
 
 def test_a_missing_option_is_not_read() -> None:
     assert read_russian("C", ("лес", "поле", None)).letter is None
+
+
+def test_letters_go_as_far_as_a_row_has_options() -> None:
+    eight = [f"слово{n}" for n in range(8)]
+    assert read_russian("Ж", eight).letter == "G"
+    assert read_russian("Ответ: Ж", eight).letter == "G"
+    assert read_russian("H", eight).letter == "H"
+    assert read_russian("<F>", eight).letter == "F"
+    assert read_russian("I think so", ["да", "нет", "не знаю"]).letter is None, (
+        "«I» is a word where there is no such option"
+    )
+    assert writes_cyrillic(["Ж", "Е", "З", "И"], 8)
+    assert not writes_cyrillic(["F"] * 100 + ["Б"], 8), "one slip among a hundred Latin letters"

@@ -9,7 +9,7 @@ from typing import Any
 from ruvlm.audit import set_files, text
 from ruvlm.audit.findings import Checked, Fact, FindingKind, Findings, RowRule, Task
 from ruvlm.audit.pictures import Picture, report
-from ruvlm.benchmarks.mmbench_ru.rows import ROTATION
+from ruvlm.benchmarks.circular import ROTATION
 
 Row = dict[str, Any]
 L2_OF: dict[str, str] = {

@@ -111,7 +111,7 @@ def shards(folder: Path, config: str, split: str, findings: Findings) -> list[Pa
 
 
 def check_manifest(folder: Path, findings: Findings) -> Manifest | None:
-    """Compare every file with the manifest's sums. True manifests make `found.as_published` so."""
+    """Compare every file with the manifest's sums. True manifests make `findings.as_published` so."""
     manifest = read_manifest(folder) or read_manifest(folder.parent)
     base = folder if read_manifest(folder) is not None else folder.parent
     sums = (

@@ -107,14 +107,18 @@ class Backend(ABC):
         """Can it say anything about a data set? Files of answers are about one."""
         return True
 
-    def refuse_too_many(self, examples: Iterable[Example]) -> None:
-        """Raise ConfigError for a question with more options than it can choose among."""
-        crowded = next((example for example in examples if len(example.options) > self.most_options), None)
-        if crowded is not None:
-            raise ConfigError(
-                f"{self.name} читает не больше {self.most_options} вариантов, а в вопросе {crowded.id} их {len(crowded.options)}: "
-                "возьмите другую модель или другие вопросы."
-            )
+    def refuse_unfit(self, examples: Iterable[Example]) -> None:
+        """Raise ConfigError for a question that it cannot be asked: too many options, or not just one picture."""
+        for example in examples:
+            if len(example.options) > self.most_options:
+                raise ConfigError(
+                    f"{self.name} читает не больше {self.most_options} вариантов, а в вопросе {example.id} их "
+                    f"{len(example.options)}: возьмите другую модель или другие вопросы."
+                )
+            if len(example.images) != 1:
+                raise ConfigError(
+                    f"{self.name} спрашивают об одной картинке, а у вопроса {example.id} их {len(example.images)}: возьмите другие вопросы."
+                )
 
     def begin(self, dataset: Dataset) -> None:
         """Called with the whole data set before its first prompt. Raises RuvlmError if it cannot be answered."""

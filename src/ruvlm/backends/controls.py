@@ -82,6 +82,7 @@ class RepicturedBackend(Backend):
         self._inner = inner
         self.name, self.fingerprint = f"{self.kind}:{inner.name}", f"{self.kind} {inner.fingerprint}"
         self.scores_candidates, self.prices = inner.scores_candidates, inner.prices
+        self.most_options = inner.most_options
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -209,7 +210,9 @@ class QuestionOnlyBackend(Backend):
 
 
 def gold_text(example: Example) -> str:
-    """The gold answer as text, for a multiple choice the option's."""
+    """The gold answer as text, for a multiple choice the option's. Raises ValueError for a question without one."""
+    if not example.answers:
+        raise ValueError(f"no gold answer: {example.id}")
     return example.options[LETTERS.index(example.answer)] if example.options else example.answer
 
 

@@ -71,7 +71,10 @@ class ReplayBackend(Backend):
                 [_pair(given[example.id], example) for example in known],
             )
             return {example.id: given[example.id].prediction or "" for example in known}
-        if [line.gold for line in self._lines] != [example.answer for example in dataset.examples]:
+        examples = dataset.examples
+        if len(self._lines) != len(examples) or any(
+            line.gold not in example.answers for line, example in zip(self._lines, examples, strict=True)
+        ):
             return {}
         # a log without ids, over the same rows in the same order: every gold answer agrees
         return {e.id: line.prediction or "" for e, line in zip(dataset.examples, self._lines, strict=True)}
@@ -87,9 +90,8 @@ def _pair(line: AnswerLine, example: Example) -> Pair:
     gold = line.gold
     if example.options and (gold is None or gold.strip() not in example.letters):
         gold = None
-    return Pair(
-        identity=example.id, question=line.question, own_question=example.question, gold=gold, own_gold=example.answer
-    )
+    own = gold if gold in example.answers else example.answer or None
+    return Pair(identity=example.id, question=line.question, own_question=example.question, gold=gold, own_gold=own)
 
 
 def open_file(spec: str, access: Access) -> ReplayBackend:

@@ -122,7 +122,7 @@ class Protocol(ABC):
 
     @abstractmethod
     def score(self, axes: Sequence[Axis], examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Result:
-        """Every figure that the rules give, and their breakdowns. No row at all gives no figure."""
+        """Every figure that the rules give, and their breakdowns; of one row or more."""
 
 
 class Rows(ABC):

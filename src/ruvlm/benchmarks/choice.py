@@ -108,7 +108,7 @@ class LetterProtocol(ChoiceProtocol):
 
     def judge_all(self, examples: Sequence[Example], responses: Sequence[Response]) -> list[Verdict]:
         """Which alphabet the answerer's letters are of shows in all answers together."""
-        cyrillic = writes_cyrillic(response.text for response in responses)
+        cyrillic = writes_cyrillic((response.text for response in responses), max(len(e.options) for e in examples))
         return [self.judge(example, response, cyrillic) for example, response in zip(examples, responses, strict=True)]
 
     def _judged(self, example: Example, response: Response, cyrillic: bool) -> Verdict:

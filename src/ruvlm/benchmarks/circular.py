@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from ruvlm.schema import Example, LetterUse
 
+# copy k of a question has its index and k times this
+ROTATION = 1_000_000
+
 
 @dataclass(frozen=True)
 class RotationGroup:
@@ -41,8 +44,10 @@ def groups_of(examples: Sequence[Example], right: Sequence[bool]) -> list[Rotati
 def letter_use(examples: Sequence[Example], parsed: Sequence[str | None], right: Sequence[bool]) -> list[LetterUse]:
     """Position bias: one entry a letter."""
     chosen = Counter(letter for letter in parsed if letter)
-    gold = Counter(example.answer for example in examples)
-    hits = Counter(example.answer for example, verdict in zip(examples, right, strict=True) if verdict)
+    gold = Counter(example.answer for example in examples if example.answers)
+    hits = Counter(
+        example.answer for example, verdict in zip(examples, right, strict=True) if verdict and example.answers
+    )
     return [LetterUse(letter, chosen[letter], gold[letter], hits[letter]) for letter in sorted(set(chosen) | set(gold))]
 
 
@@ -91,12 +96,12 @@ def reference_figures(
 
 def _hit(group: Sequence[tuple[Example, str | None]], generator: random.Random | None) -> bool:
     """A wrong letter ends a group before anything is drawn for its other rows."""
-    if any(letter is not None and letter != example.answer for example, letter in group):
+    if any(letter is not None and letter not in example.answers for example, letter in group):
         return False
     for example, letter in group:
         if letter is None:
             drawn = _DRAWN[generator.randint(0, 4)] if generator is not None else None
-            if drawn != example.answer:
+            if drawn not in example.answers:
                 return False
     return True
 

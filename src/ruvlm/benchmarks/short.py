@@ -13,7 +13,7 @@ from ruvlm.benchmarks.stats import score_columns
 from ruvlm.rules.cleaning import cleaned, short_answer
 from ruvlm.rules.match import normalised
 from ruvlm.rules.named import best_match
-from ruvlm.schema import Absent, Example, Response, Result, Status, Verdict
+from ruvlm.schema import LETTERS, Absent, Example, Response, Result, Status, Verdict
 
 
 @final
@@ -25,7 +25,9 @@ class ShortProtocol(Protocol):
         return (f"{hint} {question}" if hint else question) + self.instruction
 
     def _judged(self, example: Example, response: Response, cyrillic: bool) -> Verdict:
-        matches = best_match(tuple(self.rules.values()), response.text, example.answers)
+        # of a question with options the word that the letter stands for is asked
+        golds = [example.options[LETTERS.index(a)] for a in example.answers] if example.options else example.answers
+        matches = best_match(tuple(self.rules.values()), response.text, golds)
         scores = dict(zip(self.rules, matches, strict=True))
         said = cleaned(response.text)
         if said.unfinished:

@@ -151,12 +151,6 @@ def student(degrees: int) -> float:
     return z + sum(term / float(degrees ** (power + 1)) for power, term in enumerate(terms))
 
 
-def score_one(clusters: Sequence[str], right: Sequence[bool], resamples: int = RESAMPLES) -> Score:
-    """One figure over all rows."""
-    column = np.asarray(right, dtype=bool)[:, None]
-    return score_columns(clusters, column, np.ones_like(column), resamples)[0]
-
-
 def difference(
     clusters: Sequence[str], a: Sequence[float], b: Sequence[float], resamples: int = RESAMPLES
 ) -> tuple[float, float | None, float | None]:
@@ -216,6 +210,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def paired_p(clusters: Sequence[str], a: Sequence[float], b: Sequence[float], resamples: int = RESAMPLES) -> float:
     """Two-sided p-value of a paired difference: McNemar's exact test of rows that are right or wrong, else the cluster
     bootstrap's, the share of resampled differences on the other side of nought, twice (Efron and Tibshirani 1993, 15.4).
+
+    Where fewer than `TELLING` clusters differ, every way of swapping the two within clusters instead (Fisher's randomisation).
     """
     if all(score in (0, 1) for score in (*a, *b)):
         return mcnemar([score == 1 for score in a], [score == 1 for score in b])
@@ -223,10 +219,22 @@ def paired_p(clusters: Sequence[str], a: Sequence[float], b: Sequence[float], re
     gains = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
     if len(names) < 2 or not gains.any():
         return 1.0
-    sums = np.stack([np.bincount(codes, gains), np.bincount(codes).astype(np.float64)])[:, :, None]
+    gains_C = np.bincount(codes, gains)
+    differing = gains_C[gains_C != 0]
+    if len(differing) < TELLING:
+        return _swapped_p(differing)
+    sums = np.stack([gains_C, np.bincount(codes).astype(np.float64)])[:, :, None]
     draws_R = _resampled(sums, resamples)[:, 0]
     rarer = min(int((draws_R <= 0).sum()), int((draws_R >= 0).sum()))
     return min(1.0, 2 * (rarer + 1) / (resamples + 1))
+
+
+def _swapped_p(gains_C: np.ndarray) -> float:
+    """The share of all signings of the clusters' gains that give a sum as far from nought as theirs."""
+    totals = np.zeros(1)
+    for gain in gains_C:  # below TELLING clusters: at most half a million sums
+        totals = np.concatenate([totals + gain, totals - gain])
+    return float((np.abs(totals) >= abs(gains_C.sum()) - 1e-9).mean())
 
 
 def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> float:

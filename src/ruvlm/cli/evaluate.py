@@ -274,6 +274,12 @@ def _tell_result(result: Result, json_: bool) -> None:
         say(f"Внимание: {warning}.")
     for rule, figure in result.scores.items():
         interval = f"интервал 95 %: {figure.low:.2f}–{figure.high:.2f}" if figure.low is not None else "интервала нет"
-        tell(f"{rule}: {figure.correct} из {figure.n} ({figure.value:.2f} %), {interval}")
+        whole = math.isclose(100 * figure.correct, figure.value * figure.n, abs_tol=1e-6)
+        counted = (
+            f"{figure.correct} из {figure.n} ({figure.value:.2f} %)"
+            if whole
+            else f"{figure.value:.2f} % (n = {figure.n})"
+        )
+        tell(f"{rule}: {counted}, {interval}")
     for note in result.notes:
         tell(f"  {note}")

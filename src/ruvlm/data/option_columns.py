@@ -135,8 +135,9 @@ def _parsed_options(text: str) -> Any:
                 return list(value) if isinstance(value, tuple) else value
     rows = [line for line in stripped.split("\n") if line.strip()]
     lines = [_OPTION_LINE.match(line) for line in rows]
-    if len(lines) > 1 and all(lines):
-        return {line[1]: line[2] for line in lines if line}
+    listed = [line for line in lines if line]
+    if len(listed) == len(rows) > 1 and _counts(tuple(line[1].lower() for line in listed)):
+        return {line[1]: line[2] for line in listed}
     inline = _inline_options(stripped)
     if len(inline) > 1:
         return inline
@@ -144,6 +145,11 @@ def _parsed_options(text: str) -> Any:
         if len(parts) > 1:
             return [part.strip() for part in parts]
     return None
+
+
+def _counts(marks: tuple[str, ...]) -> bool:
+    """Do they count from the first on, in any alphabet or by numbers? «М. Горький, И. Бунин» are no list of letters."""
+    return any(marks == alphabet[: len(marks)] for alphabet in _ALPHABETS)
 
 
 def _inline_options(text: str) -> list[str]:

@@ -15,7 +15,7 @@ from ruvlm.errors import DataError
 
 _OPTIONS = ("category", "imageId", "question")
 _OPTION_LIKE = re.compile(
-    r"^(?:options?|choices|candidates|(?:option|choice|opt)?[ _-]?[a-eа-д]|(?:option|choice|opt)[ _-]?[0-5])$"
+    r"^(?:options?|choices|candidates|(?:option|choice|opt)?[ _-]?[a-zа-я]|(?:option|choice|opt)[ _-]?\d{1,2})$"
 )
 # what tools write beside a table of answers
 _BESIDE = (

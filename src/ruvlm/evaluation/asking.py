@@ -55,6 +55,7 @@ def protocols_for(dataset: Dataset, backend: Backend) -> tuple[str, ...]:
 
 def ask_all(backend: Backend, dataset: Dataset, protocol: Protocol, progress: Progress | None = None) -> list[Response]:
     """Responses in the order of the examples, nothing stored: what validation during training uses."""
+    backend.refuse_unfit(dataset.examples)
     order = sorted(
         range(len(dataset.examples)), key=lambda n: (dataset.examples[n].image.path, dataset.examples[n].image.row or 0)
     )
@@ -95,7 +96,7 @@ def evaluate(
     place = EvaluationFolder(folder)
     with place.claimed(identity, backend.replays) if ranks.first else nullcontext():
         _merge_shards(place, ranks)
-        backend.refuse_too_many(dataset.examples)
+        backend.refuse_unfit(dataset.examples)
         backend.begin(dataset)
         keyed = _keyed(dataset, table, backend.fingerprint)
         asked, damaged = _ask_missing(backend, keyed, place, ranks, progress)

@@ -193,7 +193,7 @@ def training_rows(source: Source) -> list[Example]:
     """The training examples that controls learn from; none where the data has no training split."""
     rows: list[Example] = []
     for benchmark in source.benchmarks:
-        rows += _training_split(source, benchmark)
+        rows += [example for example in _training_split(source, benchmark) if example.answers]
     return rows
 
 

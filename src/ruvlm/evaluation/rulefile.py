@@ -23,7 +23,9 @@ def parse_file(path: Path, rule: str) -> list[Reading]:
         (text_field(path, number, row, PREDICTION), _options(path, number, row))
         for number, row in enumerate(read_jsonl(path), 1)
     ]
-    cyrillic = writes_cyrillic(prediction for prediction, _ in rows)
+    cyrillic = writes_cyrillic(
+        (prediction for prediction, _ in rows), max((len(options) for _, options in rows), default=0)
+    )
     return [read(prediction, options, cyrillic) for prediction, options in rows]
 
 

@@ -37,7 +37,7 @@ def ask_once(model: str, image: Path, question: str, options: str | None, top: i
 
 def answered(backend: Backend, asked: Asked, top: int) -> Answer:
     """What an open model answers, with up to `top` answers in all. Raises RuvlmError."""
-    backend.refuse_too_many([asked.example])
+    backend.refuse_unfit([asked.example])
     if not backend.ranks_answers:
         return _said(backend, asked)
     ranked = backend.alternatives(asked, top)

@@ -10,19 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ruvlm.benchmarks.base import disagreements
+from ruvlm.benchmarks.base import Protocol, disagreements
 from ruvlm.benchmarks.catalog import CHOICE, SHORT
-from ruvlm.benchmarks.circular import reference_figures
+from ruvlm.benchmarks.circular import ROTATION, reference_figures
 from ruvlm.benchmarks.stats import score_columns
 from ruvlm.data.predictions import AnswerFile, AnswerLine, Columns, Pair, read_answers, refuse_foreign
 from ruvlm.errors import DataError
 from ruvlm.evaluation.gold import Lettering, Marked, gold_letters
 from ruvlm.rules.cleaning import cleaned
-from ruvlm.rules.named import best_match
+from ruvlm.rules.named import MOST_OPTIONS, best_match
 from ruvlm.rules.parse_ru import writes_cyrillic
 from ruvlm.schema import LETTERS, Absent, Example, ImageRef, Response, Result, Score, Status, Verdict
 
-ROTATION = 1_000_000
 # a file says no benchmark: its short answers are matched by these, called as GQA-ru calls them
 SHORT_RULES = SHORT.protocols[0].rules
 
@@ -260,15 +259,13 @@ def _judged(sheet: AnswerSheet, lettering: Lettering) -> tuple[list[Example], li
         _example(sheet.path, row, letter, rotated) for row, letter in zip(sheet.rows, lettering.letters, strict=True)
     ]
     said = [_as_letter(row.prediction, lettering) for row in sheet.rows]
-    cyrillic = lettering.cyrillic or writes_cyrillic(said)
-    verdicts = [
-        CHOICE.protocols[0].judge(example, Response(text), cyrillic)
-        for example, text in zip(examples, said, strict=True)
-    ]
+    cyrillic = lettering.cyrillic or writes_cyrillic(said, max(len(row.options) for row in sheet.rows))
+    protocol = _protocol(sheet)
+    verdicts = [protocol.judge(example, Response(text), cyrillic) for example, text in zip(examples, said, strict=True)]
     return examples, verdicts
 
 
-_NUMBERED = re.compile(r"^\s*(?:(?:ответ|вариант)\s*[:№]?\s*)?(\d)(?:\.0)?(?:[.)]\s|[.)]?\s*$)", re.IGNORECASE)
+_NUMBERED = re.compile(r"^\s*(?:(?:ответ|вариант)\s*[:№]?\s*)?(\d{1,2})(?:\.0)?(?:[.)]\s|[.)]?\s*$)", re.IGNORECASE)
 
 
 def _as_letter(prediction: str, lettering: Lettering) -> str:
@@ -280,9 +277,17 @@ def _as_letter(prediction: str, lettering: Lettering) -> str:
     return LETTERS[place] if 0 <= place < len(LETTERS) else prediction
 
 
+def _protocol(sheet: AnswerSheet) -> Protocol:
+    """How a file's letters are read: not by a reader that does not know as many letters as its rows have options."""
+    lettered = CHOICE.protocols[0]
+    most = max(len(row.options) for row in sheet.rows)
+    rules = {label: rule for label, rule in lettered.rules.items() if most <= MOST_OPTIONS.get(rule, len(LETTERS))}
+    return replace(lettered, rules=rules)
+
+
 def _score_choices(sheet: AnswerSheet, lettering: Lettering, reference_random: bool) -> Result:
     examples, verdicts = _judged(sheet, lettering)
-    protocol = CHOICE.protocols[0]
+    protocol = _protocol(sheet)
     result = protocol.score(CHOICE.axes, examples, verdicts)
     unfinished = sum(cleaned(row.prediction).unfinished for row in sheet.rows)
     absent = {Absent.THOUGHT.value: unfinished} if unfinished else {}
@@ -316,7 +321,7 @@ def _rotated(sheet: AnswerSheet) -> bool:
         )
     # a copy may be translated anew: one option in common is enough
     several = [bool(set.intersection(*map(set, kinds))) for kinds in groups.values() if len(kinds) > 1]
-    if not several or max(numbers) // ROTATION >= len(LETTERS):
+    if not several or max(numbers) // ROTATION >= max(len(row.options) for row in sheet.rows):
         return False
     return sum(several) * 2 >= len(several)
 

@@ -8,8 +8,6 @@ from ruvlm.photos.names import COCO, PhotoKind
 from ruvlm.photos.scene import PhotoScene, PhotoThing
 from ruvlm.questions.draft import Fact, Reference
 
-YES, NO = "да", "нет"
-
 
 class PhotoAsker:
     """One photograph being asked about. `want` is the answer a yes/no form should aim at."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ruvlm.photos.asker import PhotoAsker, kind_name, name
 from ruvlm.photos.names import GROUP_QUESTIONS
-from ruvlm.photos.position_forms import RELATION_WORDS
+from ruvlm.photos.position_forms import PLACED
 from ruvlm.photos.scene import beside, half, larger, stacked
 from ruvlm.questions.entries import COUNTING, Choice, ChoiceEntry, choice_of
 from ruvlm.questions.grammar import number_word
@@ -50,12 +50,10 @@ def relation(asker: PhotoAsker, letter: int) -> Choice | None:
     level = abs(a.centre[1 if across else 0] - b.centre[1 if across else 0]) <= 0.1
     if plain is None or (across and along) or not level:
         return None
-    wrong = [word for key, word in RELATION_WORDS.items() if key != plain]
+    wrong = [word for key, word in PLACED.items() if key != plain]
     verb = "находятся" if a.kind.noun.plural_only else "находится"
     wordings = ("Где на снимке " + verb + " {0:nomn} по отношению к {1:datv}?",)
-    return choice_of(
-        asker, "spatial_relationship", letter, wordings, (name(a), name(b)), RELATION_WORDS[plain], wrong, (a.id,)
-    )
+    return choice_of(asker, "spatial_relationship", letter, wordings, (name(a), name(b)), PLACED[plain], wrong, (a.id,))
 
 
 def what(asker: PhotoAsker, letter: int) -> Choice | None:

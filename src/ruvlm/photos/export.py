@@ -24,7 +24,7 @@ from ruvlm.questions.tables import Row, SplitWriter, gqa_rows, grounding_row, mm
 from ruvlm.schema import ImageRef
 
 PICTURES_A_GROUP = 64
-VERSION = "1"
+VERSION = "2"
 
 
 @dataclass
@@ -83,7 +83,8 @@ def _written(
     left: Skipped,
     progress: Callable[[int], None] | None,
 ) -> Made:
-    rng = random.Random(f"ruvlm photos {VERSION} {seed} {split}")
+    # version 2 asks what version 1 asked, and files it otherwise
+    rng = random.Random(f"ruvlm photos 1 {seed} {split}")
     balancer = Balancer(entries, rng, distinct=True)
     tally: Counter[int] = Counter()
     made = Made()

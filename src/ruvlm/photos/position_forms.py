@@ -15,7 +15,7 @@ BESIDE_VERIFY = Form("photo.beside_verify", "verify", "rel", "relVerify")
 STACKED_VERIFY = Form("photo.stacked_verify", "verify", "rel", "relVerify")
 LARGER = Form("photo.larger", "compare", "attr", "comparativeChoose")
 SIDES = (("слева", "справа"), ("вверху", "внизу"))
-RELATION_WORDS = {"left": "левее", "right": "правее", "above": "выше", "below": "ниже"}
+PLACED = {"left": "левее", "right": "правее", "above": "выше", "below": "ниже"}
 OTHER = {"left": "right", "right": "left", "above": "below", "below": "above"}
 
 
@@ -86,7 +86,7 @@ def _choose_relation(asker: PhotoAsker, form: Form, measure: str) -> Draft | Non
     if sure is None:
         return None
     a, b, relation = sure
-    right, wrong = RELATION_WORDS[relation], RELATION_WORDS[OTHER[relation]]
+    right, wrong = PLACED[relation], PLACED[OTHER[relation]]
     first, second = shuffled(asker, right, wrong)
     names = (name(a), name(b))
     fact = frozenset({("relation", a.id, relation, b.id, True)})
@@ -129,16 +129,16 @@ def _verify_relation(asker: PhotoAsker, form: Form, measure: str) -> Draft | Non
         "На снимке {0:nomn} " + verb + " {2} {1:gent}?",
         "Верно ли, что на снимке {0:nomn} " + verb + " {2} {1:gent}?",
     )
-    full = ("Да, " if asker.want else "Нет, ") + "{0:nomn} " + verb + " " + RELATION_WORDS[relation] + " {1:gent}."
+    full = ("Да, " if asker.want else "Нет, ") + "{0:nomn} " + verb + " " + PLACED[relation] + " {1:gent}."
     return about(
         form,
         *names,
-        RELATION_WORDS[said],
+        PLACED[said],
         wordings=wordings,
         full=full,
         answer=yes_no(asker.want),
         select=(names[1], names[0]),
-        then=(("verify rel", RELATION_WORDS[said]),),
+        then=(("verify rel", PLACED[said]),),
         needs=fact,
         also=presence(a, b),
         things=(a.id,),

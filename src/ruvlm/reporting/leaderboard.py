@@ -188,7 +188,10 @@ def _md(text: str) -> str:
 
 
 def as_json(tables: Sequence[Board]) -> str:
-    return json.dumps([asdict(board) for board in tables], ensure_ascii=False, indent=1) + "\n"
+    rows = [asdict(board) for board in tables]
+    for row in rows:
+        row["published"] = [{"benchmark": row["benchmark"], **figure} for figure in row["published"]]
+    return json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
 
 
 def as_markdown(tables: Sequence[Board]) -> str:
@@ -217,7 +220,7 @@ def as_markdown(tables: Sequence[Board]) -> str:
 
 
 GROUPS_RULE = (
-    "Модели одной группы неотличимы от первой в ней (точный критерий Макнемара на тех же строках, поправка Холма, 5 %). "
+    "Модели одной группы неотличимы от первой в ней (точный критерий Макнемара на тех же строках, для дробных правил – бутстрэп, поправка Холма, 5 %). "
     "Сравнивать можно только внутри одной таблицы."
 )
 

@@ -34,6 +34,10 @@ SHOWN_AXES = {
 }
 
 
+# shown by whole groups instead
+KNOWN_AXES = frozenset((*SHOWN_AXES, "category", "l2-category"))
+
+
 @dataclass(frozen=True)
 class Part:
     """A section with what the page computes from it."""
@@ -77,7 +81,8 @@ def report_page(gathered: Gathered, pictures: int, command: str) -> str:
 
 def _part(section: ReportSection, number: int, pictures: int) -> Part:
     names: dict[str, list[str]] = {}
-    for axis in SHOWN_AXES:
+    others = [axis for answers in section.models for axis in answers.measured.breakdowns if axis not in KNOWN_AXES]
+    for axis in dict.fromkeys((*SHOWN_AXES, *others)):
         for answers in section.models:
             for value in answers.measured.breakdowns.get(axis, {}):
                 names.setdefault(axis, [])
@@ -85,7 +90,7 @@ def _part(section: ReportSection, number: int, pictures: int) -> Part:
                     names[axis].append(value)
     axes = tuple(
         (
-            SHOWN_AXES[axis],
+            SHOWN_AXES.get(axis, axis),
             tuple(
                 (
                     value,

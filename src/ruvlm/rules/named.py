@@ -7,6 +7,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from ruvlm.rules.match import match_lemma, match_reference, match_russian, match_vlmevalkit
+from ruvlm.rules.parse import LETTERS as REFERENCE_LETTERS
 from ruvlm.rules.parse import Reading, read_reference
 from ruvlm.rules.parse_ru import read_russian
 from ruvlm.rules.parse_vlmevalkit import read_vlmevalkit
@@ -31,6 +32,10 @@ READERS: MappingProxyType[str, Reader] = MappingProxyType(
         "letters-vlmevalkit": lambda text, options, cyrillic: read_vlmevalkit(text, options),
     }
 )
+
+
+# how many options a reader knows letters of, where that is fewer than there are letters
+MOST_OPTIONS: MappingProxyType[str, int] = MappingProxyType({"letters-lmms": len(REFERENCE_LETTERS)})
 
 
 @lru_cache(maxsize=1 << 16)  # short answers repeat: 12,216 rows hold a few thousand different pairs

@@ -45,6 +45,8 @@ _LOOKALIKES = {"А": "A", "В": "B", "С": "C", "Е": "E"}
 _ALPHABET = dict(zip(RUSSIAN_LETTERS, LETTERS, strict=True))
 # letters that are read as such even where a row has fewer options: «E» of four is a wrong letter, «I» is a word
 _FEWEST = 5
+# letters that a Latin one looks like, and «И», which is a conjunction
+_LATIN_ALIKE = frozenset("АВЕИКМНОРСТУХ")
 _LATIN = re.compile(r"[a-z]")
 # how much a letter weighs: declared; alone on a line or opening the answer; mentioned by a cue; any other
 DECLARED, ALONE, MENTIONED, OTHER = 3, 2, 1, 0
@@ -79,7 +81,7 @@ def read_russian(prediction: str, options: Sequence[str | None], cyrillic: bool 
     words = words_of(text)
     if not words:
         return Reading(None, "пустой ответ")
-    cyrillic = cyrillic or _alphabet_shown(words)
+    cyrillic = cyrillic or _alphabet_shown(words, len(options))
     if len(words) == 1 and (lone := _letter_of(words[0].text, alphabet, cyrillic, bare=True)):
         return _among(lone, by_letter)
     spoken = [word.text.lower() for word in words]
@@ -115,19 +117,21 @@ def read_russian(prediction: str, options: Sequence[str | None], cyrillic: bool 
     return reading
 
 
-def writes_cyrillic(predictions: Iterable[str]) -> bool:
+def writes_cyrillic(predictions: Iterable[str], options: int = _FEWEST) -> bool:
     """Do letters Б, Г or Д stand for options in these answers? Then their В is the third option, not a look-alike.
 
-    One answer among many is a slip; what counts is a twentieth of those that are a letter in either alphabet.
+    Rows have up to `options` options: of more, Ж, З and so on tell as well. One answer among many is a slip; what counts is a twentieth of those that are a letter in either alphabet.
     """
+    most = max(_FEWEST, options)
+    letters = {*LETTERS[:most], *RUSSIAN_LETTERS[:most], *_LOOKALIKES}
     shown = lettered = 0
     for prediction in predictions:
         words = words_of(tidied(cleaned(prediction).text)) if len(prediction) < 4096 else []
         if not words or not (len(words) == 1 or words[0].after in (")", "]", ".", ":") or _says_letter(words)):
             continue
-        cyrillic = _alphabet_shown(words)
+        cyrillic = _alphabet_shown(words, most)
         shown += cyrillic
-        lettered += cyrillic or any(len(word.text) == 1 and word.text.upper() in "ABCDEАВСЕ" for word in words[:8])
+        lettered += cyrillic or any(len(word.text) == 1 and word.text.upper() in letters for word in words[:8])
     return shown > 0 and shown * 20 >= lettered
 
 
@@ -135,10 +139,11 @@ def _says_letter(words: Sequence[Word]) -> bool:
     return any(word.text.lower() in CUES for word in words[:8])
 
 
-def _alphabet_shown(words: Sequence[Word]) -> bool:
-    """Does one of Б, Г, Д stand where an option's letter does?"""
+def _alphabet_shown(words: Sequence[Word], options: int) -> bool:
+    """Does a letter that only Russian has stand where an option's letter does: Б, Г, Д, of many options also Ж, З…?"""
+    telling = {letter for letter in RUSSIAN_LETTERS[: max(_FEWEST, options)] if letter not in _LATIN_ALIKE}
     for place, word in enumerate(words):
-        if len(word.text) != 1 or word.text not in "БГДбгд":
+        if len(word.text) != 1 or word.text.upper() not in telling:
             continue
         listed = word.after in (")", "]", ":") and (
             place == 0 or word.before in ("\n", "(")

@@ -27,17 +27,22 @@ def read_vlmevalkit(prediction: str, options: Sequence[str | None]) -> Reading:
     if "Failed to obtain answer via API" in prediction:
         return _by_text(prediction, by_letter)
     if any(refusal in prediction for refusal in _REFUSALS):
-        return Reading(REFUSED, "отказ отвечать")
+        return _refused(by_letter)
     words = prediction.translate(_BLANKED).split()
     letters = [letter for letter in by_letter if letter in words]
     if len(letters) == 1 and words.index(letters[0]) >= len(words) - _LAST_WORDS:
         return Reading(letters[0])
     if not letters and REFUSED in words:
-        return Reading(REFUSED, "отказ отвечать")
+        return _refused(by_letter)
     said = _SAID.search(prediction)
     if said is not None and said[1].upper() in by_letter:
         return Reading(said[1].upper())
     return _by_text(prediction, by_letter)
+
+
+def _refused(by_letter: dict[str, str]) -> Reading:
+    """The tool's own letter for a refusal, unless that is an option's."""
+    return Reading(None if REFUSED in by_letter else REFUSED, "отказ отвечать")
 
 
 def _by_text(prediction: str, by_letter: dict[str, str]) -> Reading:

@@ -100,7 +100,7 @@ class Run:
         self.stop = Stop(waits=group.ranks.size > 1)
         self._last_saved = 0.0
         if resume:
-            self.progress, tensors, scalars = read_checkpoint(self.folder.checkpoints_folder, self._settings, report)
+            self.progress, tensors, scalars = read_checkpoint(self.folder.checkpoints_folder, self.config, report)
             restore(self._learning(), tensors, scalars)
             self._last_saved = self.progress.seconds
         self.history = History(self.folder, self.progress if resume else None, group.first)
@@ -332,6 +332,7 @@ def _run(config: RunConfig, resume: bool, display: Display, report: Report, grou
         raise out_of_memory(error) or error from error
     if ranks.size > 1 and not learner.splits:
         raise ConfigError(f"Модель {config.model.name} учится одним процессом: запустите без torchrun.")
+    learner.backend().refuse_unfit(learner.train_examples)
     for note in learner.notes:
         report(note)
     report("считаю точки отсчёта")

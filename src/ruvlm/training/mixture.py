@@ -6,7 +6,7 @@ Shapes: N pictures of all sets together.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +44,14 @@ def _part(mix: MixSettings, grounding: bool) -> MixturePart:
     return _folder(mix.path, mix.split, mix.weight, mix.limit, grounding)
 
 
+def _answered(dataset: Dataset) -> Dataset:
+    """Without questions whose answers are not published: there is nothing to learn from them."""
+    return replace(dataset, examples=tuple(example for example in dataset.examples if example.answers))
+
+
 def _folder(path: str, split: str, weight: float, limit: int | None, grounding: bool) -> MixturePart:
     source = open_source(path)
-    sets = tuple(source.load(benchmark, split, grounding, limit=limit) for benchmark in source.benchmarks)
+    sets = tuple(_answered(source.load(benchmark, split, grounding, limit=limit)) for benchmark in source.benchmarks)
     if not any(dataset.examples for dataset in sets):
         raise DataError(f"В {source.folder} нет вопросов для обучения: проверьте data.path.")
     return MixturePart(weight, sets, None if source.graphs is None else (source.graphs, split))

@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ruvlm.errors import ModelError
+from ruvlm.config import RunConfig, validated
+from ruvlm.errors import ConfigError, ModelError
 from ruvlm.files import whole_folder
 from ruvlm.run_folder import checkpoints
 from ruvlm.training.sharding import full, put, spread_like
@@ -77,7 +78,7 @@ def save_checkpoint(root: Path, learning: Learning, progress: Progress, config: 
 
 
 def read_checkpoint(
-    root: Path, config: str, report: Callable[[str], None]
+    root: Path, config: RunConfig, report: Callable[[str], None]
 ) -> tuple[Progress, dict[str, Tensor], dict[str, Any]]:
     """The latest checkpoint that is whole; of a damaged one it is said that an earlier one serves instead.
 
@@ -92,7 +93,7 @@ def read_checkpoint(
             continue
         for damage in errors:
             report(f"{damage} Продолжаю с предыдущей: {folder.name}")
-        if state.config != config:
+        if _settings_of(state, folder) != config:
             raise ModelError(
                 f"Точка {folder} записана с другими настройками: верните их или смените name в настройках."
             )
@@ -100,6 +101,14 @@ def read_checkpoint(
     if not errors:
         raise ModelError(f"В {root} нет точки, с которой продолжать: запустите обучение без --resume.")
     raise ModelError(f"{errors[0]} Другой целой точки нет: начните обучение заново.")
+
+
+def _settings_of(state: _Read, folder: Path) -> RunConfig | None:
+    """The settings of a checkpoint, as they are called today; None where they cannot be read."""
+    try:
+        return validated(json.loads(state.config), str(folder))
+    except (ValueError, ConfigError):
+        return None
 
 
 @dataclass(frozen=True)

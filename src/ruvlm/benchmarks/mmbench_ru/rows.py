@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, final
 
 from ruvlm.benchmarks.base import Place, Rows
+from ruvlm.benchmarks.circular import ROTATION
 from ruvlm.data.annotations import Objects, answer_regions_of, mentions_of, objects_by_image, read_groundings
 from ruvlm.data.images import copy_rows, open_parquet, rows_of
 from ruvlm.data.split_files import fingerprint, missing, require_columns
 from ruvlm.errors import DataError, MissingSplitError
 from ruvlm.schema import LETTERS, Dataset, Example, ImageRef
 
-ROTATION = 1_000_000
 REQUIRED = ("index", "question", "answer", "A", "B", "image")
 OPTIONAL = ("hint", "C", "D", "category", "l2-category")
 

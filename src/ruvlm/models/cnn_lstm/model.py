@@ -28,6 +28,14 @@ class CnnLstmShape:
     answers: tuple[str, ...] = ()
     trained_on: str = ""
 
+    def __post_init__(self) -> None:
+        if not all(isinstance(texts, tuple) for texts in (self.words, self.answers)):
+            raise ValueError("words and answers are no lists")
+        if self.answers and len(self.answers) != self.classes:
+            raise ValueError(f"{len(self.answers)} answers for {self.classes} classes")
+        if len(self.words) > VOCABULARY - 2:
+            raise ValueError(f"{len(self.words)} words, room for {VOCABULARY - 2}")
+
 
 def _block(inside: int, outside: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inside, outside, 3, padding=1), nn.BatchNorm2d(outside), nn.ReLU(), nn.MaxPool2d(2))

@@ -115,7 +115,7 @@ class Traces:
 
 
 class NanoNetwork(nn.Module):
-    """The network itself, without what transformers adds to a model (`hub.py`)."""
+    """The network itself, without what transformers adds to a model (`pretrained.py`)."""
 
     shape: NanoShape
 

@@ -13,7 +13,6 @@ from torch import nn
 from ruvlm.errors import ModelError
 from ruvlm.models.vlm.shortcuts import four_bit, ready_for_adapter
 
-PARTS = ("vision", "projector", "language")
 # as transformers names them: LLaVA's kin, Idefics3 and SmolVLM, Qwen-VL, Gemma 3n and 4, Janus, Ovis
 _NAMES = {
     "projector": (
