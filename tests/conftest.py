@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from ruvlm.cli.main import main
 from ruvlm.world.export import build, plans
@@ -25,12 +28,25 @@ def shared() -> Path:
     return SHARED
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that whichever worker comes first makes, and of which every worker has a copy of its own."""
+    own = factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with FileLock(shared / f"{name}.lock"):
+        if not (shared / name).is_dir():
+            make(shared / f"{name}.part")
+            (shared / f"{name}.part").rename(shared / name)
+    return Path(shutil.copytree(shared / name, factory.mktemp("data") / name))
+
+
+def draw(folder: Path) -> object:
+    return build("mini", folder, seed=3, workers=1, splits=plans("mini", 120, 0.03))
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mini world of 120 training pictures."""
-    folder = tmp_path_factory.mktemp("data") / "world"
-    build("mini", folder, seed=3, workers=1, splits=plans("mini", 120, 0.03))
-    return folder
+    return once(tmp_path_factory, "world", draw)
 
 
 @pytest.fixture
@@ -49,8 +65,14 @@ def ruvlm(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Untrained models of three architectures in the hub's layout."""
-    root = tmp_path_factory.mktemp("models")
-    return {make.__name__: make(root / make.__name__) for make in (llava, idefics3, qwen)}
+    makers = (llava, idefics3, qwen)
+
+    def make(folder: Path) -> None:
+        for maker in makers:
+            maker(folder / maker.__name__)
+
+    root = once(tmp_path_factory, "models", make)
+    return {maker.__name__: root / maker.__name__ for maker in makers}
 
 
 @pytest.fixture(scope="session")
@@ -62,10 +84,14 @@ def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def runs(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a `nano` and a `cnn_lstm` run, a dozen steps each."""
-    results = tmp_path_factory.mktemp("results")
-    for name, config in (("nano", "nano_world"), ("cnn_lstm", "cnn_lstm")):
-        sets = [part for override in tiny(name, world, results) for part in ("--set", override)]
-        assert main(["train", str(ROOT / "configs" / f"{config}.toml"), *sets]) == 0
-    return results
+
+    def make(folder: Path) -> None:
+        drawn = tmp_path_factory.mktemp("drawn") / "world"
+        draw(drawn)
+        for name, config in (("nano", "nano_world"), ("cnn_lstm", "cnn_lstm")):
+            sets = [part for override in tiny(name, drawn, folder) for part in ("--set", override)]
+            assert main(["train", str(ROOT / "configs" / f"{config}.toml"), *sets]) == 0
+
+    return once(tmp_path_factory, "runs", make)

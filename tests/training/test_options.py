@@ -194,7 +194,9 @@ def test_sigterm_saves_like_ctrl_c(world: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_learns(world: Path, tmp_path: Path, precision: str) -> None:
     """fp16 with its loss scaled; the weights stay fp32."""
-    trained(nano(world, tmp_path, precision, f'train.precision="{precision}"', "train.max_steps=45"))
+    trained(
+        nano(world, tmp_path, precision, f'train.precision="{precision}"', "train.max_steps=45", "model.hidden_size=48")
+    )
     losses = [r["answers"] for r in records(tmp_path, precision) if r.get("stage") == "answers"]
     assert losses[-1] < losses[0]
     assert {value.dtype for value in weights(tmp_path, precision).values()} == {torch.float32}

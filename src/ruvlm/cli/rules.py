@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
-from ruvlm.cli.console import show_json, tell
+from ruvlm.cli.console import say, show_json, tell
 
 
 def parse(
-    file: Annotated[Path, typer.Argument(help="JSONL с полями prediction и options")],
+    file: Annotated[Path, typer.Argument(help="JSONL с полями prediction и options (или n_options)")],
     rule: Annotated[
-        str, typer.Option(help="letters-lmms, letters-ru, letters-vlmevalkit или имя балла набора (mmbench-ru/lmms)")
+        str,
+        typer.Option(
+            help="letters-lmms, letters-ru, letters-vlmevalkit, letters-kaleidoscope, letters-kaleidoscope-cot, letters-pm4bench, "
+            "number-first или имя балла набора (mmbench-ru/lmms)"
+        ),
     ] = "letters-ru",
     json_: Annotated[bool, typer.Option("--json", help="строка JSON на каждый ответ")] = False,
 ) -> None:
@@ -21,19 +25,27 @@ def parse(
 
     Пример: ruvlm parse answers.jsonl --rule letters-lmms --json
     """
-    from ruvlm.evaluation.rulefile import parse_file
+    from ruvlm.evaluation.rulefile import RUSSIAN_READER, parse_file
 
-    for number, reading in enumerate(parse_file(file, rule), 1):
+    lines = parse_file(file, rule)
+    for number, line in enumerate(lines, 1):
+        reading = line.reading
         if json_:
-            show_json({"letter": reading.letter, "reason": reading.reason})
+            said = reading.letter if reading.number is None else reading.number
+            show_json({"read": said, "letter": reading.letter, "reason": reading.reason, "ru": line.russian.letter})
         else:
             tell(f"{number}: {reading.letter or f'не прочитано ({reading.reason})'}")
+    _differing(rule, RUSSIAN_READER, [line.reading.letter != line.russian.letter for line in lines])
 
 
 def match(
-    file: Annotated[Path, typer.Argument(help="JSONL с полями pred и gold")],
+    file: Annotated[Path, typer.Argument(help="JSONL с полями pred и gold (текст или список)")],
     rule: Annotated[
-        str, typer.Option(help="exact, exact-ru, lemma, exact-vlmevalkit или имя балла набора (gqa-ru/lmms)")
+        str,
+        typer.Option(
+            help="exact, exact-ru, lemma, exact-vlmevalkit, any-of, mera-em, contains, contains-authors, contains-plain, anls, mws-vqa, "
+            "numeric, numeric-5 или имя балла набора (gqa-ru/lmms)"
+        ),
     ] = "exact-ru",
     json_: Annotated[bool, typer.Option("--json", help="строка JSON на каждый ответ")] = False,
 ) -> None:
@@ -41,10 +53,20 @@ def match(
 
     Пример: ruvlm match answers.jsonl --rule exact --json
     """
-    from ruvlm.evaluation.rulefile import match_file
+    from ruvlm.evaluation.rulefile import RUSSIAN_MATCHER, match_file
 
-    for number, score in enumerate(match_file(file, rule), 1):
+    lines = match_file(file, rule)
+    for number, line in enumerate(lines, 1):
         if json_:
-            show_json({"score": score, "correct": score == 1})
+            show_json({"score": line.score, "correct": line.score == 1, "ru": line.russian})
         else:
-            tell(f"{number}: {'верно' if score == 1 else f'на {100 * score:.0f} %' if score else 'неверно'}")
+            tell(
+                f"{number}: {'верно' if line.score == 1 else f'на {100 * line.score:.0f} %' if line.score else 'неверно'}"
+            )
+    _differing(rule, RUSSIAN_MATCHER, [line.score != line.russian for line in lines])
+
+
+def _differing(rule: str, ours: str, differ: list[bool]) -> None:
+    """On how many rows an official rule and ours do not agree."""
+    if rule != ours:
+        say(f"{rule} и {ours} расходятся в {sum(differ)} из {len(differ)} строк.")

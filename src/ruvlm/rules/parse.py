@@ -27,10 +27,11 @@ _WRAPPERS = (
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A letter, or None with the reason why there is none (`Unparsed`)."""
+    """A letter, or None with the reason why there is none (`Unparsed`); the number, where one was read for it."""
 
     letter: str | None
     reason: str | None = None
+    number: int | None = None
 
 
 def read_reference(prediction: str, options: Sequence[str | None]) -> Reading:
