@@ -15,10 +15,11 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """Where a picture is: row `row` of column `image` in parquet file `path`, or the image file `path` itself."""
+    """Where a picture is: row `row` of a column of parquet file `path`, or the image file `path` itself."""
 
     path: Path
     row: int | None = None
+    column: str = "image"
 
     def __str__(self) -> str:
         return f"{self.path}" if self.row is None else f"{self.path}, строка {self.row}"
@@ -47,7 +48,8 @@ class Example:
 
     `answers` are the gold answers that are accepted, for multiple choice the gold letter; none where they are not
     published. `benchmark` is whose question it is, empty for a training text that is no benchmark's. `cluster` is the
-    resampling unit of the statistics: mostly the picture, with rotated options the base question.
+    resampling unit of the statistics: mostly the picture, with rotated options the base question. `wordings` is what a
+    protocol says to the model where the row itself knows it, `facts` the row's values on axes that are no field here.
     """
 
     id: str
@@ -70,6 +72,8 @@ class Example:
     entailed: tuple[str, ...] = ()
     mentions: tuple[Mention, ...] = ()
     answer_regions: tuple[Region, ...] = ()
+    wordings: Mapping[str, str] = field(default_factory=dict, hash=False)
+    facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     @property
     def answer(self) -> str:
@@ -127,13 +131,17 @@ class Generation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What a model is given. With `candidates` it scores these texts instead of writing one."""
+    """What a model is given. With `candidates` it scores these texts instead of writing one.
+
+    `replies` is what an answer by each of the row's options would be: its letter, its number or its text.
+    """
 
     protocol: str
     text: str
     images: tuple[ImageRef, ...]
     generation: Generation
     candidates: tuple[str, ...] = ()
+    replies: tuple[str, ...] = ()
 
     @property
     def image(self) -> ImageRef:

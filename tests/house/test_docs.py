@@ -100,6 +100,7 @@ def place(world: Path, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     Image.effect_noise((400, 300), 60).convert("RGB").save(here / "photos" / "77.jpg")
     (here / "sceneGraphs.json").write_text(json.dumps(GRAPH))
     _conversations(here)
+    _card(here)
     before = Path.cwd()
     os.chdir(here)
     try:
@@ -123,6 +124,16 @@ def place(world: Path, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     with hub(root / "hub") as address:
         yield Place(here, f"openai:{server.model}@{server.url}", address, (evaluations[0], evaluations[1]))
     server.kill()
+
+
+def _card(here: Path) -> None:
+    """The card of docs/own-data.md and the table that it speaks of."""
+    page = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
+    (here / "my-set.toml").write_text(
+        next(body for kind, body in BLOCK.findall(page) if kind == "toml"), encoding="utf-8"
+    )
+    lines = ["id,image,question,answer", "1,77.jpg,Это шум?,да", '2,77.jpg,"Что это, котики?",шум']
+    (here / "questions.csv").write_text("\n".join(lines), encoding="utf-8")
 
 
 def _conversations(here: Path) -> None:

@@ -39,7 +39,7 @@ def audit(name: str, images: bool = True, workers: int = 0, progress: Progress |
     for known, place in source.places.items():
         benchmark = benchmark_named(known)
         own = Findings()
-        manifest = set_files.check_manifest(place.folder, own)
+        manifest = set_files.check_manifest(place.folder, own) if benchmark.hub is not None else None
         checked = _auditor(benchmark.auditor)(Task(benchmark, place.folder, manifest, look, images, own))
         facts += checked.facts
         for split, pictures in checked.albums:

@@ -43,12 +43,13 @@ class MajorityBackend(Backend):
                 yield Response(self._answer)
                 continue
             chosen = min(LETTERS.index(self._letter), len(item.example.options) - 1)
-            yield _chosen(item.example, chosen)
+            yield _chosen(item, chosen)
 
 
-def _chosen(example: Example, place: int) -> Response:
-    scores = tuple(0.0 if n == place else -1.0 for n in range(len(example.options)))
-    return Response(LETTERS[place], mean_logprobs=scores, sum_logprobs=scores)
+def _chosen(asked: Asked, place: int) -> Response:
+    """An answer by one of the options, as the protocol wants it."""
+    scores = tuple(0.0 if n == place else -1.0 for n in range(len(asked.example.options)))
+    return Response((asked.prompt.replies or LETTERS)[place], mean_logprobs=scores, sum_logprobs=scores)
 
 
 class RandomBackend(Backend):
@@ -67,7 +68,7 @@ class RandomBackend(Backend):
         for item in asked:
             rng = random.Random(f"{self._seed} {item.example.id} {item.prompt.protocol}")
             if item.example.options:
-                yield _chosen(item.example, rng.randrange(len(item.example.options)))
+                yield _chosen(item, rng.randrange(len(item.example.options)))
             else:
                 yield Response(rng.choice(self._answers))
 
@@ -185,7 +186,7 @@ class QuestionOnlyBackend(Backend):
                 continue
             floor = min(scores.values(), default=0.0) - 1
             likings = [scores.get(option, floor) for option in item.example.options]
-            yield _chosen(item.example, int(np.argmax(likings)))
+            yield _chosen(item, int(np.argmax(likings)))
 
     def scores(self, question: str) -> dict[str, float]:
         """Answers seen with the most specific part of the question that is known, by smoothed share.

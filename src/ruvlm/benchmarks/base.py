@@ -19,14 +19,19 @@ from ruvlm.schema import Dataset, Example, Generation, Metric, Prompt, Response,
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """A way to break a figure down: the value of a row on it, None where it has none.
+    """A way to break a figure down: the value of a row on it, None where it has none, several of a row that has them.
 
     `of_groups` is what the same breakdown over whole rotation groups is called, empty where there is none.
     """
 
     name: str
-    value: Callable[[Example], str | None]
+    value: Callable[[Example], str | tuple[str, ...] | None]
     of_groups: str = ""
+
+    def values(self, example: Example) -> tuple[str, ...]:
+        """All that a row has."""
+        value = self.value(example)
+        return () if value is None else (value,) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +93,16 @@ class Protocol(ABC):
         """The prompt of one example."""
         return Prompt(
             protocol=self.name,
-            text=self.text(example.question, example.options, example.hint),
+            text=example.wordings.get(self.name) or self.text(example.question, example.options, example.hint),
             images=example.images,
             generation=self.generation,
             candidates=example.options if self.likelihood else (),
+            replies=self.replies(example),
         )
+
+    def replies(self, example: Example) -> tuple[str, ...]:
+        """What an answer by each of a row's options would be; none where it has no options."""
+        return example.options
 
     def judge(self, example: Example, response: Response, cyrillic: bool = False) -> Verdict:
         """One response under every rule. `cyrillic`: the answerer writes letters а, б, в, г (`rules.parse_ru`)."""
@@ -253,18 +263,16 @@ def breakdowns_of(
 ) -> dict[str, dict[str, Score]]:
     """The figure of each value on each axis that any row has one on."""
     clusters = [example.cluster for example in examples]
-    tables = {axis.name: by_value([axis.value(example) for example in examples], clusters, scores_N) for axis in axes}
+    tables = {axis.name: by_value([axis.values(example) for example in examples], clusters, scores_N) for axis in axes}
     return {name: table for name, table in tables.items() if table}
 
 
-def by_value(values: Sequence[str | None], clusters: Sequence[str], scores_N: np.ndarray) -> dict[str, Score]:
-    """The figure of the rows of each value, the most frequent first."""
-    counts = Counter(value for value in values if value is not None)
-    names = [value for value, _ in counts.most_common()]
+def by_value(values: Sequence[tuple[str, ...]], clusters: Sequence[str], scores_N: np.ndarray) -> dict[str, Score]:
+    """The figure of the rows of each value, the most frequent first; a row of several values counts with each."""
+    names = [value for value, _ in Counter(value for row in values for value in row).most_common()]
     if not names:
         return {}
-    column = np.array(values, dtype=object)
-    counted_NK = np.stack([column == name for name in names], axis=1)
+    counted_NK = np.array([[name in row for name in names] for row in values])
     scores_NK = np.repeat(np.asarray(scores_N)[:, None], len(names), axis=1)
     return dict(zip(names, score_columns(clusters, scores_NK, counted_NK, resamples=2000), strict=True))
 

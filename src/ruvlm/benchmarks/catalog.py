@@ -23,14 +23,31 @@ from ruvlm.schema import Dataset, Result, Verdict
 SHORT, CHOICE = GQA_RU, MMBENCH_RU
 
 
+# what users' cards describe, from the moment that a card is opened
+_described: dict[str, Benchmark] = {}
+
+
 def benchmarks() -> Mapping[str, Benchmark]:
-    """By name, in the order of their folders."""
+    """By name: those of the house in the order of their folders, then those whose cards were opened."""
+    own = house_benchmarks()
+    return MappingProxyType({**own, **_described}) if _described else own
+
+
+def house_benchmarks() -> Mapping[str, Benchmark]:
+    """Those that are a folder here."""
     return _benchmarks(tuple(ruvlm.benchmarks.__path__))
+
+
+def describe(benchmark: Benchmark) -> None:
+    """Know a benchmark by its name from now on. Raises ConfigError for the name of one that is a folder here."""
+    if benchmark.name in house_benchmarks():
+        raise ConfigError(f"Карточка зовёт набор «{benchmark.name}», а такой здесь уже есть: назовите его иначе.")
+    _described[benchmark.name] = benchmark
 
 
 @lru_cache(maxsize=4)
 def _benchmarks(places: tuple[str, ...]) -> Mapping[str, Benchmark]:
-    names = sorted(module.name for module in iter_modules(places) if module.ispkg)
+    names = sorted(module.name for module in iter_modules(places) if module.ispkg and module.name != "cards")
     known: list[Benchmark] = [import_module(f"ruvlm.benchmarks.{name}").BENCHMARK for name in names]
     return MappingProxyType({benchmark.name: benchmark for benchmark in known})
 

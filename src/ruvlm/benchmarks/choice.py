@@ -23,6 +23,10 @@ class ChoiceProtocol(Protocol, ABC):
     """Asks for one of a row's options."""
 
     choice: bool = True
+    labels: Sequence[str] = LETTERS
+
+    def replies(self, example: Example) -> tuple[str, ...]:
+        return tuple(self.labels[: len(example.options)])
 
     def score(self, axes: Sequence[Axis], examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Result:
         """Circular accuracy over all, based and complete groups, vanilla over rows and base rows, and breakdowns."""
@@ -35,7 +39,7 @@ class ChoiceProtocol(Protocol, ABC):
         breakdowns = breakdowns_of(axes, examples, right_N)
         for axis in axes if rotated else ():
             if axis.of_groups:
-                values = [axis.value(group.first) for group in groups]
+                values = [axis.values(group.first) for group in groups]
                 breakdowns[axis.of_groups] = by_value(
                     values, [g.base for g in groups], np.array([g.right for g in groups])
                 )

@@ -9,7 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ruvlm.benchmarks.base import Place
-from ruvlm.benchmarks.catalog import benchmark_named, benchmarks
+from ruvlm.benchmarks.cards.card_rows import place_of
+from ruvlm.benchmarks.cards.carded import benchmark_of
+from ruvlm.benchmarks.cards.read_card import read_card
+from ruvlm.benchmarks.catalog import benchmark_named, benchmarks, describe, house_benchmarks
 from ruvlm.benchmarks.sample import sampled
 from ruvlm.data.manifest import read_manifest, recorded_sums
 from ruvlm.data.split_files import sha256_of
@@ -85,6 +88,8 @@ class Source:
 def open_source(name: str) -> Source:
     """Find the data sets that a user names. Raises DataError saying what to do when there are none."""
     folder = Path(name)
+    if folder.suffix == ".toml":
+        return _of_card(folder)
     if not folder.is_dir():
         folder = Path(WORLDS.get(name, f"data/{name}" if name in benchmarks() else name))
     folder = _snapshot(folder)
@@ -97,7 +102,7 @@ def open_source(name: str) -> Source:
             hint = f" или нарисуйте мир командой «ruvlm data world --level {level} --out {folder}»"
         raise DataError(f"Папки с данными «{folder}» нет: проверьте путь{hint}.")
     folders: dict[str, Path] = {}
-    for known in benchmarks().values():
+    for known in house_benchmarks().values():
         for place in (folder / known.name, folder / known.title, folder):
             if known.name not in folders and place.is_dir() and known.rows.holds(place):
                 folders[known.name] = place
@@ -107,7 +112,7 @@ def open_source(name: str) -> Source:
             "сохраните его в parquet: load_from_disk(…).to_parquet(…)."
         )
     if not folders:
-        layouts = ", ни ".join(f"{known.name} ({known.rows.layout})" for known in benchmarks().values())
+        layouts = ", ни ".join(f"{known.name} ({known.rows.layout})" for known in house_benchmarks().values())
         raise DataError(f"В папке {folder} нет ни {layouts}: проверьте --data.")
     graph_places = (benchmark_named(name).rows.graphs(place) for name, place in folders.items())
     graphs = next((place for place in graph_places if place is not None), None)
@@ -118,6 +123,16 @@ def open_source(name: str) -> Source:
             for name, place in folders.items()
         },
     )
+
+
+def _of_card(path: Path) -> Source:
+    """The benchmark that a card describes, known by its name from now on. Raises RuvlmError."""
+    card = read_card(path)
+    benchmark = benchmark_of(card)
+    describe(benchmark)
+    folder = place_of(card)
+    label = f"карточка {card.name} {card.mark[:8]}"
+    return Source(folder, {card.name: Place(folder=folder, label=label, graphs=None)})
 
 
 def _snapshot(folder: Path) -> Path:

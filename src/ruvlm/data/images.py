@@ -42,24 +42,33 @@ class _Window:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._key: tuple[Path, int] | None = None
+        self._key: tuple[Path, int, str] | None = None
         self._part = -1
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._column: pa.Array | None = None
 
-    def value(self, path: Path, group: int, row: int) -> Any:
-        """Row `row` of a row group's column `image`."""
+    def value(self, path: Path, group: int, row: int, column: str) -> Any:
+        """Row `row` of a row group's column, which may be a field of another."""
         part, place = divmod(row, PART)
         with self._lock:
-            if self._key != (path, group) or part < self._part:
-                self._key, self._part = (path, group), -1
+            if self._key != (path, group, column) or part < self._part:
+                self._key, self._part = (path, group, column), -1
                 parquet = _file(path)[0]
-                self._batches = batches_of(parquet, path, batch_size=PART, row_groups=[group], columns=["image"])
+                self._batches = batches_of(parquet, path, batch_size=PART, row_groups=[group], columns=[column])
             while self._part < part:
-                self._column = next(self._batches).column(0)
+                self._column = _inner(next(self._batches), column)
                 self._part += 1
             assert self._column is not None
             return self._column[place].as_py()
+
+
+def _inner(batch: pa.RecordBatch, column: str) -> pa.Array:
+    """A column, or the field of a column that a dotted name leads to."""
+    outer, *fields = column.split(".")
+    values = batch.column(outer)
+    for name in fields:
+        values = values.field(name)
+    return values
 
 
 _window = _Window()
@@ -117,7 +126,7 @@ def read_bytes(ref: ImageRef) -> bytes:
     group = bisect_right(ends, ref.row)
     start = ends[group - 1] if group else 0
     try:
-        value = _window.value(ref.path, group, ref.row - start)
+        value = _window.value(ref.path, group, ref.row - start, ref.column)
     except (OSError, pa.ArrowException, StopIteration, ValueError) as error:
         raise DataError(
             f"Файл {ref.path} повреждён (строка {ref.row}: {str(error)[:80]}): скачайте его заново."

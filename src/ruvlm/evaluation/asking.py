@@ -256,8 +256,9 @@ def rescore(folder: Path, data: str) -> Result:
     """
     place = EvaluationFolder(folder)
     identity = place.identity
+    source = open_source(data)
     protocol = protocol_named(identity.protocol)
-    dataset = open_source(data).load(protocol.benchmark, identity.split, limit=identity.sample)
+    dataset = source.load(protocol.benchmark, identity.split, limit=identity.sample)
     if dataset.fingerprint != identity.data:
         raise DataError(
             f"Оценка в {folder} – на других данных (отпечаток {identity.data}, а у {data} – {dataset.fingerprint}): укажите те же "

@@ -134,7 +134,7 @@ def read_stored(place: Evaluated) -> Stored:
 def _units(place: Evaluated, model: str, verdicts: Sequence[Verdict]) -> Stored:
     """Verdicts of rows, or of the groups of rows that CircularEval counts, if any question was asked in a second order."""
     choice = place.choice
-    circular = choice and len({verdict.cluster for verdict in verdicts}) < len(verdicts)
+    circular = choice and f"{verdicts[0].rule}/circular" in place.measured.scores
     scores: dict[str, dict[str, float]] = defaultdict(dict)
     clusters: dict[str, str] = {}
     unanswered = set()

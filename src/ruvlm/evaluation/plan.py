@@ -50,11 +50,11 @@ def evaluate_model(
 
     Under torchrun every process asks about its own pictures, and all return the same.
     """
+    source = open_source(data)
     for name in protocols:
         protocol_named(name)
     if access.thinking and max_new_tokens is None:
         max_new_tokens = THINKING_ROOM
-    source = open_source(data)
     main, *beside = _backends(model, source, split, controls, access, limit, report)
     judge_model = None if judge is None else text_model_named(judge, access)
     root = out or RunFolder(_home(model)).evaluations

@@ -58,7 +58,7 @@ def plots(dataset: Dataset) -> list[tuple[str, bytes]]:
     drawn = []
     benchmark = benchmark_named(dataset.name)
     axis = benchmark.axes[0] if benchmark.axes else None
-    types = Counter(axis.value(e) or "без типа" for e in examples) if axis else Counter()
+    types = Counter(value for e in examples for value in axis.values(e) or ("без типа",)) if axis else Counter()
     if types:
         drawn.append(("Вопросов по типам", _bars(types.most_common(), share=True)))
     if benchmark.choice:

@@ -22,7 +22,7 @@ from ruvlm.rules.parse import LETTERS as REFERENCE_LETTERS
 from ruvlm.rules.parse import Reading, read_reference
 from ruvlm.rules.parse_ru import read_russian
 from ruvlm.rules.parse_vlmevalkit import read_vlmevalkit
-from ruvlm.rules.read_official import read_first_number, read_kaleidoscope, read_pm4bench
+from ruvlm.rules.read_official import read_first_number, read_kaleidoscope, read_mera, read_pm4bench
 
 Matcher = Callable[[str, str], float]
 """(prediction, gold) → 0 to 1."""
@@ -54,6 +54,7 @@ READERS: MappingProxyType[str, Reader] = MappingProxyType(
         "letters-kaleidoscope": lambda text, options, cyrillic: read_kaleidoscope(text, len(options)),
         "letters-kaleidoscope-cot": lambda text, options, cyrillic: read_kaleidoscope(text, len(options), True),
         "letters-pm4bench": lambda text, options, cyrillic: read_pm4bench(text),
+        "mera-em": lambda text, options, cyrillic: read_mera(text, len(options)),
         "number-first": lambda text, options, cyrillic: read_first_number(text, len(options)),
     }
 )

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 
+from ruvlm.rules.official import match_mera
 from ruvlm.rules.parse import Reading
 from ruvlm.schema import LETTERS
 
@@ -24,6 +25,14 @@ def read_kaleidoscope(prediction: str, options: int, tags_first: bool = False) -
     if found is None and len(prediction.strip()) == 1:
         found = _letter(prediction.strip().upper(), options)
     return Reading(found) if found else Reading(None, NO_LETTER if prediction.strip() else "пустой ответ")
+
+
+def read_mera(prediction: str, options: int) -> Reading:
+    """MERA compares the answer's text with the letter (`match_mera`): the letter that it equals, if any."""
+    for letter in LETTERS[:options]:
+        if match_mera(prediction, letter):
+            return Reading(letter)
+    return Reading(None, NO_LETTER if prediction.strip() else "пустой ответ")
 
 
 def _letter(text: str, options: int) -> str | None:

@@ -1,0 +1,339 @@
+"""Rows of a card → Example: question, options, gold answers, pictures, values on axes, and the wording of each protocol."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ruvlm.benchmarks.cards.card_fields import BenchmarkCard, CardProtocol
+from ruvlm.benchmarks.cards.card_pictures import PictureFinder, RowFault, pictures_of
+from ruvlm.benchmarks.cards.raw_rows import RawRow, decoded, files_of, missing, raw_rows, texts_of
+from ruvlm.benchmarks.cards.templates import Template, UnknownField
+from ruvlm.data.images import read_bytes
+from ruvlm.errors import DataError, MissingSplitError
+from ruvlm.files import picture_mark
+from ruvlm.schema import LETTERS, RUSSIAN_LETTERS, Example, ImageRef
+
+NAMED = 3
+TEXTS = ("text", "texts")
+LABELS: Mapping[str, Sequence[str]] = {
+    "A": LETTERS,
+    "1": [str(number) for number in range(1, 27)],
+    "а": RUSSIAN_LETTERS.lower(),
+}
+_FIELD = re.compile(r"\{(\w+)\}")
+
+
+def place_of(card: BenchmarkCard) -> Path:
+    """The folder or the file that a card's rows are in: beside the card, or where its set of the hub is fetched to.
+
+    Raises DataError where nothing is fetched.
+    """
+    source = card.source
+    if source.path:
+        return card.folder / source.path
+    for place in (Path("data") / card.name, card.folder / card.name):
+        if place.is_dir():
+            return place
+    revision = f" --revision {source.revision}" if source.revision else ""
+    raise DataError(
+        f"Карточка {card.path}: набор {source.repo} не скачан. Скачайте: hf download {source.repo} --repo-type dataset{revision} "
+        f"--local-dir data/{card.name}."
+    )
+
+
+def card_examples(card: BenchmarkCard, base: Path, split: str) -> tuple[Example, ...]:
+    """Every row of a split, with the copies that turn its options. Raises DataError naming rows, values and the card's keys."""
+    if split not in card.source.splits:
+        raise MissingSplitError(f"Карточка {card.path}: части «{split}» нет, есть {', '.join(card.source.splits)}.")
+    raws = raw_rows(card, base, split)
+    _columns_are_there(card, raws[0])
+    finder = PictureFinder(card, files_of(card, base, split)[0].parent, base)
+    examples: list[Example] = []
+    faults: list[str] = []
+    for raw in raws:
+        try:
+            examples += _turned(card, raw, _example(card, raw, finder))
+        except RowFault as fault:
+            faults.append(fault.said)
+    faults += _repeated(example.id for example in examples)
+    if faults:
+        more = f"; и ещё {len(faults) - NAMED}" if len(faults) > NAMED else ""
+        raise DataError(f"Карточка {card.path}: {'; '.join(faults[:NAMED])}{more}.")
+    return tuple(examples)
+
+
+def _columns_are_there(card: BenchmarkCard, first: RawRow) -> None:
+    columns = card.columns
+    paths = {
+        "columns.question": (columns.question,),
+        "columns.hint": (columns.hint,),
+        "columns.image": columns.images,
+        "columns.options": (*columns.options, columns.options_list, columns.options_lines[0]),
+        "answer.column": (card.answer.column,),
+        **{f"axes.{name}": (path,) for name, path in card.axes.items()},
+    }
+    absent = [
+        f"{key}: столбца «{path}» нет" for key, names in paths.items() for path in names if path and not first.has(path)
+    ]
+    if absent:
+        raise DataError(f"Карточка {card.path}: {'; '.join(absent)} (есть {', '.join(first.values)}).")
+
+
+def _repeated(ids: Iterable[str]) -> list[str]:
+    repeated = [one for one, count in Counter(ids).items() if count > 1]
+    said = ", ".join(f"«{one}»" for one in repeated[:NAMED])
+    return [f"columns.id: номер повторяется у {len(repeated)} строк ({said})"] if repeated else []
+
+
+def _example(card: BenchmarkCard, raw: RawRow, finder: PictureFinder) -> Example:
+    columns = card.columns
+    name = _id(card, raw)
+    question, hint = raw.get(columns.question), raw.get(columns.hint) if columns.hint else None
+    if missing(question):
+        raise RowFault(f"строка {name}, {columns.question}: вопроса нет")
+    options = _options(card, raw, name)
+    pictures = pictures_of(card, raw, name, finder)
+    if not pictures and not columns.image_optional:
+        raise RowFault(f"строка {name}: картинки нет (если так и надо – columns.image_optional = true)")
+    image_id = str(raw.get(columns.image_id)) if columns.image_id else _mark(pictures, name)
+    index = _index(card, raw, name)
+    return Example(
+        id=name,
+        benchmark=card.name,
+        question=str(question),
+        answers=_golds(card, raw, name, options),
+        images=pictures,
+        image_id=image_id,
+        cluster=_cluster(card, raw, name, image_id, index % card.rotation.step),
+        options=() if card.answer.form in TEXTS else options,
+        hint=None if _blank(hint) else str(hint),
+        rotation=index // card.rotation.step,
+        wordings={
+            f"{card.name}/{protocol.name}": _wording(card, protocol, raw, name, options) for protocol in card.protocols
+        },
+        facts={axis: _values(raw.get(path)) for axis, path in card.axes.items()},
+    )
+
+
+def _mark(pictures: tuple[ImageRef, ...], name: str) -> str:
+    """What a row's picture is known by: its bytes; its place where they cannot be read, the row where it has none."""
+    if not pictures:
+        return name
+    try:
+        return picture_mark(read_bytes(pictures[0])).hex()
+    except DataError:
+        return str(pictures[0])
+
+
+def _turned(card: BenchmarkCard, raw: RawRow, example: Example) -> Iterator[Example]:
+    """A row and, where a card asks for that, its copies with the options rolled left by one more each."""
+    yield example
+    count = len(example.options) if card.rotation.kind == "roll" else 0
+    for turn in range(1, count):
+        options = example.options[turn:] + example.options[:turn]
+        yield replace(
+            example,
+            id=str(int(example.id) + turn * card.rotation.step) if example.id.isdigit() else f"{example.id}+{turn}",
+            options=options,
+            answers=tuple(LETTERS[(LETTERS.index(letter) - turn) % count] for letter in example.answers),
+            rotation=turn,
+            wordings={f"{card.name}/{p.name}": _wording(card, p, raw, example.id, options) for p in card.protocols},
+        )
+
+
+def _index(card: BenchmarkCard, raw: RawRow, name: str) -> int:
+    """The number that tells a row's question and turn; the row's own where rows are no copies of one another."""
+    if card.rotation.kind != "rows":
+        return raw.number % card.rotation.step
+    index = texts_of([raw.get(card.rotation.index)])[0]
+    if not index.isdigit():
+        raise RowFault(f"строка {name}, {card.rotation.index}: «{index[:40]}» – не номер")
+    return int(index)
+
+
+def _id(card: BenchmarkCard, raw: RawRow) -> str:
+    path = card.columns.id
+    if not path or path == "#":
+        return str(raw.number)
+    value = _filled(card, "columns.id", path, raw, {}) if "{" in path else raw.get(path)
+    if missing(value):
+        raise RowFault(f"строка {raw.number}, {path}: номера нет")
+    return texts_of([value])[0]
+
+
+def _blank(value: Any) -> bool:
+    """Missing, as an option or an answer may be."""
+    return missing(value) or (isinstance(value, str) and value.strip() in ("nan", "NaN"))
+
+
+def _options(card: BenchmarkCard, raw: RawRow, name: str) -> tuple[str, ...]:
+    """By letter; one that is empty between others keeps its letter, empty ones at the end have none."""
+    columns = card.columns
+    if not columns.choice:
+        return ()
+    values: list[Any] = list(columns.options_fixed) or [raw.get(path) for path in columns.options]
+    if columns.options_list:
+        value = raw.get(columns.options_list)
+        value = decoded(value, "json") if isinstance(value, str) else value
+        if not isinstance(value, list):
+            raise RowFault(
+                f"строка {name}, {columns.options_list}: не список вариантов ({str(raw.get(columns.options_list))[:40]})"
+            )
+        values = value
+    if columns.options_lines[0]:
+        values = _lines(str(raw.get(columns.options_lines[0])), columns.options_lines[1])
+    if len(values) > len(LETTERS):
+        raise RowFault(f"строка {name}: вариантов {len(values)}, а бывает до {len(LETTERS)}")
+    options = ["" if _blank(value) else texts_of([value])[0].strip() for value in values]
+    while options and not options[-1] and not columns.options_keep:
+        options.pop()
+    return tuple(options)
+
+
+def _lines(text: str, first: str) -> list[str]:
+    """Consecutive lines that begin with «1. », «2. »… or «A. », «B. »…"""
+    mark, rest = first[0], first[1:]
+    marks = LABELS["1"] if mark.isdigit() else LETTERS
+    options: list[str] = []
+    for line in text.splitlines():
+        start = f"{marks[len(options)]}{rest}" if len(options) < len(marks) else "\0"
+        if line.startswith(start):
+            options.append(line.removeprefix(start))
+        elif options:
+            break
+    return options
+
+
+def _golds(card: BenchmarkCard, raw: RawRow, name: str, options: tuple[str, ...]) -> tuple[str, ...]:
+    answer = card.answer
+    value = raw.get(answer.column)
+    if _blank(value) or any(type(value) is type(one) and value == one for one in answer.hidden):
+        return ()
+    if isinstance(value, str) and answer.decode != "plain":
+        value = decoded(value, answer.decode)
+        if value is None:
+            raise RowFault(
+                f"строка {name}, {answer.column}: не читается как {answer.decode} ({str(raw.get(answer.column))[:40]})"
+            )
+    if answer.form == "texts" or isinstance(value, list):
+        values = value if isinstance(value, list) else [value]
+        if answer.form not in TEXTS and len(values) != 1:
+            raise RowFault(f"строка {name}, {answer.column}: ответов {len(values)}, а нужен один")
+        if answer.form in TEXTS:
+            return tuple(text for text in texts_of(one for one in values if not _blank(one)))
+        value = values[0]
+    if answer.form == "text":
+        return tuple(texts_of([value]))
+    return (_letter(card, value, name, options),)
+
+
+def _letter(card: BenchmarkCard, value: Any, name: str, options: tuple[str, ...]) -> str:
+    """The letter that a gold answer of any form means."""
+    answer = card.answer
+    said = texts_of([value])[0].strip()
+    if answer.form == "option":
+        places = [place for place, option in enumerate(options) if option == said]
+        if len(places) != 1:
+            raise RowFault(
+                f"строка {name}, {answer.column}: текст «{said[:40]}» равен {len(places)} вариантам, а нужен один"
+            )
+        return LETTERS[places[0]]
+    if answer.form == "letter":
+        place = LETTERS.find(said.upper()) if len(said) == 1 else -1
+        if place < 0:
+            raise RowFault(f"строка {name}, {answer.column}: «{said[:40]}» – не буква варианта")
+    else:
+        if not re.fullmatch(r"-?\d+", said):
+            raise RowFault(f"строка {name}, {answer.column}: «{said[:40]}» – не номер варианта")
+        place = int(said) - (answer.form == "index1")
+    if not 0 <= place < len(options) or not (options[place] or card.columns.options_keep):
+        kept = (
+            ""
+            if card.columns.options_keep
+            else ' (вариант без текста – картинка? тогда columns.options_empty = "keep")'
+        )
+        raise RowFault(f"строка {name}, {answer.column}: «{said}», а варианты есть у {_given(options)}{kept}")
+    return LETTERS[place]
+
+
+def _given(options: Sequence[str]) -> str:
+    return ", ".join(letter for letter, option in zip(LETTERS, options, strict=False) if option) or "–"
+
+
+def _cluster(card: BenchmarkCard, raw: RawRow, name: str, image_id: str, base: int) -> str:
+    """What is resampled together; with copies that turn the options always a question with all of its copies."""
+    kind = card.statistics.cluster
+    if card.rotation.kind == "rows":
+        return str(base)
+    if card.rotation.kind == "roll" or kind == "row":
+        return name
+    if kind == "image":
+        return image_id
+    return str(raw.get(card.statistics.group if kind == "group" else kind))
+
+
+def _values(value: Any) -> tuple[str, ...]:
+    """The values of a row on an axis: several of a list, «нет» of nothing."""
+    values = [one for one in (value if isinstance(value, list) else [value]) if not missing(one)]
+    return tuple(texts_of(values)) or ("нет",)
+
+
+def _wording(card: BenchmarkCard, protocol: CardProtocol, raw: RawRow, name: str, options: tuple[str, ...]) -> str:
+    """What the model is asked. The picture goes before it, so the word that stands for it goes."""
+    if protocol.prompt_column:
+        return _untagged(_own_wording(protocol, raw, name), protocol)
+    labels = LABELS[protocol.labels]
+    listed = protocol.option_join.join(
+        protocol.option_line.replace("{letter}", labels[place]).replace("{text}", option)
+        for place, option in enumerate(options)
+        if option or card.columns.options_keep
+    )
+    columns = card.columns
+    drawn = {
+        "question": raw.get(columns.question),
+        "hint": None if not columns.hint or _blank(raw.get(columns.hint)) else raw.get(columns.hint),
+        "options": listed or None,
+        "#": (raw.number if raw.place is None else raw.place),
+    }
+    return _untagged(_filled(card, f"protocol «{protocol.name}», prompt", protocol.prompt, raw, drawn), protocol)
+
+
+def _untagged(text: str, protocol: CardProtocol) -> str:
+    if not protocol.image_tag or protocol.image_place == "first-keep":
+        return text
+    return text.replace(protocol.image_tag, "").strip()
+
+
+def _own_wording(protocol: CardProtocol, raw: RawRow, name: str) -> str:
+    text = raw.get(protocol.prompt_column)
+    if missing(text):
+        raise RowFault(f"строка {name}, {protocol.prompt_column}: формулировки нет")
+    fields: Any = raw.get(protocol.fill) if protocol.fill else raw.values
+    fields = fields if isinstance(fields, Mapping) else {}
+    absent = [field for field in _FIELD.findall(str(text)) if missing(fields.get(field))]
+    if absent:
+        raise RowFault(f"строка {name}, {protocol.prompt_column}: нет значения для {{{absent[0]}}}")
+    return _FIELD.sub(lambda match: texts_of([fields[match[1]]])[0], str(text))
+
+
+def _filled(card: BenchmarkCard, key: str, text: str, raw: RawRow, drawn: Mapping[str, Any]) -> str:
+    def value(path: str) -> Any:
+        if path in drawn:
+            return drawn[path]
+        if path == "#":
+            return raw.number if raw.place is None else raw.place
+        if not raw.has(path):
+            raise UnknownField(path)
+        return raw.get(path)
+
+    try:
+        return Template(text).fill(value)
+    except UnknownField as unknown:
+        raise DataError(
+            f"Карточка {card.path}, {key}: поля «{unknown}» нет (есть question, hint, options, {', '.join(raw.values)})."
+        ) from unknown

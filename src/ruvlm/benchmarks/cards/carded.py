@@ -1,0 +1,138 @@
+"""The benchmark that a card describes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import final
+
+import numpy as np
+
+from ruvlm.benchmarks.base import Axis, Benchmark, Place, Protocol, Published, Rows
+from ruvlm.benchmarks.cards.card_fields import BenchmarkCard, CardProtocol
+from ruvlm.benchmarks.cards.card_rows import LABELS, card_examples
+from ruvlm.benchmarks.cards.raw_rows import files_of
+from ruvlm.benchmarks.choice import LetterProtocol, LikelihoodProtocol
+from ruvlm.benchmarks.short import ShortProtocol
+from ruvlm.data.split_files import fingerprint
+from ruvlm.errors import DataError
+from ruvlm.schema import Dataset, Example, Generation, Metric, Verdict
+
+
+def benchmark_of(card: BenchmarkCard) -> Benchmark:
+    """Raises DataError for a card that can be asked in no way that is known here."""
+    protocols = tuple(_protocol(card, one) for one in card.protocols if not one.system)
+    if not protocols:
+        raise DataError(
+            f"Карточка {card.path}, protocol.system: системное сообщение моделям пока не передаётся, а оно есть у каждого "
+            "[[protocol]]: добавьте [[protocol]] без него."
+        )
+    return Benchmark(
+        name=card.name,
+        title=card.title,
+        rows=CardRows(card),
+        protocols=protocols,
+        axes=tuple(Axis(name=name, value=partial(_value, name)) for name in card.axes),
+        splits=MappingProxyType(
+            {
+                **dict.fromkeys(("test", "testdev", "dev"), card.source.split),
+                **{name: name for name in card.source.splits},
+            }
+        ),
+        metrics=partial(_macro, card.statistics.macro) if card.statistics.macro else None,
+        notes=(*card.notes, f"карточка {card.path.name}, отпечаток {card.mark}, лицензия {card.licence}"),
+        published=tuple(
+            Published(model=one.model, value=one.score, source=f"{one.source}, правило {one.rule}")
+            for one in card.published
+        ),
+        auditor="ruvlm.audit.card_audit:check",
+        grouped=card.rotation.kind != "none",
+    )
+
+
+def _value(axis: str, example: Example) -> tuple[str, ...]:
+    return example.facts[axis]
+
+
+def _protocol(card: BenchmarkCard, protocol: CardProtocol) -> Protocol:
+    """How a card's protocol is asked: every row holds its own wording, so a hash of the template stands for them all."""
+    rules = MappingProxyType({f"{card.name}/{rule}": rule for rule in protocol.rules})
+    generation = Generation(protocol.max_new_tokens, protocol.stop)
+    kind: Callable[..., Protocol] = ShortProtocol
+    if protocol.choice:
+        likelihood = protocol.rules == ("likelihood",)
+        kind = partial(LikelihoodProtocol if likelihood else LetterProtocol, labels=LABELS[protocol.labels])
+    return kind(
+        name=f"{card.name}/{protocol.name}",
+        benchmark=card.name,
+        generation=generation,
+        rules=rules,
+        instruction=f"{card.mark} {protocol.prompt or protocol.prompt_column}",
+        usual=protocol is card.protocols[0],
+    )
+
+
+def _macro(axis: str, dataset: Dataset, verdicts: Sequence[Verdict]) -> dict[str, Metric]:
+    """The mean of the headline over an axis's values, each weighing the same, as the official table has it."""
+    scores: dict[str, list[float]] = defaultdict(list)
+    for example, verdict in zip(dataset.examples, verdicts, strict=True):
+        for value in example.facts[axis]:
+            scores[value].append(verdict.score)
+    mean = 100 * float(np.mean([np.mean(values) for values in scores.values()]))
+    note = f"среднее по значениям «{axis}», каждое весит поровну: так считает официальная таблица"
+    return {f"macro:{axis}": Metric(mean, len(scores), note)}
+
+
+@final
+class CardRows(Rows):
+    """The rows that a card's sources hold."""
+
+    layout = "карточка .toml"
+
+    def __init__(self, card: BenchmarkCard) -> None:
+        self.card = card
+
+    def holds(self, folder: Path) -> bool:
+        return False
+
+    def load(self, place: Place, split: str, grounding: bool, bare: bool) -> Dataset:
+        """Rows without a published answer are left out, and counted. Raises DataError where no row has one."""
+        examples = card_examples(self.card, place.folder, split)
+        answered = tuple(example for example in examples if example.answers)
+        if not answered:
+            raise DataError(
+                f"Карточка {self.card.path}: в части {split} нет ни одного опубликованного ответа, балла не посчитать: возьмите "
+                f"другую часть ({', '.join(self.card.source.splits)})."
+            )
+        mark = hashlib.sha256(f"{self.card.mark} {fingerprint(files_of(self.card, place.folder, split))}".encode())
+        return Dataset(
+            name=self.card.name,
+            split=split,
+            source=place.label,
+            fingerprint=mark.hexdigest()[:16],
+            examples=answered,
+            notes=self._notes(len(examples) - len(answered)),
+        )
+
+    def stream(self, place: Place, split: str) -> Iterator[Example]:
+        """All rows, those without a published answer too."""
+        yield from card_examples(self.card, place.folder, split)
+
+    def _notes(self, hidden: int) -> tuple[str, ...]:
+        """In what the asking is not the card's to the letter."""
+        notes = [f"строк без опубликованного ответа: {hidden}, они не спрошены"] if hidden else []
+        if any(protocol.image_place in ("last", "tag") for protocol in self.card.protocols):
+            notes.append("картинка стоит перед текстом, а карточка ставит её иначе (image_place)")
+        if any(protocol.image_size for protocol in self.card.protocols):
+            notes.append("размер картинок карточки (image_size) не применён")
+        return tuple(notes)
+
+    def files(self, folder: Path, split: str) -> set[Path]:
+        return set(files_of(self.card, folder, split))
+
+    def copy(self, folder: Path, split: str, examples: Sequence[Example], out: Path) -> None:
+        raise DataError(f"Карточка {self.card.path}: выборка в новую папку делается только из наборов хаба.")

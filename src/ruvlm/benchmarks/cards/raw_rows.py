@@ -1,0 +1,309 @@
+"""The rows of a card's tables as plain values: read, kept, joined and unfolded; pictures as references, never as bytes."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ruvlm.benchmarks.cards.card_fields import BenchmarkCard, Join, Where
+from ruvlm.data.images import open_parquet, rows_of
+from ruvlm.data.jsonl import read_jsonl, read_text
+from ruvlm.errors import DataError, MissingSplitError
+from ruvlm.schema import ImageRef
+
+SUFFIXES = {".parquet": "parquet", ".jsonl": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv"}
+# VLMEvalKit: in place of a picture the index of the row that holds it
+LONGEST_REFERENCE = 64
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """A row with its number in its table; after unfolding, also its place among those of its table's row."""
+
+    values: dict[str, Any]
+    number: int
+    place: int | None = None
+
+    def get(self, path: str) -> Any:
+        """What a dotted path leads to; a column of that whole name comes first. None where nothing is there."""
+        if path in self.values:
+            return self.values[path]
+        value: Any = self.values
+        for part in path.split("."):
+            if isinstance(value, Mapping):
+                value = value.get(part)
+            elif (
+                isinstance(value, Sequence) and not isinstance(value, str) and part.isdigit() and int(part) < len(value)
+            ):
+                value = value[int(part)]
+            else:
+                return None
+        return value
+
+    def has(self, path: str) -> bool:
+        """Does the table have such a column, whatever this row has in it?"""
+        return path in self.values or path.split(".")[0] in self.values
+
+
+def missing(value: Any) -> bool:
+    """Null, NaN, an empty text or blanks."""
+    return (
+        value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or (isinstance(value, str) and not value.strip())
+    )
+
+
+def raw_rows(card: BenchmarkCard, base: Path, split: str) -> list[RawRow]:
+    """All rows of a split, in order. Raises DataError naming the card, the file and the key."""
+    source = card.source
+    files = _matching(card, base, source.splits.get(split, ()), f"source.splits.{split}")
+    rows = [row for path in files for row in _table(card, path, source.format)]
+    rows = [row for row in rows if all(_kept(row, where) for where in source.where)]
+    if not rows:
+        said = ", ".join(where.column for where in source.where)
+        raise DataError(
+            f"Карточка {card.path}: в части {split} не осталось ни одной строки"
+            + (f" (source.where по столбцам {said})" if said else "")
+            + ": проверьте её."
+        )
+    for join in source.joins:
+        rows = _joined(card, base, split, rows, join)
+    if source.explode:
+        rows = [one for row in rows for one in _unfolded(card, row)]
+    return [replace(row, number=number) for number, row in enumerate(rows)]
+
+
+def files_of(card: BenchmarkCard, base: Path, split: str) -> list[Path]:
+    """The files that a split's rows are in. Raises DataError."""
+    return _matching(card, base, card.source.splits.get(split, ()), f"source.splits.{split}")
+
+
+def _matching(card: BenchmarkCard, base: Path, globs: Sequence[str], key: str) -> list[Path]:
+    if base.is_file():
+        return [base]
+    files: dict[Path, None] = {}
+    for mask in globs:
+        found = [
+            path for path in sorted(base.glob(mask)) if path.is_file() and (mask != "*" or path.suffix in SUFFIXES)
+        ]
+        if not found:
+            raise MissingSplitError(f"Карточка {card.path}, {key}: под «{mask}» в {base} нет ни одного файла.")
+        files.update(dict.fromkeys(found))
+    return list(files)
+
+
+def _table(card: BenchmarkCard, path: Path, given: str) -> list[RawRow]:
+    kind = given or SUFFIXES.get(path.suffix.lower(), "")
+    if not kind:
+        raise DataError(f"Карточка {card.path}: файл {path} неизвестного вида: назовите его ключом source.format.")
+    if kind == "parquet":
+        return [RawRow(values, number) for number, values in enumerate(_parquet(path))]
+    if kind == "jsonl":
+        return [RawRow(dict(values), number) for number, values in enumerate(read_jsonl(path))]
+    if kind == "json":
+        return [RawRow(dict(values), number) for number, values in enumerate(_json(card, path))]
+    rows = [RawRow(values, number) for number, values in enumerate(_delimited(card, path, kind))]
+    return _with_pictures(card, rows) if kind == "vlmevalkit" else rows
+
+
+def _parquet(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows whose pictures stay in the file: in place of bytes stands where they are."""
+    parquet = open_parquet(path)
+    held = list(_held(parquet.schema_arrow))
+    leaves = [parquet.schema.column(n).path for n in range(len(parquet.schema.names))]
+    columns = [leaf for leaf in leaves if not any(leaf == f"{name}.bytes" or leaf == name for name in held)]
+    for number, values in enumerate(rows_of(parquet, path, batch_size=1024, columns=columns)):
+        for name in held:
+            _put(values, name.split("."), ImageRef(path, number, name))
+        yield values
+
+
+def _held(schema: pa.Schema) -> Iterator[str]:
+    """The columns that hold pictures: bytes, or a struct of bytes and a path; at any depth of structs."""
+
+    def walk(name: str, kind: pa.DataType) -> Iterator[str]:
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            yield name
+        elif pa.types.is_struct(kind):
+            names = [kind.field(n).name for n in range(kind.num_fields)]
+            if "bytes" in names and set(names) <= {"bytes", "path"}:
+                yield name
+            else:
+                for n, inner in enumerate(names):
+                    yield from walk(f"{name}.{inner}", kind.field(n).type)
+
+    for field in schema:
+        yield from walk(field.name, field.type)
+
+
+def _put(values: dict[str, Any], parts: list[str], ref: ImageRef) -> None:
+    *outer, last = parts
+    for part in outer:
+        inner = values.get(part)
+        if not isinstance(inner, dict):
+            return
+        values = inner
+    # a struct that is null has no picture; of bare bytes only reading tells
+    if last in values and values[last] is None:
+        return
+    values[last] = ref
+
+
+def _json(card: BenchmarkCard, path: Path) -> list[dict[str, Any]]:
+    try:
+        document = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: это не JSON ({error}): исправьте файл.") from error
+    source = card.source
+    if source.rows == "*":
+        if not isinstance(document, dict):
+            raise DataError(f"Карточка {card.path}, source.rows: в {path} не объект, а «*» берёт значения объекта.")
+        rows: Any = [{source.key_as: key, **row} if isinstance(row, dict) else row for key, row in document.items()]
+        taken = next((row for row in document.values() if isinstance(row, dict) and source.key_as in row), None)
+        if taken is not None:
+            raise DataError(f"Карточка {card.path}, source.key_as: столбец «{source.key_as}» в {path} уже есть.")
+    else:
+        rows = RawRow({"": document}, 0).get(f".{source.rows}" if source.rows else "")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"Карточка {card.path}, source.rows: в {path} под «{source.rows}» не список строк-объектов.")
+    return rows
+
+
+def _delimited(card: BenchmarkCard, path: Path, kind: str) -> list[dict[str, Any]]:
+    """A table of text: its delimiter as the card says, or as its first line does."""
+    source = card.source
+    try:
+        text = path.read_bytes().decode(source.encoding)
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path}, строка {line}: байт {error.start} не читается в {source.encoding}: source.encoding."
+        ) from error
+    except LookupError as error:
+        raise DataError(f"Карточка {card.path}, source.encoding: кодировки «{source.encoding}» нет.") from error
+    head = text.split("\n", 1)[0]
+    delimiter = source.delimiter or ("\t" if kind != "csv" else max(",;\t", key=head.count))
+    csv.field_size_limit(1 << 30)
+    try:
+        records = [record for record in csv.reader(StringIO(text, newline=""), delimiter=delimiter) if record]
+    except csv.Error as error:
+        raise DataError(
+            f"{path}: таблицу не удалось прочитать ({error}): проверьте кавычки и source.delimiter."
+        ) from error
+    names, body = (records[0], records[1:]) if records else ([], [])
+    if len(set(names)) < len(names):
+        raise DataError(f"{path}: в первой строке столбцы с одним именем: переименуйте их.")
+    for number, record in enumerate(body, 2):
+        if len(record) != len(names):
+            raise DataError(
+                f"{path}, запись {number}: столбцов {len(record)}, а в первой строке {len(names)}: исправьте её."
+            )
+    return [dict(zip(names, record, strict=True)) for record in body]
+
+
+def _with_pictures(card: BenchmarkCard, rows: list[RawRow]) -> list[RawRow]:
+    """VLMEvalKit's tables: a short value in place of a picture is the index of the row that holds it."""
+    pictures = {str(row.values.get("index")): row.values.get("image") for row in rows}
+    found = []
+    for row in rows:
+        image = row.values.get("image")
+        if isinstance(image, str) and 0 < len(image.strip()) <= LONGEST_REFERENCE:
+            if image.strip() not in pictures:
+                raise DataError(
+                    f"Карточка {card.path}: строка {row.number} берёт картинку строки «{image.strip()}», а её нет."
+                )
+            image = pictures[image.strip()]
+        elif image is None and "image_path" in row.values:
+            image = row.values["image_path"]
+        found.append(replace(row, values={**row.values, "image": _listed(image)}))
+    return found
+
+
+def _listed(value: Any) -> Any:
+    """A cell that reads as a list of texts, as one."""
+    if isinstance(value, str) and value.strip().startswith("["):
+        try:
+            items = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return value
+        return items if isinstance(items, list) else value
+    return value
+
+
+def _kept(row: RawRow, where: Where) -> bool:
+    value = row.get(where.column)
+    if where.values is None:
+        return missing(value) is not where.present
+    return any(type(value) is type(one) and value == one for one in where.values)
+
+
+def _joined(card: BenchmarkCard, base: Path, split: str, rows: list[RawRow], join: Join) -> list[RawRow]:
+    """The rows with another table's columns. Raises DataError for a key that is not there, or there twice."""
+    place = card.folder / join.path if join.path else base
+    if join.repo and not join.path:
+        place = base.parent / join.repo.rsplit("/", 1)[-1]
+    globs = join.files or join.splits.get(split, ())
+    other = [row for path in _matching(card, place, globs, "source.join") for row in _table(card, path, "")]
+    several = len(join.there) > 1
+    pairs = list(zip(join.there, join.take, strict=True)) if several else [(join.there[0], "")]
+    index: dict[Any, tuple[RawRow, str]] = {}
+    for row in other:
+        for there, take in pairs:
+            key = row.get(there)
+            if missing(key):
+                continue
+            if key in index and index[key][0] is not row:
+                raise DataError(f"Карточка {card.path}, source.join: ключ «{str(key)[:60]}» в столбце {there} не один.")
+            index[key] = (row, take)
+    absent = [row.get(join.here) for row in rows if row.get(join.here) not in index]
+    if absent:
+        said = ", ".join(f"«{str(key)[:60]}»" for key in absent[:3])
+        raise DataError(
+            f"Карточка {card.path}, source.join: {len(absent)} ключей столбца {join.here} не нашлось: {said}."
+        )
+    return [_with(row, index[row.get(join.here)], join) for row in rows]
+
+
+def _with(row: RawRow, found: tuple[RawRow, str], join: Join) -> RawRow:
+    other, take = found
+    if take:
+        return replace(row, values={**row.values, join.rename or take: other.get(take)})
+    taken = {join.rename or name: other.get(name) for name in join.take}
+    return replace(row, values={**row.values, **taken})
+
+
+def _unfolded(card: BenchmarkCard, row: RawRow) -> Iterator[RawRow]:
+    """A row of several questions as a row each."""
+    column, decode = card.source.explode, card.source.explode_decode
+    value = row.get(column)
+    if isinstance(value, str) and decode != "list":
+        value = decoded(value, decode)
+    if not isinstance(value, list):
+        raise DataError(
+            f"Карточка {card.path}, source.explode: в столбце {column} строки {row.number} не список ({str(value)[:60]})."
+        )
+    for place, item in enumerate(value):
+        yield RawRow({**row.values, column: item}, row.number, place)
+
+
+def decoded(text: str, how: str) -> Any:
+    """A text that holds a value, read as JSON or as a Python literal; None for what cannot be read. Nothing is executed."""
+    try:
+        return json.loads(text) if how == "json" else ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def texts_of(values: Iterable[Any]) -> list[str]:
+    """Numbers and texts as texts; a whole number without its «.0»."""
+    return [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values]

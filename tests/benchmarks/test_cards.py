@@ -1,0 +1,356 @@
+"""Cards: every fault said at once, rows as their publishers have them, figures as a ten-line reference counts them."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import json
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from zipfile import ZipFile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from ruvlm.benchmarks.cards.card_rows import card_examples, place_of
+from ruvlm.benchmarks.cards.read_card import read_card
+from ruvlm.benchmarks.cards.templates import Template
+from ruvlm.benchmarks.source import open_source
+from ruvlm.data.images import decode, read_bytes
+from ruvlm.errors import ConfigError, DataError
+from ruvlm.schema import Example
+from tests.support.cards import CARDS, REAL, card_beside, stand_in, worldcuisines
+from tests.support.house import SHARED, Ran
+
+Run = Callable[..., Ran]
+FAULTY = [json.loads(line) for line in (SHARED / "parity" / "bad_cards.jsonl").read_text(encoding="utf-8").splitlines()]
+MERA = {"weird": "WEIRD", "ruclevr": "ruCLEVR", "rucommonvqa": "ruCommonVQA"}
+CARD = """schema = 1
+[benchmark]
+name = "mine"
+licence = "CC0-1.0"
+[source]
+path = "rows.jsonl"
+[columns]
+id = "id"
+image = "image"
+question = "q"
+options = ["A", "B", "C"]
+[answer]
+column = "gold"
+form = "letter"
+[[protocol]]
+name = "letters"
+kind = "choice"
+prompt = "{question}\\n{options}"
+max_new_tokens = 16
+rules = ["letters-ru", "mera-em"]
+"""
+ROWS = [
+    {"id": 1, "image": "a.png", "q": "Что?", "A": "кот", "B": "пёс", "C": "лис", "gold": "B"},
+    {"id": 2, "image": "b.png", "q": "Кто?", "A": "да", "B": "нет", "C": None, "gold": "A"},
+    {"id": 3, "image": "b.png", "q": "Где {тут}?", "A": "{там}", "B": "тут", "C": "[[нигде]]", "gold": "C"},
+]
+
+
+def mine(folder: Path, text: str = CARD, rows: list[dict[str, object]] | None = None) -> Path:
+    """A card, its rows and two pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "mine.toml").write_text(text, encoding="utf-8")
+    lines = [json.dumps(row, ensure_ascii=False) for row in (ROWS if rows is None else rows)]
+    (folder / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    for number, name in enumerate(("a.png", "b.png", "a.jpg", "b.jpg")):
+        stand_in(folder / name, number)
+    return folder / "mine.toml"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of tables of text are unpacked there."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def rows_of(path: Path, split: str = "") -> tuple[Example, ...]:
+    card = read_card(path)
+    return card_examples(card, place_of(card), split or card.source.split)
+
+
+# --- the grammar
+
+
+@pytest.mark.parametrize("case", FAULTY, ids=[case["what"] for case in FAULTY])
+def test_a_fault_is_named(tmp_path: Path, case: dict[str, object]) -> None:
+    path = mine(tmp_path, str(case["toml"]), case["rows"])  # type: ignore[arg-type]
+    named = case["must_name"]
+    if not named:
+        assert rows_of(path)
+        return
+    with pytest.raises(DataError) as error:
+        rows_of(path)
+    for word in named:  # type: ignore[attr-defined]
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize("path", CARDS, ids=[path.stem for path in CARDS])
+def test_every_shared_card_is_read(tmp_path: Path, path: Path) -> None:
+    copy = tmp_path / path.name
+    copy.write_bytes(path.read_bytes())
+    (tmp_path / "xgqa").mkdir()
+    assert read_card(copy).protocols
+
+
+def test_all_faults_are_said_at_once(tmp_path: Path) -> None:
+    text = CARD.replace('licence = "CC0-1.0"\n', "").replace("max_new_tokens = 16", 'max_new_tokens = "16"')
+    with pytest.raises(DataError) as error:
+        read_card(mine(tmp_path, text.replace("question = ", "queston = ")))
+    for word in ("licence", "max_new_tokens", "queston", "может быть, «question»"):
+        assert word in str(error.value)
+
+
+def test_a_mark_is_of_what_can_change_a_figure(tmp_path: Path) -> None:
+    marks = {
+        read_card(mine(tmp_path / name, text)).mark
+        for name, text in {
+            "plain": CARD,
+            "titled": CARD.replace("licence", 'title = "Моя"\nlicence'),
+            "published": CARD + '[[published]]\nmodel = "m"\nscore = 1.0\nrule = "r"\nsource = "s"\n',
+        }.items()
+    }
+    assert len(marks) == 1
+    assert read_card(mine(tmp_path / "other", CARD.replace("16", "17"))).mark not in marks
+
+
+def test_a_template_is_filled_in_one_pass() -> None:
+    fields = {"question": "Где {hint}?", "hint": None, "options": "A. [[x]]"}
+    template = Template("{{[[{hint}\n]]{question}[[ {options}]]}}")
+    assert template.fill(fields.__getitem__) == "{Где {hint}? A. [[x]]}"
+
+
+def test_texts_may_hold_braces(tmp_path: Path) -> None:
+    last = rows_of(mine(tmp_path))[-1]
+    assert last.wordings["mine/letters"] == "Где {тут}?\nA. {там}\nB. тут\nC. [[нигде]]"
+    assert last.answers == ("C",)
+
+
+# --- rows as their publishers have them
+
+
+@pytest.mark.parametrize("name", MERA)
+def test_a_row_of_mera_is_asked_in_its_own_words(tmp_path: Path, name: str) -> None:
+    """Against Python's own filling of the row's instruction."""
+    table = REAL / "mera_rows" / "hub" / MERA[name] / "data" / "test-00000-of-00001.parquet"
+    examples = rows_of(card_beside(tmp_path, name, {"data/test-00000-of-00001.parquet": table}))
+    rows = pq.read_table(table).to_pylist()
+    assert len(examples) == len(rows)
+    for example, row in zip(examples, rows, strict=True):
+        fields = {key: value for key, value in row["inputs"].items() if key != "image"}
+        wanted = row["instruction"].replace("<image>", "").strip().format(**fields)
+        assert example.wordings[f"{name}/mera"] == wanted
+        assert example.id == str(row["meta"]["id"])
+        golds = row["outputs"] if isinstance(row["outputs"], list) else [row["outputs"]]
+        assert example.answers == tuple(golds)
+
+
+def test_empty_options_keep_their_letters(tmp_path: Path) -> None:
+    real = REAL / "pm4bench_mdur_ru"
+    card = card_beside(tmp_path, "pm4bench_mdur_ru", {"data": real / "data", "assets": real / "assets"})
+    examples = rows_of(card)
+    rows = [json.loads(line) for line in (real / "data/mdur/ru.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [example.id for example in examples] == [row["id"] for row in rows]
+    for example, row in zip(examples, rows, strict=True):
+        assert example.options[example.letters.index(example.answer)] == row["answer_text"].strip()
+        assert len(example.options) == len(row["options"])
+        assert len(example.images) == len(row["traditional_images"])
+
+
+def test_a_row_of_several_questions_is_a_row_each(tmp_path: Path) -> None:
+    lines = (REAL / "mtvqa_ru" / "hub_shape_rows.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    for number, row in enumerate(rows):
+        stand_in(tmp_path / "made" / f"{number}.png", number)
+        row["image"] = {"bytes": (tmp_path / "made" / f"{number}.png").read_bytes(), "path": row["image"]["path"]}
+    table = tmp_path / "rows.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), table)
+    examples = rows_of(card_beside(tmp_path, "mtvqa_ru", {"data/test-00000-of-00001.parquet": table}))
+    wanted = [
+        (row["id"], number, pair) for row in rows for number, pair in enumerate(ast.literal_eval(row["qa_pairs"]))
+    ]
+    assert [(e.id, e.question, e.answer) for e in examples] == [
+        (f"{name}_{number}", pair["question"], str(pair["answer"])) for name, number, pair in wanted
+    ]
+    assert len({example.cluster for example in examples}) == len(rows)
+
+
+def test_a_table_of_vlmevalkit(tmp_path: Path) -> None:
+    table = REAL / "vlmevalkit_tsv" / "stand_in.tsv"
+    examples = rows_of(card_beside(tmp_path, "mmmb_ru", {"mmmb/mmmb_ru.tsv": table}))
+    assert len(examples) == 22
+    assert all(
+        decode(read_bytes(image), example.id).size == (120, 80) for example in examples for image in example.images
+    )
+    assert {len(example.images) for example in examples} == {1, 2}
+
+
+def test_pictures_in_an_archive_and_in_the_cell(tmp_path: Path) -> None:
+    stream = BytesIO()
+    Image.effect_noise((90, 60), 40).save(stream, "PNG")
+    rows = [
+        {**ROWS[0], "image": "inner.png"},
+        {**ROWS[1], "image": base64.b64encode(stream.getvalue()).decode()},
+        {**ROWS[2], "image": "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()},
+    ]
+    card = mine(tmp_path, CARD.replace("[columns]", 'images = "all.zip"\nimages_root = "in/"\n[columns]'), rows)
+    with ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("in/inner.png", stream.getvalue())
+    examples = rows_of(card)
+    assert {image.path.read_bytes() for example in examples for image in example.images} == {stream.getvalue()}
+    assert len({example.cluster for example in examples}) == 1  # one picture, whatever it came in
+
+
+@pytest.mark.parametrize("value", ["../a.png", "/etc/hostname", "https://example.org/a.png", "нет.png", ""])
+def test_a_picture_that_cannot_be_taken_is_named(tmp_path: Path, value: str) -> None:
+    card = mine(tmp_path, CARD, [{**ROWS[0], "image": value}])
+    with pytest.raises(DataError, match="строка 1") as error:
+        rows_of(card)
+    assert value in str(error.value)
+
+
+def test_options_roll_and_their_gold_with_them(tmp_path: Path) -> None:
+    text = CARD + '[rotation]\nkind = "roll"\n[statistics]\ncluster = "group"\n'
+    examples = rows_of(mine(tmp_path, text))
+    assert [example.id for example in examples[:3]] == ["1", "1000001", "2000001"]
+    golds = {"1": "пёс", "2": "да", "3": "[[нигде]]"}
+    for example in examples:
+        assert example.options[example.letters.index(example.answer)] == golds[example.cluster]
+        assert f"A. {example.options[0]}" in example.wordings["mine/letters"]
+    assert [sum(e.cluster == base for e in examples) for base in golds] == [3, 2, 3]
+
+
+def test_hidden_answers_are_not_asked(tmp_path: Path) -> None:
+    rows = [ROWS[0], {**ROWS[1], "gold": "-"}, {**ROWS[2], "gold": None}]
+    card = mine(tmp_path, CARD.replace('form = "letter"', 'form = "letter"\nhidden = ["-"]'), rows)
+    dataset = open_source(str(card)).load("mine", "test")
+    assert [example.id for example in dataset.examples] == ["1"]
+    assert "2, они не спрошены" in dataset.notes[0]
+    mine(tmp_path, CARD, [{**ROWS[0], "gold": None}])
+    with pytest.raises(DataError, match="нет ни одного опубликованного ответа"):
+        open_source(str(card)).load("mine", "test")
+
+
+def test_a_card_cannot_take_the_name_of_a_benchmark_here(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="gqa-ru"):
+        open_source(str(mine(tmp_path, CARD.replace('"mine"', '"gqa-ru"'))))
+
+
+# --- figures
+
+
+@pytest.fixture(scope="module")
+def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """WorldCuisines' card, its real rows and real answers of three models."""
+    folder = tmp_path_factory.mktemp("kitchen")
+    card = worldcuisines(folder)
+    for model in ("llama-3.2-11b", "molmoe-1b", "qwen2-vl-7b-instruct"):
+        lines = [
+            json.loads(line)
+            for task in (1, 2)
+            for line in (REAL / f"worldcuisines_ru/predictions/task{task}_mc_{model}.jsonl")
+            .read_text(encoding="utf-8")
+            .splitlines()
+        ]
+        answers = [
+            {
+                "id": f"{line['qa_id']}-{line['lang']}",
+                "prediction": line["prediction"],
+                "gold": line["multi_choice_answer"],
+            }
+            for line in lines
+        ]
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in answers)
+        (folder / f"{model}.jsonl").write_text(text, encoding="utf-8")
+    return card
+
+
+def counted(path: Path) -> dict[str, list[bool]]:
+    """By kind of question, by the authors' rule: the first digit of the answer that is an option's number."""
+    kinds = {}
+    for task in (1, 2):
+        table = REAL / f"worldcuisines_ru/task{task}_ru_formal.jsonl"
+        for row in map(json.loads, table.read_text(encoding="utf-8").splitlines()):
+            kinds[f"{row['qa_id']}-{row['lang']}"] = str(row["prompt_type"])
+    right: dict[str, list[bool]] = {kind: [] for kind in kinds.values()}
+    for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+        first = next((sign for sign in row["prediction"] if sign in "12345"), "")
+        right[kinds[row["id"]]].append(first == str(row["gold"]))
+    return right
+
+
+def test_real_answers_score_as_a_short_reference_counts(kitchen: Path, ruvlm: Run, tmp_path: Path) -> None:
+    for model in ("llama-3.2-11b", "molmoe-1b", "qwen2-vl-7b-instruct"):
+        answers = kitchen.parent / f"{model}.jsonl"
+        ran = ruvlm("eval", f"file:{answers}", "--data", kitchen, "--out", tmp_path / "eval", "--no-controls", "--json")
+        assert ran.code == 0, ran.err
+        (result,) = json.loads(ran.out)
+        right = counted(answers)
+        score = result["scores"]["worldcuisines-ru/number-first/vanilla"]
+        assert (score["correct"], score["n"]) == (sum(map(sum, right.values())), sum(map(len, right.values())))
+        macro = 100 * sum(sum(kind) / len(kind) for kind in right.values()) / len(right)
+        (folder,) = (tmp_path / "eval").glob(f"*{model}")
+        figures = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        assert figures["metrics"]["macro:prompt_type"]["value"] == pytest.approx(macro)
+    folders = sorted((tmp_path / "eval").iterdir())
+    ran = ruvlm("compare", *folders[:2], "--json")
+    assert ran.code == 0, ran.err
+    (difference,) = json.loads(ran.out)
+    assert difference["n"] == 281  # rows, not the dishes that they are resampled by
+    ran = ruvlm("report", tmp_path / "eval", "--data", kitchen, "--out", tmp_path / "report.html")
+    assert ran.code == 0, ran.err
+    assert "worldcuisines-ru/number-first" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    ran = ruvlm("score", folders[0], "--data", kitchen)
+    assert ran.code == 0, ran.err
+
+
+def test_controls_answer_as_the_options_are_labelled(kitchen: Path, ruvlm: Run, tmp_path: Path) -> None:
+    ran = ruvlm("eval", "majority", "--data", kitchen, "--out", tmp_path / "eval", "--json")
+    assert ran.code == 0, ran.err
+    for result in json.loads(ran.out):
+        assert result["unparsed"] == 0
+    assert json.loads(ran.out)[0]["scores"]["worldcuisines-ru/number-first/vanilla"]["value"] == pytest.approx(
+        23.49, abs=0.01
+    )
+
+
+def test_two_cards_are_not_compared(tmp_path: Path, ruvlm: Run) -> None:
+    folders = []
+    for name, text in {"a": CARD, "b": CARD.replace("16", "17")}.items():
+        ran = ruvlm(
+            "eval", "random", "--data", mine(tmp_path / name, text), "--out", tmp_path / f"eval-{name}", "--no-controls"
+        )
+        assert ran.code == 0, ran.err
+        folders += list((tmp_path / f"eval-{name}").iterdir())
+    ran = ruvlm("compare", *folders)
+    assert ran.code == 2
+    assert "различаются" in ran.err
+
+
+def test_check_says_what_a_card_holds(kitchen: Path, ruvlm: Run, tmp_path: Path) -> None:
+    ran = ruvlm("data", "check", kitchen, "--json", "--no-images")
+    assert ran.code == 0, ran.err
+    facts = {fact["name"]: fact["value"] for fact in json.loads(ran.out)["facts"]}
+    assert (facts["строк"], facts["пол: наугад"], facts["пол: всегда «B»"]) == ("281", "20.1 %", "23.5 %")
+    assert "1. Saj bread" in facts["первый вопрос, worldcuisines-ru/authors"]
+    card = mine(tmp_path, CARD, [*ROWS, {**ROWS[0], "id": 4}, {**ROWS[0], "id": 5, "B": "кот"}])
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    ran = ruvlm("data", "check", card, "--json")
+    assert ran.code == 1, ran.err
+    codes = {finding["code"] for finding in json.loads(ran.out)["findings"]}
+    assert {"duplicate-question", "equal-options", "image-unreadable"} <= codes
+
+
+def test_a_set_of_the_hub_that_is_not_here(ruvlm: Run, tmp_path: Path) -> None:
+    ran = ruvlm("data", "check", card_beside(tmp_path, "weird", {}))
+    assert ran.code == 2
+    assert "hf download MERA-evaluation/WEIRD" in ran.err
