@@ -245,6 +245,70 @@ def test_a_card_cannot_take_the_name_of_a_benchmark_here(tmp_path: Path) -> None
         open_source(str(mine(tmp_path, CARD.replace('"mine"', '"gqa-ru"'))))
 
 
+def test_a_stray_quote_loses_no_row(tmp_path: Path) -> None:
+    """The table of text is read as the house's other tables are."""
+    lines = [
+        "id,image,q,A,B,C,gold",
+        '1,a.png,"Что?,кот,пёс,лис,B',
+        "2,b.png,Кто?,да,нет,,A",
+        '3,b.png,Где?,тут,"там",здесь,C',
+    ]
+    card = mine(tmp_path, CARD.replace("rows.jsonl", "rows.csv"))
+    (tmp_path / "rows.csv").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(DataError, match="кавычка"):
+        rows_of(card)
+    (tmp_path / "rows.csv").write_bytes("\n".join(lines).replace('"Что', "Что").encode("cp1251"))
+    assert [example.question for example in rows_of(card)] == ["Что?", "Кто?", "Где?"]
+
+
+def test_a_line_may_leave_a_column_out(tmp_path: Path) -> None:
+    first = {key: value for key, value in ROWS[1].items() if key != "C"}
+    assert [len(example.options) for example in rows_of(mine(tmp_path, CARD, [first, ROWS[0]]))] == [2, 3]
+
+
+def test_joined_tables_are_part_of_the_data(tmp_path: Path) -> None:
+    text = CARD.replace(
+        "[columns]", '[[source.join]]\nhere = "id"\nthere = "n"\ntake = "gold"\nfiles = "gold.jsonl"\n[columns]'
+    )
+    rows = [{key: value for key, value in row.items() if key != "gold"} for row in ROWS]
+    marks = []
+    for name, letters in {"a": "BAC", "b": "BAA"}.items():
+        card = mine(
+            tmp_path / name,
+            text.replace('"rows.jsonl"', '"."').replace("[columns]", '[source.splits]\ntest = "rows.jsonl"\n[columns]'),
+            rows,
+        )
+        lines = [json.dumps({"n": row["id"], "gold": letter}) for row, letter in zip(ROWS, letters, strict=True)]
+        (tmp_path / name / "gold.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        dataset = open_source(str(card)).load("mine", "test")
+        assert "".join(example.answer for example in dataset.examples) == letters
+        marks.append(dataset.fingerprint)
+    assert len(set(marks)) == 2
+
+
+def test_a_group_counts_when_all_of_it_is_right(tmp_path: Path, ruvlm: Run) -> None:
+    text = CARD + '[statistics]\ngroup = "pair"\n'
+    rows = [{**row, "pair": pair} for row, pair in zip(ROWS, ("x", "x", "y"), strict=True)]
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text(
+        "\n".join(json.dumps({"id": str(n), "prediction": a}) for n, a in ((1, "B"), (2, "B"), (3, "C")))
+    )
+    ran = ruvlm(
+        "eval", f"file:{answers}", "--data", mine(tmp_path, text, rows), "--out", tmp_path / "eval", "--no-controls"
+    )
+    assert ran.code == 0, ran.err
+    (figures,) = (tmp_path / "eval").glob("*/summary.json")
+    assert json.loads(figures.read_text(encoding="utf-8"))["metrics"]["group:pair"]["value"] == 50
+
+
+def test_a_protocol_that_cannot_be_asked_is_named(tmp_path: Path) -> None:
+    spoken = CARD[CARD.index("[[protocol]]") :].replace('"letters"', '"spoken"') + 'system = "Ты – помощник."\n'
+    notes = open_source(str(mine(tmp_path, CARD + spoken))).load("mine", "test").notes
+    assert any("spoken" in note for note in notes)
+    with pytest.raises(DataError, match=r"protocol\.system"):
+        open_source(str(mine(tmp_path, CARD.replace("max_new", 'system = "Ты – помощник."\nmax_new'))))
+
+
 # --- figures
 
 

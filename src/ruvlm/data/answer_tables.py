@@ -53,7 +53,7 @@ def read_table(path: Path) -> Table:
         raise DataError(f"{path}: формат {suffix} не читается: сохраните таблицу в xlsx, CSV или JSONL.")
     if suffix == ".parquet":
         return _parquet(path)
-    table = _delimited(path, suffix) if suffix in DELIMITED else _json(path)
+    table = read_delimited(path, suffix) if suffix in DELIMITED else _json(path)
     if not table.rows:
         raise DataError(f"{path}: файл пуст, оценивать нечего.")
     return table
@@ -162,15 +162,16 @@ def _records(value: Any) -> list[Any]:
 # --- CSV and TSV
 
 
-def _delimited(path: Path, suffix: str) -> Table:
-    text, encoding = decoded(path, cyrillic=True)
+def read_delimited(path: Path, suffix: str, delimiter: str = "", encoding: str = "") -> Table:
+    """A table of text. Its delimiter and its encoding are told by the file where they are not given. Raises DataError."""
+    text, encoding = _in_encoding(path, encoding) if encoding else decoded(path, cyrillic=True)
     notes = [f"кодировка {encoding}"] if not encoding.startswith("utf") else []
     if "\n" not in text:
         text = text.replace("\r", "\n")
     skipped = 0
     if text.startswith("sep=") and "\n" in text:  # what Excel reads the delimiter from
         text, skipped = text[text.index("\n") + 1 :], 1
-    delimiter = _delimiter(text, suffix)
+    delimiter = delimiter or _delimiter(text, suffix)
     csv.field_size_limit(1 << 30)  # VLMEvalKit's tables may carry whole pictures in a column
     records = [(line + skipped, cells) for line, cells in _records_of(path, text, delimiter)]
     if not records:
@@ -196,6 +197,18 @@ def _delimited(path: Path, suffix: str) -> Table:
     notes += [f"строк таблицы с ячейками в несколько строк: {len(several)} (первая – {several[0]})"] if several else []
     rows = [named(path, names, cells) for _, cells in body]
     return Table(rows, [line for line, _ in body], tuple(notes))
+
+
+def _in_encoding(path: Path, encoding: str) -> tuple[str, str]:
+    try:
+        return path.read_bytes().decode(encoding), encoding
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path}, строка {line}: байт {error.start} не читается в {encoding}: укажите другую кодировку."
+        ) from error
+    except LookupError as error:
+        raise DataError(f"{path}: кодировки «{encoding}» нет, бывает utf-8, cp1251, utf-16.") from error
 
 
 def named(path: Path, names: Sequence[str], cells: Sequence[Any]) -> Row:

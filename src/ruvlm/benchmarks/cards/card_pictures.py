@@ -36,9 +36,11 @@ class PictureFinder:
         root = base if base.is_dir() else base.parent
         self.folders, self.inner = [beside], source.images_root
         self.archive: ZipFile | None = None
+        self.archived: frozenset[str] = frozenset()
         if source.images.endswith(".zip"):
             try:
                 self.archive = ZipFile(root / source.images)
+                self.archived = frozenset(self.archive.namelist())
             except (OSError, BadZipFile) as error:
                 raise DataError(
                     f"Карточка {card.path}, source.images: архив {root / source.images} не читается ({error}): скачайте его."
@@ -56,7 +58,7 @@ class PictureFinder:
                 raise RowFault(f"«{text[:60]}» ведёт из папки набора")
             if place.is_file():
                 return ImageRef(place)
-        if self.archive is not None and self.inner + text in self.archive.namelist():
+        if self.archive is not None and self.inner + text in self.archived:
             return _unpacked(self.archive.read(self.inner + text))
         places = [*map(str, self.folders), *([str(self.archive.filename)] if self.archive is not None else [])]
         raise RowFault(f"картинки «{text[:60]}» нет ни в {', ни в '.join(places)}")

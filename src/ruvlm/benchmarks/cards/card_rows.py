@@ -113,6 +113,7 @@ def _example(card: BenchmarkCard, raw: RawRow, finder: PictureFinder) -> Example
         options=() if card.answer.form in TEXTS else options,
         hint=None if _blank(hint) else str(hint),
         rotation=index // card.rotation.step,
+        group=str(raw.get(card.statistics.group)) if card.statistics.group else None,
         wordings={
             f"{card.name}/{protocol.name}": _wording(card, protocol, raw, name, options) for protocol in card.protocols
         },

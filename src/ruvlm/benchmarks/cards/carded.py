@@ -13,7 +13,7 @@ from typing import final
 import numpy as np
 
 from ruvlm.benchmarks.base import Axis, Benchmark, Place, Protocol, Published, Rows
-from ruvlm.benchmarks.cards.card_fields import BenchmarkCard, CardProtocol
+from ruvlm.benchmarks.cards.card_fields import BenchmarkCard, CardProtocol, CardStatistics
 from ruvlm.benchmarks.cards.card_rows import LABELS, card_examples
 from ruvlm.benchmarks.cards.raw_rows import files_of
 from ruvlm.benchmarks.choice import LetterProtocol, LikelihoodProtocol
@@ -43,7 +43,7 @@ def benchmark_of(card: BenchmarkCard) -> Benchmark:
                 **{name: name for name in card.source.splits},
             }
         ),
-        metrics=partial(_macro, card.statistics.macro) if card.statistics.macro else None,
+        metrics=partial(_metrics, card.statistics),
         notes=(*card.notes, f"карточка {card.path.name}, отпечаток {card.mark}, лицензия {card.licence}"),
         published=tuple(
             Published(model=one.model, value=one.score, source=f"{one.source}, правило {one.rule}")
@@ -74,6 +74,21 @@ def _protocol(card: BenchmarkCard, protocol: CardProtocol) -> Protocol:
         instruction=f"{card.mark} {protocol.prompt or protocol.prompt_column}",
         usual=protocol is card.protocols[0],
     )
+
+
+def _metrics(statistics: CardStatistics, dataset: Dataset, verdicts: Sequence[Verdict]) -> dict[str, Metric]:
+    """What the official table counts beside rows."""
+    metrics = _macro(statistics.macro, dataset, verdicts) if statistics.macro else {}
+    return metrics | (_whole_groups(statistics.group, dataset, verdicts) if statistics.group else {})
+
+
+def _whole_groups(column: str, dataset: Dataset, verdicts: Sequence[Verdict]) -> dict[str, Metric]:
+    """The share of groups all of whose rows are right (MERA's ruHHH)."""
+    right: dict[str | None, bool] = {}
+    for example, verdict in zip(dataset.examples, verdicts, strict=True):
+        right[example.group] = right.get(example.group, True) and verdict.right
+    share = 100 * sum(right.values()) / len(right)
+    return {f"group:{column}": Metric(share, len(right), f"группа «{column}» засчитана, если верны все её строки")}
 
 
 def _macro(axis: str, dataset: Dataset, verdicts: Sequence[Verdict]) -> dict[str, Metric]:
@@ -125,6 +140,9 @@ class CardRows(Rows):
     def _notes(self, hidden: int) -> tuple[str, ...]:
         """In what the asking is not the card's to the letter."""
         notes = [f"строк без опубликованного ответа: {hidden}, они не спрошены"] if hidden else []
+        unasked = [protocol.name for protocol in self.card.protocols if protocol.system]
+        if unasked:
+            notes.append(f"протоколы с системным сообщением не спрошены: {', '.join(unasked)}")
         if any(protocol.image_place in ("last", "tag") for protocol in self.card.protocols):
             notes.append("картинка стоит перед текстом, а карточка ставит её иначе (image_place)")
         if any(protocol.image_size for protocol in self.card.protocols):

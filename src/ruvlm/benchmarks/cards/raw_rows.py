@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ast
-import csv
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from ruvlm.benchmarks.cards.card_fields import BenchmarkCard, Join, Where
+from ruvlm.data.answer_tables import read_delimited
 from ruvlm.data.images import open_parquet, rows_of
 from ruvlm.data.jsonl import read_jsonl, read_text
 from ruvlm.errors import DataError, MissingSplitError
@@ -80,12 +79,22 @@ def raw_rows(card: BenchmarkCard, base: Path, split: str) -> list[RawRow]:
         rows = _joined(card, base, split, rows, join)
     if source.explode:
         rows = [one for row in rows for one in _unfolded(card, row)]
-    return [replace(row, number=number) for number, row in enumerate(rows)]
+    # a line of JSON may leave out what it has nothing to say of
+    columns = dict.fromkeys(name for row in rows for name in row.values)
+    return [RawRow({**columns, **row.values}, number, row.place) for number, row in enumerate(rows)]
 
 
 def files_of(card: BenchmarkCard, base: Path, split: str) -> list[Path]:
-    """The files that a split's rows are in. Raises DataError."""
-    return _matching(card, base, card.source.splits.get(split, ()), f"source.splits.{split}")
+    """The files that a split's rows are in, then those joined to them. Raises DataError."""
+    files = _matching(card, base, card.source.splits.get(split, ()), f"source.splits.{split}")
+    return [*files, *(path for join in card.source.joins for path in _joined_files(card, base, split, join))]
+
+
+def _joined_files(card: BenchmarkCard, base: Path, split: str, join: Join) -> list[Path]:
+    place = card.folder / join.path if join.path else base
+    if join.repo and not join.path:
+        place = base.parent / join.repo.rsplit("/", 1)[-1]
+    return _matching(card, place, join.files or join.splits.get(split, ()), "source.join")
 
 
 def _matching(card: BenchmarkCard, base: Path, globs: Sequence[str], key: str) -> list[Path]:
@@ -112,7 +121,9 @@ def _table(card: BenchmarkCard, path: Path, given: str) -> list[RawRow]:
         return [RawRow(dict(values), number) for number, values in enumerate(read_jsonl(path))]
     if kind == "json":
         return [RawRow(dict(values), number) for number, values in enumerate(_json(card, path))]
-    rows = [RawRow(values, number) for number, values in enumerate(_delimited(card, path, kind))]
+    suffix = ".csv" if kind == "csv" else ".tsv"
+    table = read_delimited(path, suffix, card.source.delimiter, card.source.encoding)
+    rows = [RawRow(values, number) for number, values in enumerate(table.rows)]
     return _with_pictures(card, rows) if kind == "vlmevalkit" else rows
 
 
@@ -179,38 +190,6 @@ def _json(card: BenchmarkCard, path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _delimited(card: BenchmarkCard, path: Path, kind: str) -> list[dict[str, Any]]:
-    """A table of text: its delimiter as the card says, or as its first line does."""
-    source = card.source
-    try:
-        text = path.read_bytes().decode(source.encoding)
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise DataError(
-            f"{path}, строка {line}: байт {error.start} не читается в {source.encoding}: source.encoding."
-        ) from error
-    except LookupError as error:
-        raise DataError(f"Карточка {card.path}, source.encoding: кодировки «{source.encoding}» нет.") from error
-    head = text.split("\n", 1)[0]
-    delimiter = source.delimiter or ("\t" if kind != "csv" else max(",;\t", key=head.count))
-    csv.field_size_limit(1 << 30)
-    try:
-        records = [record for record in csv.reader(StringIO(text, newline=""), delimiter=delimiter) if record]
-    except csv.Error as error:
-        raise DataError(
-            f"{path}: таблицу не удалось прочитать ({error}): проверьте кавычки и source.delimiter."
-        ) from error
-    names, body = (records[0], records[1:]) if records else ([], [])
-    if len(set(names)) < len(names):
-        raise DataError(f"{path}: в первой строке столбцы с одним именем: переименуйте их.")
-    for number, record in enumerate(body, 2):
-        if len(record) != len(names):
-            raise DataError(
-                f"{path}, запись {number}: столбцов {len(record)}, а в первой строке {len(names)}: исправьте её."
-            )
-    return [dict(zip(names, record, strict=True)) for record in body]
-
-
 def _with_pictures(card: BenchmarkCard, rows: list[RawRow]) -> list[RawRow]:
     """VLMEvalKit's tables: a short value in place of a picture is the index of the row that holds it."""
     pictures = {str(row.values.get("index")): row.values.get("image") for row in rows}
@@ -249,11 +228,7 @@ def _kept(row: RawRow, where: Where) -> bool:
 
 def _joined(card: BenchmarkCard, base: Path, split: str, rows: list[RawRow], join: Join) -> list[RawRow]:
     """The rows with another table's columns. Raises DataError for a key that is not there, or there twice."""
-    place = card.folder / join.path if join.path else base
-    if join.repo and not join.path:
-        place = base.parent / join.repo.rsplit("/", 1)[-1]
-    globs = join.files or join.splits.get(split, ())
-    other = [row for path in _matching(card, place, globs, "source.join") for row in _table(card, path, "")]
+    other = [row for path in _joined_files(card, base, split, join) for row in _table(card, path, "")]
     several = len(join.there) > 1
     pairs = list(zip(join.there, join.take, strict=True)) if several else [(join.there[0], "")]
     index: dict[Any, tuple[RawRow, str]] = {}

@@ -138,7 +138,7 @@ def _source(table: CardTable, folder: Path) -> CardSource:
         rows=table.text("rows"),
         key_as=table.text("key_as", "id"),
         delimiter=table.text("delimiter"),
-        encoding=table.text("encoding", "utf-8-sig"),
+        encoding=table.text("encoding"),
         images=images,
         images_root=table.text("images_root"),
         where=tuple(_where(one) for one in table.tables("where")),
