@@ -92,7 +92,7 @@ class Example:
 
 def is_drawn(source: str) -> bool:
     """Are the rows of a source drawn by the embedded world? Figures on them are never called a published set's score."""
-    return source.startswith("world")
+    return source.startswith("world-") and "/" not in source
 
 
 # detailed question type -> the answers that a training split gives to questions of that type

@@ -9,14 +9,18 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ruvlm.benchmarks.base import Place
+from ruvlm.benchmarks.cards.card_fields import BenchmarkCard
 from ruvlm.benchmarks.cards.card_rows import place_of
 from ruvlm.benchmarks.cards.carded import benchmark_of
-from ruvlm.benchmarks.cards.read_card import read_card
+from ruvlm.benchmarks.cards.guess_card import OpenedCard, open_card, open_table
+from ruvlm.benchmarks.cards.guess_table import holds_tables
+from ruvlm.benchmarks.cards.raw_rows import SUFFIXES, listed
+from ruvlm.benchmarks.cards.read_card import card_values, read_card, shipped_cards
 from ruvlm.benchmarks.catalog import benchmark_named, benchmarks, describe, house_benchmarks
 from ruvlm.benchmarks.sample import sampled
 from ruvlm.data.manifest import read_manifest, recorded_sums
 from ruvlm.data.split_files import sha256_of
-from ruvlm.errors import DataError
+from ruvlm.errors import ConfigError, DataError
 from ruvlm.files import sound
 from ruvlm.schema import Dataset, Example
 
@@ -25,10 +29,11 @@ WORLDS: MappingProxyType[str, str] = MappingProxyType({"world": "data/world-mini
 
 @dataclass(frozen=True)
 class Source:
-    """A folder with data: where each benchmark is that it has."""
+    """A folder with data: where each benchmark is that it has. `guesses` are the cards that were not all there."""
 
     folder: Path
     places: dict[str, Place]
+    guesses: tuple[OpenedCard, ...] = ()
 
     @property
     def benchmarks(self) -> tuple[str, ...]:
@@ -44,6 +49,21 @@ class Source:
     def graphs(self) -> Path | None:
         """Where scene graphs of its pictures may be."""
         return next((place.graphs for place in self.places.values()), None)
+
+    def card_text(self, out: Path | None = None) -> str:
+        """The card that was guessed, as the file `out` would say it. Raises ConfigError where none was."""
+        if len(self.guesses) != 1:
+            raise ConfigError(f"«{self.folder}» – не таблица без карточки: угадывать нечего.")
+        return self.guesses[0].text(out)
+
+    def guessed_questions(self) -> Iterator[str]:
+        """Two questions of every guessed card as the model will see them, with their answers. Raises DataError."""
+        for opened in self.guesses:
+            first = benchmark_named(opened.card.name).protocols[0]
+            examples = self.load(opened.card.name, opened.card.source.split).examples[:2]
+            for example in examples:
+                answers = ", ".join(example.answers)
+                yield f"Вопрос {example.id}, как его увидит модель:\n{first.prompt(example).text}\n→ {answers}\n"
 
     def load(
         self, benchmark: str, split: str, grounding: bool = False, bare: bool = False, limit: int | None = None
@@ -86,10 +106,19 @@ class Source:
 
 
 def open_source(name: str) -> Source:
-    """Find the data sets that a user names. Raises DataError saying what to do when there are none."""
+    """Find the data sets that a user names: a folder, a table, a card, a name here, or several of them with commas.
+
+    Raises DataError saying what to do when there are none.
+    """
     folder = Path(name)
+    if "," in name and not folder.exists():
+        return _together([open_source(part.strip()) for part in name.split(",") if part.strip()], name)
     if folder.suffix == ".toml":
-        return _of_card(folder)
+        return _of_card(open_card(folder))
+    if folder.is_file() or folder.suffix.lower() in SUFFIXES:
+        return _of_card(open_table(folder))
+    if name in shipped_cards():
+        return _of_card(open_card(shipped_cards()[name]))
     if not folder.is_dir():
         folder = Path(WORLDS.get(name, f"data/{name}" if name in benchmarks() else name))
     folder = _snapshot(folder)
@@ -111,6 +140,11 @@ def open_source(name: str) -> Source:
             f"{folder} – набор datasets.save_to_disk: здесь читается раскладка хаба. Скачайте набор командой ruvlm data fetch или "
             "сохраните его в parquet: load_from_disk(…).to_parquet(…)."
         )
+    card = None if folders else _shipped(folder)
+    if card is not None:
+        return _of_card(OpenedCard(card=card), folder)
+    if not folders and holds_tables(folder):
+        return _of_card(open_table(folder))
     if not folders:
         layouts = ", ни ".join(f"{known.name} ({known.rows.layout})" for known in house_benchmarks().values())
         raise DataError(f"В папке {folder} нет ни {layouts}: проверьте --data.")
@@ -125,14 +159,37 @@ def open_source(name: str) -> Source:
     )
 
 
-def _of_card(path: Path) -> Source:
+def _together(sources: list[Source], name: str) -> Source:
+    """Several as one. Raises DataError where two hold the same benchmark."""
+    places: dict[str, Place] = {}
+    for source in sources:
+        twice = [known for known in source.places if known in places]
+        if twice:
+            raise DataError(f"--data «{name}»: набор {twice[0]} назван дважды, оставьте один.")
+        places |= source.places
+    return Source(sources[0].folder, places, tuple(guess for source in sources for guess in source.guesses))
+
+
+def _of_card(opened: OpenedCard, folder: Path | None = None) -> Source:
     """The benchmark that a card describes, known by its name from now on. Raises RuvlmError."""
-    card = read_card(path)
-    benchmark = benchmark_of(card)
-    describe(benchmark)
-    folder = place_of(card)
-    label = f"карточка {card.name} {card.mark[:8]}"
-    return Source(folder, {card.name: Place(folder=folder, label=label, graphs=None)})
+    card = opened.card
+    place = place_of(card) if folder is None else folder
+    manifest = read_manifest(place) if place.is_dir() else None
+    origin = f"{sound(manifest.label)}, " if manifest is not None else ""
+    label = f"{origin}карточка {card.name} {card.mark[:8]}"
+    describe(benchmark_of(card))
+    guesses = () if opened.guessed is None else (opened,)
+    return Source(place, {card.name: Place(folder=place, label=label, graphs=None)}, guesses)
+
+
+def _shipped(folder: Path) -> BenchmarkCard | None:
+    """The shipped card whose set a folder is: by its name here, or on the hub where one card alone is of that set."""
+    named = folder.resolve().name.lower()
+    cards = {name: card_values(path)["source"] for name, path in shipped_cards().items()}
+    of_set = [name for name, source in cards.items() if source["repo"].rsplit("/", 1)[-1].lower() == named]
+    name = named if named in cards else of_set[0] if len(of_set) == 1 else ""
+    masks = [mask for globs in cards[name]["splits"].values() for mask in listed(globs)] if name else []
+    return read_card(shipped_cards()[name]) if any(any(folder.glob(mask)) for mask in masks) else None
 
 
 def _snapshot(folder: Path) -> Path:

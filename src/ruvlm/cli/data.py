@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ruvlm.cli.check import check
-from ruvlm.cli.console import counting, say, show_json
+from ruvlm.cli.console import counting, say, show_json, tell
 from ruvlm.cli.fetch import fetch
 from ruvlm.cli.photos import from_coco, from_graphs
 from ruvlm.cli.russian import App
@@ -29,6 +29,38 @@ app.command("check")(check)
 app.command("show")(show)
 app.command("from-coco")(from_coco)
 app.command("from-graphs")(from_graphs)
+
+
+@app.command("card")
+def card(
+    table: Annotated[str, typer.Argument(help="таблица (csv, tsv, xlsx, jsonl, json, parquet) или папка с нею")],
+    out: Annotated[Path | None, typer.Option(help="файл карточки; по умолчанию на экран")] = None,
+) -> None:
+    """Написать карточку по таблице: что угадано и почему, и два вопроса, какими их увидит модель.
+
+    Пример: ruvlm data card мои-вопросы.csv --out мои-вопросы.toml
+    """
+    from ruvlm.benchmarks.source import open_source
+
+    source = open_source(table)
+    text = source.card_text(out)
+    for question in source.guessed_questions():
+        say(question)
+    if out is None:
+        tell(text)
+    else:
+        save_card(out, text)
+        say(f"Готово: {out}. Проверить: ruvlm data check {out}")
+
+
+def save_card(out: Path, text: str) -> None:
+    """A new file. Raises OutputError where one is there."""
+    from ruvlm.errors import OutputError
+    from ruvlm.files import write_text
+
+    if out.exists():
+        raise OutputError(f"{out} уже есть: назовите другой файл или удалите этот.")
+    write_text(out, text)
 
 
 @app.command("world")

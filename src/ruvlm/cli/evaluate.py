@@ -24,7 +24,12 @@ def evaluate(
             "blind:МОДЕЛЬ и shuffled:МОДЕЛЬ – она же с серой и с чужой картинкой"
         ),
     ],
-    data: Annotated[str, typer.Option(help="папка с gqa-ru/ и mmbench-ru/, или world")] = "world",
+    data: Annotated[
+        str,
+        typer.Option(
+            help="world, имя набора, папка, таблица с картинками или карточка .toml; несколько – через запятую"
+        ),
+    ] = "world",
     split: Annotated[str, typer.Option(help="часть набора: test, val, holdout, train")] = "test",
     limit: Annotated[
         int | None,
@@ -59,6 +64,9 @@ def evaluate(
     prices: Annotated[
         str | None, typer.Option(help="openai: цена миллиона токенов на входе и выходе, например 0.15,0.6")
     ] = None,
+    save_card: Annotated[
+        Path | None, typer.Option(help="таблица без карточки: куда записать угаданную карточку")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
     """Проверить модель на наборе: баллы с интервалами, контроли, разбивки.
@@ -74,6 +82,11 @@ def evaluate(
     from ruvlm.reporting.card import write_card
     from ruvlm.run_folder import RunFolder
 
+    if save_card is not None:
+        from ruvlm.benchmarks.source import open_source
+        from ruvlm.cli.data import save_card as saved
+
+        saved(save_card, open_source(data).card_text(save_card))
     access = Access(
         device=device,
         dtype=dtype,

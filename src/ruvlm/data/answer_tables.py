@@ -199,6 +199,18 @@ def read_delimited(path: Path, suffix: str, delimiter: str = "", encoding: str =
     return Table(rows, [line for line, _ in body], tuple(notes))
 
 
+def layout_of(path: Path) -> tuple[str, str, tuple[str, ...]]:
+    """The delimiter, the encoding and the columns of a table of text, as `read_delimited` tells them. Raises DataError."""
+    text, encoding = decoded(path, cyrillic=True)
+    if text.startswith("sep=") and "\n" in text:
+        text = text[text.index("\n") + 1 :]
+    delimiter = _delimiter(text, path.suffix.lower())
+    header = next(
+        iter(csv.reader(io.StringIO(text.replace("\r\n", "\n").replace("\r", "\n")), delimiter=delimiter)), []
+    )
+    return delimiter, encoding, tuple(name.strip() for name in header)
+
+
 def _in_encoding(path: Path, encoding: str) -> tuple[str, str]:
     try:
         return path.read_bytes().decode(encoding), encoding

@@ -78,7 +78,7 @@ def options_of(path: Path, number: int, row: Row, letters: tuple[str, ...] | Non
     """
     name = next((name for name in _OPTION_NAMES if not is_missing(row.get(name)) and row[name] != []), None)
     if name is not None:
-        values = _option_values(row[name])
+        values = option_values(row[name])
         if values is None:
             raise DataError(
                 f"{path}, строка {number}: варианты в поле «{name}» = {str(row[name])[:60]} не понять: нужен список, объект по буквам или "
@@ -99,7 +99,7 @@ def options_of(path: Path, number: int, row: Row, letters: tuple[str, ...] | Non
     return tuple(options)
 
 
-def _option_values(given: Any) -> list[Any] | None:
+def option_values(given: Any) -> list[Any] | None:
     """A field of options as a list in letter order; None for what cannot be read."""
     if isinstance(given, str):
         given = _parsed_options(given)

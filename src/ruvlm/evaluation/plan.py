@@ -58,6 +58,10 @@ def evaluate_model(
     main, *beside = _backends(model, source, split, controls, access, limit, report)
     judge_model = None if judge is None else text_model_named(judge, access)
     root = out or RunFolder(_home(model)).evaluations
+    for opened in source.guesses:
+        report(f"Карточка угадана по строкам, сохранить её – --save-card ФАЙЛ.toml:\n\n{opened.text()}")
+    for question in source.guessed_questions():
+        report(question)
     done = []
     for dataset in _datasets(source, split, limit, protocols, report):
         if not main.covers(dataset) and not protocols and len(source.benchmarks) > 1:

@@ -77,10 +77,14 @@ class CardColumns:
 
 @dataclass(frozen=True, kw_only=True)
 class CardAnswer:
-    """Where the gold answer is, what it is, and which values mean that it is not published."""
+    """Where the gold answer is, what it is, and which values mean that it is not published.
+
+    `letters` is the alphabet of golds that are letters: «A», or «а», in which В is the third.
+    """
 
     column: str
     form: str
+    letters: str
     decode: str
     hidden: tuple[Any, ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from ruvlm.benchmarks.cards.raw_rows import LONGEST_REFERENCE, RawRow, missing
 from ruvlm.errors import DataError, OutputError, because
 from ruvlm.files import inside, picture_mark, write_bytes
 from ruvlm.schema import ImageRef
+
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,22 @@ class PictureFinder:
             place = inside(folder, text)
             if place is None:
                 raise RowFault(f"«{text[:60]}» ведёт из папки набора")
-            if place.is_file():
-                return ImageRef(place)
+            named = next((one for one in _with_endings(place) if one.is_file()), None)
+            if named is not None:
+                return ImageRef(named)
         if self.archive is not None and self.inner + text in self.archived:
             return _unpacked(self.archive.read(self.inner + text))
         places = [*map(str, self.folders), *([str(self.archive.filename)] if self.archive is not None else [])]
         raise RowFault(f"картинки «{text[:60]}» нет ни в {', ни в '.join(places)}")
+
+
+def _with_endings(place: Path) -> Iterator[Path]:
+    """What a name may mean: itself, else a picture of its stem."""
+    yield place
+    for ending in ENDINGS:
+        yield place.with_name(place.name + ending)
+        if place.suffix.lower() in ENDINGS:
+            yield place.with_suffix(ending)
 
 
 def pictures_of(card: BenchmarkCard, raw: RawRow, name: str, finder: PictureFinder) -> tuple[ImageRef, ...]:
@@ -70,7 +83,7 @@ def pictures_of(card: BenchmarkCard, raw: RawRow, name: str, finder: PictureFind
         value = raw.get(path)
         for one in value if isinstance(value, list) else [value]:
             try:
-                picture = _picture(one, finder)
+                picture = picture_of(one, finder)
             except RowFault as fault:
                 raise RowFault(f"строка {name}, {path}: {fault.said}") from fault
             if picture is not None:
@@ -78,7 +91,7 @@ def pictures_of(card: BenchmarkCard, raw: RawRow, name: str, finder: PictureFind
     return tuple(pictures)
 
 
-def _picture(value: Any, finder: PictureFinder) -> ImageRef | None:
+def picture_of(value: Any, finder: PictureFinder) -> ImageRef | None:
     """Told by what the value is, never by its column's name."""
     if isinstance(value, ImageRef):
         return value

@@ -14,6 +14,7 @@ from ruvlm.benchmarks.cards.card_pictures import PictureFinder, RowFault, pictur
 from ruvlm.benchmarks.cards.raw_rows import RawRow, decoded, files_of, missing, raw_rows, texts_of
 from ruvlm.benchmarks.cards.templates import Template, UnknownField
 from ruvlm.data.images import read_bytes
+from ruvlm.data.option_columns import option_values
 from ruvlm.errors import DataError, MissingSplitError
 from ruvlm.files import picture_mark
 from ruvlm.schema import LETTERS, RUSSIAN_LETTERS, Example, ImageRef
@@ -39,11 +40,8 @@ def place_of(card: BenchmarkCard) -> Path:
     for place in (Path("data") / card.name, card.folder / card.name):
         if place.is_dir():
             return place
-    revision = f" --revision {source.revision}" if source.revision else ""
-    raise DataError(
-        f"Карточка {card.path}: набор {source.repo} не скачан. Скачайте: hf download {source.repo} --repo-type dataset{revision} "
-        f"--local-dir data/{card.name}."
-    )
+    named = card.name if card.path.parent == Path(__file__).parent else card.path
+    raise DataError(f"Набор {source.repo} карточки {card.name} не скачан: ruvlm data fetch {named}.")
 
 
 def card_examples(card: BenchmarkCard, base: Path, split: str) -> tuple[Example, ...]:
@@ -96,7 +94,7 @@ def _example(card: BenchmarkCard, raw: RawRow, finder: PictureFinder) -> Example
     question, hint = raw.get(columns.question), raw.get(columns.hint) if columns.hint else None
     if missing(question):
         raise RowFault(f"строка {name}, {columns.question}: вопроса нет")
-    options = _options(card, raw, name)
+    options = options_of(card, raw, name)
     pictures = pictures_of(card, raw, name, finder)
     if not pictures and not columns.image_optional:
         raise RowFault(f"строка {name}: картинки нет (если так и надо – columns.image_optional = true)")
@@ -172,20 +170,19 @@ def _blank(value: Any) -> bool:
     return missing(value) or (isinstance(value, str) and value.strip() in ("nan", "NaN"))
 
 
-def _options(card: BenchmarkCard, raw: RawRow, name: str) -> tuple[str, ...]:
+def options_of(card: BenchmarkCard, raw: RawRow, name: str) -> tuple[str, ...]:
     """By letter; one that is empty between others keeps its letter, empty ones at the end have none."""
     columns = card.columns
     if not columns.choice:
         return ()
     values: list[Any] = list(columns.options_fixed) or [raw.get(path) for path in columns.options]
     if columns.options_list:
-        value = raw.get(columns.options_list)
-        value = decoded(value, "json") if isinstance(value, str) else value
-        if not isinstance(value, list):
+        listed = option_values(raw.get(columns.options_list))
+        if listed is None:
             raise RowFault(
                 f"строка {name}, {columns.options_list}: не список вариантов ({str(raw.get(columns.options_list))[:40]})"
             )
-        values = value
+        values = listed
     if columns.options_lines[0]:
         values = _lines(str(raw.get(columns.options_lines[0])), columns.options_lines[1])
     if len(values) > len(LETTERS):
@@ -245,9 +242,12 @@ def _letter(card: BenchmarkCard, value: Any, name: str, options: tuple[str, ...]
             )
         return LETTERS[places[0]]
     if answer.form == "letter":
-        place = LETTERS.find(said.upper()) if len(said) == 1 else -1
+        alphabet = LETTERS if answer.letters == "A" else RUSSIAN_LETTERS
+        place = alphabet.find(said.upper()) if len(said) == 1 else -1
         if place < 0:
-            raise RowFault(f"строка {name}, {answer.column}: «{said[:40]}» – не буква варианта")
+            russian = len(said) == 1 and said.upper() in RUSSIAN_LETTERS
+            hint = ' (ответы кириллицей? тогда answer.letters = "а")' if russian and alphabet is LETTERS else ""
+            raise RowFault(f"строка {name}, {answer.column}: «{said[:40]}» – не буква варианта{hint}")
     else:
         if not re.fullmatch(r"-?\d+", said):
             raise RowFault(f"строка {name}, {answer.column}: «{said[:40]}» – не номер варианта")

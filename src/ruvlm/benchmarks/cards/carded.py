@@ -110,13 +110,20 @@ class CardRows(Rows):
 
     def __init__(self, card: BenchmarkCard) -> None:
         self.card = card
+        self._read: dict[tuple[Path, str], tuple[Example, ...]] = {}
+
+    def _examples(self, folder: Path, split: str) -> tuple[Example, ...]:
+        """Read once: controls go by the same rows as the model."""
+        if (folder, split) not in self._read:
+            self._read[folder, split] = card_examples(self.card, folder, split)
+        return self._read[folder, split]
 
     def holds(self, folder: Path) -> bool:
         return False
 
     def load(self, place: Place, split: str, grounding: bool, bare: bool) -> Dataset:
         """Rows without a published answer are left out, and counted. Raises DataError where no row has one."""
-        examples = card_examples(self.card, place.folder, split)
+        examples = self._examples(place.folder, split)
         answered = tuple(example for example in examples if example.answers)
         if not answered:
             raise DataError(
@@ -135,7 +142,7 @@ class CardRows(Rows):
 
     def stream(self, place: Place, split: str) -> Iterator[Example]:
         """All rows, those without a published answer too."""
-        yield from card_examples(self.card, place.folder, split)
+        yield from self._examples(place.folder, split)
 
     def _notes(self, hidden: int) -> tuple[str, ...]:
         """In what the asking is not the card's to the letter."""

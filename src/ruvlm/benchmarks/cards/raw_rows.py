@@ -13,13 +13,21 @@ from typing import Any
 import pyarrow as pa
 
 from ruvlm.benchmarks.cards.card_fields import BenchmarkCard, Join, Where
-from ruvlm.data.answer_tables import read_delimited
+from ruvlm.data.answer_tables import NoValue, read_delimited
 from ruvlm.data.images import open_parquet, rows_of
 from ruvlm.data.jsonl import read_jsonl, read_text
 from ruvlm.errors import DataError, MissingSplitError
 from ruvlm.schema import ImageRef
 
-SUFFIXES = {".parquet": "parquet", ".jsonl": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "tsv"}
+SUFFIXES = {
+    ".parquet": "parquet",
+    ".jsonl": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+}
 # VLMEvalKit: in place of a picture the index of the row that holds it
 LONGEST_REFERENCE = 64
 
@@ -60,6 +68,11 @@ def missing(value: Any) -> bool:
         or (isinstance(value, float) and math.isnan(value))
         or (isinstance(value, str) and not value.strip())
     )
+
+
+def listed(value: Any) -> list[Any]:
+    """A list as it is, anything else as a list of one."""
+    return value if isinstance(value, list) else [value]
 
 
 def raw_rows(card: BenchmarkCard, base: Path, split: str) -> list[RawRow]:
@@ -121,10 +134,25 @@ def _table(card: BenchmarkCard, path: Path, given: str) -> list[RawRow]:
         return [RawRow(dict(values), number) for number, values in enumerate(read_jsonl(path))]
     if kind == "json":
         return [RawRow(dict(values), number) for number, values in enumerate(_json(card, path))]
+    if kind == "xlsx":
+        return [RawRow(values, number) for number, values in enumerate(_spreadsheet(path))]
     suffix = ".csv" if kind == "csv" else ".tsv"
     table = read_delimited(path, suffix, card.source.delimiter, card.source.encoding)
     rows = [RawRow(values, number) for number, values in enumerate(table.rows)]
     return _with_pictures(card, rows) if kind == "vlmevalkit" else rows
+
+
+def _spreadsheet(path: Path) -> list[dict[str, Any]]:
+    from ruvlm.data.spreadsheet import read_spreadsheet
+
+    rows = read_spreadsheet(path).rows
+    cell = next((value for row in rows for value in row.values() if isinstance(value, NoValue)), None)
+    if cell is not None:
+        raise DataError(
+            f"{path}, ячейка {cell.cell}: формула «{cell.formula[:60]}» без сохранённого значения: откройте файл в Excel и "
+            "сохраните, а если это текст, начните его с апострофа."
+        )
+    return rows
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:
@@ -204,11 +232,11 @@ def _with_pictures(card: BenchmarkCard, rows: list[RawRow]) -> list[RawRow]:
             image = pictures[image.strip()]
         elif image is None and "image_path" in row.values:
             image = row.values["image_path"]
-        found.append(replace(row, values={**row.values, "image": _listed(image)}))
+        found.append(replace(row, values={**row.values, "image": _parsed(image)}))
     return found
 
 
-def _listed(value: Any) -> Any:
+def _parsed(value: Any) -> Any:
     """A cell that reads as a list of texts, as one."""
     if isinstance(value, str) and value.strip().startswith("["):
         try:

@@ -27,7 +27,7 @@ from ruvlm.errors import DataError, because
 from ruvlm.rules.named import MATCHERS, MOST_OPTIONS, READERS
 from ruvlm.schema import LETTERS
 
-FORMATS = ("parquet", "jsonl", "json", "csv", "tsv", "vlmevalkit")
+FORMATS = ("parquet", "jsonl", "json", "csv", "tsv", "xlsx", "vlmevalkit")
 FORMS = ("text", "texts", "letter", "index0", "index1", "option")
 DECODINGS = ("plain", "json", "python")
 PLACES = ("first", "last", "tag", "first-keep")
@@ -36,14 +36,28 @@ LIKELIHOOD = "likelihood"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
+def shipped_cards() -> dict[str, Path]:
+    """The cards that come with the package, by name."""
+    return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.toml"))}
+
+
 def read_card(path: Path) -> BenchmarkCard:
     """A card from a file. Raises DataError that names every fault of it at once."""
+    return card_of(card_values(path), path)
+
+
+def card_values(path: Path) -> dict[str, Any]:
+    """What a card's file says, as it stands there. Raises DataError."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"Карточка {path} – не TOML ({error}): исправьте строку.") from error
     except OSError as error:
         raise DataError(f"Карточку {path} не удалось прочитать ({because(error)}).") from error
+
+
+def card_of(values: dict[str, Any], path: Path) -> BenchmarkCard:
+    """A card from what its file says. Raises DataError that names every fault of it at once."""
     faults: list[str] = []
     card = _card(values, path, faults)
     if faults:
@@ -222,6 +236,7 @@ def _answer(table: CardTable) -> CardAnswer:
     answer = CardAnswer(
         column=table.text("column", needed=True),
         form=table.one_of("form", FORMS, "text", needed=True),
+        letters=table.one_of("letters", ("A", "а"), "A"),
         decode=table.one_of("decode", DECODINGS, "plain"),
         hidden=table.values_of("hidden") or (),
     )

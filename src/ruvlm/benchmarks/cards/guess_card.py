@@ -1,0 +1,379 @@
+"""What a card leaves out, or a table without one: columns, gold answers and prompts guessed from the rows, each with its reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruvlm.benchmarks.cards.card_fields import BenchmarkCard
+from ruvlm.benchmarks.cards.card_pictures import PictureFinder, RowFault, picture_bytes, picture_of
+from ruvlm.benchmarks.cards.card_rows import options_of, place_of
+from ruvlm.benchmarks.cards.card_text import card_text
+from ruvlm.benchmarks.cards.column_roles import Roles, roles_of
+from ruvlm.benchmarks.cards.guess_table import MERA, Values, guess_source, picture_folders, source_card
+from ruvlm.benchmarks.cards.raw_rows import RawRow, files_of, listed, missing, raw_rows, texts_of
+from ruvlm.benchmarks.cards.read_card import card_of, card_values
+from ruvlm.errors import DataError
+from ruvlm.rules.official import match_numeric
+from ruvlm.schema import LETTERS, RUSSIAN_LETTERS
+
+SECTIONS = ("columns", "answer", "protocol")
+ORDER = (
+    "schema",
+    "benchmark",
+    "source",
+    "columns",
+    "answer",
+    "rotation",
+    "axes",
+    "statistics",
+    "protocol",
+    "published",
+    "submission",
+)
+# letters that look like Latin ones, so that their alphabet says nothing
+_ALIKE = frozenset("АВСЕНКМОРТХ")
+MOST_HIDDEN = 0.3
+ROTATION = 1_000_000
+_MERA_RULES = {"choice": ["mera-em", "letters-ru", "letters-vlmevalkit"], "short": ["mera-em", "exact", "exact-ru"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedCard:
+    """A card, and where part of it was guessed, all of it as its file would say it, with the reasons by key."""
+
+    card: BenchmarkCard
+    guessed: Values | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def text(self, out: Path | None = None) -> str:
+        """The whole card as its file would say it, in the file `out` where one is meant. Empty for a card that was all there."""
+        if self.guessed is None:
+            return ""
+        source = dict(self.guessed["source"])
+        if out is not None and "path" in source:
+            source["path"] = os.path.relpath(self.card.folder / source["path"], out.parent)
+        return card_text({**self.guessed, "source": source}, self.reasons)
+
+
+def open_card(path: Path) -> OpenedCard:
+    """A card from a file; the sections that it leaves out are guessed. Raises DataError."""
+    values = card_values(path)
+    if all(section in values for section in SECTIONS):
+        return OpenedCard(card=card_of(values, path))
+    return _completed(values, path, {}, sure=values)
+
+
+def open_table(place: Path) -> OpenedCard:
+    """The card of a table, or of a folder that holds one. Raises DataError saying which line of a card would settle it."""
+    source = guess_source(place)
+    return _completed(source.values, source.path, source.reasons, sure={})
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a table that is guessed at, with what it is called and where its pictures may be."""
+
+    card: BenchmarkCard
+    base: Path
+    raws: Sequence[RawRow]
+
+    @property
+    def called(self) -> str:
+        return f"Карточка {self.card.path}"
+
+    def texts(self, path: str) -> list[str]:
+        """A column's values that are there."""
+        return [texts_of([value])[0] for raw in self.raws if not missing(value := raw.get(path))]
+
+
+def _completed(values: Values, path: Path, reasons: Mapping[str, str], sure: Values) -> OpenedCard:
+    card = source_card(values, path)
+    base = place_of(card)
+    rows = _Rows(card, base, raw_rows(card, base, card.source.split))
+    said = dict(reasons)
+    guess: Values = dict(values)
+    mera = set(rows.raws[0].values) >= MERA
+    roles = None if mera or "columns" in sure else roles_of(str(base), rows.raws)
+    if "columns" not in sure:
+        guess["columns"] = (
+            _mera_columns(rows) if mera else _columns(rows, guess, roles or roles_of(str(base), rows.raws))
+        )
+        guess["source"] = _with_images(rows, guess)
+    if "answer" not in sure:
+        column = "outputs" if mera else (roles or roles_of(str(base), rows.raws)).answer
+        if not column:
+            raise _no_column(rows, "ответом", "answer.column")
+        guess["answer"] = _answer(rows, guess, column, said)
+    about = guess["benchmark"]
+    if "language" not in about and not sure:
+        guess["benchmark"] = {**about, "language": _language(rows.texts(guess["columns"]["question"]))}
+    if "protocol" not in sure:
+        guess["protocol"] = _mera_protocols(guess) if mera else [_protocol(rows, guess, said)]
+    if roles is not None and roles.category and "axes" not in sure:
+        guess["axes"] = {"category": roles.category}
+    turned = "" if "columns" in sure or guess["protocol"][0]["kind"] == "short" else _rotation(rows)
+    if turned and "rotation" not in sure:
+        guess["rotation"] = {"kind": "rows", "index": turned, "step": ROTATION}
+        guess.setdefault("statistics", {"cluster": "group"})
+        said["rotation"] = "номера от миллиона – те же вопросы с переставленными вариантами"
+    ordered = {key: guess[key] for key in (*ORDER, *guess) if key in guess}
+    return OpenedCard(card=card_of(ordered, path), guessed=ordered, reasons=said)
+
+
+def _no_column(rows: _Rows, what: str, key: str) -> DataError:
+    columns = ", ".join(rows.raws[0].values)
+    return DataError(f"{rows.called}: столбца с {what} не видно (есть {columns}): назовите его, {key}.")
+
+
+# --- columns
+
+
+def _columns(rows: _Rows, guess: Values, roles: Roles) -> Values:
+    if not roles.question:
+        raise _no_column(rows, "вопросом", "columns.question")
+    image = roles.image or ("imageId" if guess["source"].get("rows") == "*" and rows.raws[0].has("imageId") else "")
+    if not image:
+        raise _no_column(rows, "картинкой (image)", "columns.image")
+    columns: Values = {"id": roles.id} if roles.id and len(set(rows.texts(roles.id))) == len(rows.raws) else {}
+    columns |= {"image": image, "question": roles.question}
+    if roles.hint:
+        columns["hint"] = roles.hint
+    if roles.options:
+        columns["options"] = list(roles.options)
+    elif roles.options_list:
+        columns["options"] = roles.options_list
+    return columns
+
+
+def _mera_columns(rows: _Rows) -> Values:
+    """MERA's rows: what is asked is in `inputs`, its wording in `instruction`."""
+    inputs = rows.raws[0].get("inputs")
+    names = [f"inputs.{name}" for name in inputs if name.startswith("option_")] if isinstance(inputs, Mapping) else []
+    columns: Values = {"id": "meta.id", "image": "inputs.image", "question": "inputs.question"}
+    return columns | ({"options": sorted(names)} if len(names) > 1 else {})
+
+
+def _with_images(rows: _Rows, guess: Values) -> Values:
+    """The source with the folder of its pictures, where they are not beside the table. Raises DataError for one that is nowhere."""
+    image = guess["columns"]["image"]
+    values = [one for raw in rows.raws for one in listed(raw.get(image))]
+    names = [one for one in dict.fromkeys(one for one in values if isinstance(one, str)) if not missing(one)]
+    names = [name for name in names if picture_bytes(name) is None]
+    source: Values = guess["source"]
+    absent = _absent(rows, guess, source, names)
+    root = rows.base if rows.base.is_dir() else rows.base.parent
+    if absent and "images" not in source and len(folders := picture_folders(root)) == 1:
+        inside = {**source, "images": folders[0]}
+        if not (still := _absent(rows, guess, inside, names)):
+            return inside
+        absent = still if len(still) < len(absent) else absent
+    if absent:
+        shown = ", ".join(f"«{name[:60]}»" for name in list(absent)[:3])
+        why = next((fault for fault in absent.values() if "картинки" not in fault[:9]), "")
+        raise DataError(
+            f"{rows.called}: не нашлись картинки столбца {image}: {shown}; нашлось {len(names) - len(absent)} из {len(names)}"
+            f"{f' ({why})' if why else ''}: положите их рядом с таблицей или назовите папку, source.images."
+        )
+    return source
+
+
+def _absent(rows: _Rows, guess: Values, source: Values, names: Sequence[str]) -> dict[str, str]:
+    """The pictures that are not found, each with the reason."""
+    card = source_card({**guess, "source": source}, rows.card.path)
+    finder = PictureFinder(card, files_of(card, rows.base, card.source.split)[0].parent, rows.base)
+    absent: dict[str, str] = {}
+    for name in names:
+        try:
+            picture_of(name, finder)
+        except RowFault as fault:
+            absent[name] = fault.said
+    return absent
+
+
+# --- gold answers
+
+
+def _answer(rows: _Rows, guess: Values, column: str, said: dict[str, str]) -> Values:
+    golds = [raw.get(column) for raw in rows.raws]
+    given = [gold for gold in golds if not missing(gold) and gold != [] and str(gold).strip() not in ("nan", "NaN")]
+    hidden = len(golds) - len(given)
+    if hidden > MOST_HIDDEN * len(golds):
+        raise DataError(
+            f"{rows.called}: в столбце {column} ответа нет у {hidden} строк из {len(golds)}: если так и надо, напишите answer.column в "
+            "карточке."
+        )
+    if hidden:
+        said["answer"] = f"без ответа строк: {hidden}, они не спрашиваются"
+    if "options" in guess["columns"] or "options_fixed" in guess["columns"]:
+        return {"column": column, **_choice_form(rows, guess, column)}
+    if all(isinstance(gold, list) for gold in given):
+        return {"column": column, "form": "texts"}
+    lists = [isinstance(gold, str) and _is_json_list(gold) for gold in given]
+    if all(lists):
+        return {"column": column, "form": "texts", "decode": "json"}
+    if any(lists):
+        raise DataError(
+            f"{rows.called}: в столбце {column} список у {sum(lists)} ответов из {len(given)}: нужен у всех или ни у одного "
+            "(answer.form, answer.decode)."
+        )
+    return {"column": column, "form": "text"}
+
+
+def _is_json_list(text: str) -> bool:
+    if not text.lstrip().startswith("["):
+        return False
+    try:
+        return isinstance(json.loads(text), list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _choice_form(rows: _Rows, guess: Values, column: str) -> Values:
+    """Letters, else the options' texts, else numbers from 0 or from 1: what holds for every gold answer."""
+    stand_in = {"answer": {"column": "?", "form": "text"}}
+    protocol = {"name": "?", "kind": "short", "prompt": "?", "max_new_tokens": 1, "rules": ["exact"]}
+    kept = {key: guess[key] for key in ("schema", "benchmark", "source", "columns")}
+    card = card_of({**kept, **stand_in, "protocol": [protocol]}, rows.card.path)
+    pairs: list[tuple[str, tuple[str, ...]]] = []
+    for raw in rows.raws:
+        gold = raw.get(column)
+        gold = gold[0] if isinstance(gold, list) and len(gold) == 1 else gold
+        if missing(gold) or str(gold).strip() in ("nan", "NaN"):
+            continue
+        try:
+            pairs.append((texts_of([gold])[0].strip(), options_of(card, raw, str(raw.number))))
+        except RowFault as fault:
+            raise DataError(f"{rows.called}: {fault.said}.") from fault
+    if all(len(gold) == 1 and gold.isalpha() for gold, _ in pairs):
+        letters = _letters(rows, guess, column, pairs)
+        if letters is not None:
+            return letters
+    if all(options.count(gold) == 1 for gold, options in pairs):
+        return {"form": "option"}
+    if all(re.fullmatch(r"\d{1,3}", gold) for gold, _ in pairs):
+        places = [(int(gold), len(options)) for gold, options in pairs]
+        if any(place == 0 for place, _ in places) and all(place < count for place, count in places):
+            return {"form": "index0"}
+        if any(place == count for place, count in places) and all(1 <= place <= count for place, count in places):
+            return {"form": "index1"}
+        raise DataError(
+            f"{rows.called}: номера в столбце {column} могут быть и с нуля, и с единицы: напишите answer.form = "
+            '"index0" или "index1".'
+        )
+    gold = next((g for g, options in pairs if options.count(g) != 1), pairs[0][0] if pairs else "")
+    raise DataError(
+        f"{rows.called}: «{gold[:40]}» в столбце {column} – не буква, не номер и не текст одного из вариантов: исправьте строку "
+        f"или напишите answer.form."
+    )
+
+
+def _letters(rows: _Rows, guess: Values, column: str, pairs: Sequence[tuple[str, tuple[str, ...]]]) -> Values | None:
+    """None where some letter is of no option. Raises DataError where the alphabet could be either."""
+    golds = {gold.upper() for gold, _ in pairs}
+    russian = {gold for gold in golds if _is_russian(gold)}
+    columns = guess["columns"].get("options", "")
+    named = [name for name in columns if len(name.strip()) == 1] if isinstance(columns, list) else []
+    of_columns = {_is_russian(name.strip().upper()) for name in named}
+    unclear = (
+        (russian and russian != golds)
+        or (of_columns and of_columns != {bool(russian)})
+        or (russian and not of_columns and russian <= _ALIKE)
+    )
+    if unclear:
+        names = {True: "кириллица (Cyrillic)", False: "латиница (Latin)"}
+        seen = " и ".join(names[flag] for flag in sorted({_is_russian(gold) for gold in golds}))
+        beside = " и ".join(names[flag] for flag in sorted(of_columns)) or "букв нет"
+        raise DataError(
+            f"{rows.called}: буквы ответов в столбце {column} ({', '.join(sorted(golds))}) – {seen}, а у вариантов {beside}: «В» – "
+            'третья буква или вторая (Latin B)? Напишите answer.form = "letter" и answer.letters = "A" или "а".'
+        )
+    alphabet = RUSSIAN_LETTERS if russian else LETTERS
+    if any(not -1 < alphabet.find(gold.upper()) < len(options) for gold, options in pairs):
+        return None
+    return {"form": "letter", "letters": "а"} if russian else {"form": "letter"}
+
+
+def _is_russian(letter: str) -> bool:
+    return unicodedata.name(letter[:1], "").startswith("CYRILLIC")
+
+
+# --- how it is asked
+
+
+def _language(questions: Sequence[str]) -> str:
+    letters = [sign for question in questions for sign in question if sign.isalpha()]
+    russian = sum(_is_russian(sign) for sign in letters)
+    return "ru" if 2 * russian > len(letters) else "en"
+
+
+_WORDS = {
+    "ru": ("Ответь одним словом.", "Ответь кратко.", "Выбери правильный вариант ответа буквой."),
+    "en": (
+        "Answer the question using a single word or phrase.",
+        "Answer briefly.",
+        "Answer with the option's letter from the given choices directly.",
+    ),
+}
+
+
+def _protocol(rows: _Rows, guess: Values, said: dict[str, str]) -> Values:
+    word, brief, letter = _WORDS.get(guess["benchmark"].get("language", "ru"), _WORDS["en"])
+    question = "[[{hint}\n]]{question}\n" if "hint" in guess["columns"] else "{question}\n"
+    if "options" in guess["columns"] or "options_fixed" in guess["columns"]:
+        return {
+            "name": "letters",
+            "kind": "choice",
+            "prompt": f"{question}{{options}}\n{letter}",
+            "max_new_tokens": 1024,
+            "rules": ["letters-ru", "letters-vlmevalkit"],
+        }
+    golds = _gold_texts(rows, guess["answer"])
+    single = sum(len(gold.split()) == 1 for gold in golds) >= 0.9 * len(golds)
+    numbers = sum(match_numeric(gold, gold) for gold in golds) >= 0.8 * len(golds)
+    long = 2 * sum(len(gold.split()) >= 3 for gold in golds) >= len(golds)
+    rules = ["exact-ru", "exact", "lemma"] + (["numeric"] if numbers else []) + (["contains"] if long else [])
+    said["protocol"] = "ответы в одно слово: одним словом" if single else "ответы в несколько слов: кратко"
+    return {
+        "name": "word" if single else "brief",
+        "kind": "short",
+        "prompt": question + (word if single else brief),
+        "max_new_tokens": 16 if single else 64,
+        "rules": rules,
+    }
+
+
+def _gold_texts(rows: _Rows, answer: Values) -> list[str]:
+    golds: list[Any] = []
+    for raw in rows.raws:
+        gold = raw.get(answer["column"])
+        if isinstance(gold, str) and answer.get("decode") == "json" and _is_json_list(gold):
+            gold = json.loads(gold)
+        golds += [one for one in listed(gold) if not missing(one)]
+    return [text for text in texts_of(golds) if text.strip()] or [""]
+
+
+def _mera_protocols(guess: Values) -> list[Values]:
+    """The row's own wording, with a limit that lets the model reason; and with the harness's."""
+    kind = "choice" if "options" in guess["columns"] else "short"
+    common: Values = {"kind": kind, "prompt_column": "instruction", "fill": "inputs", "image_tag": "<image>"}
+    return [
+        {"name": "mera", **common, "max_new_tokens": 1024, "rules": _MERA_RULES[kind]},
+        {"name": "mera-harness", **common, "max_new_tokens": 256, "stop": ["\n\n"], "rules": ["mera-em"]},
+    ]
+
+
+def _rotation(rows: _Rows) -> str:
+    """The column whose numbers say that some rows turn the options of others; empty where none does."""
+    column = next((name for name in rows.raws[0].values if name.strip().lower() == "index"), "")
+    texts = rows.texts(column) if column else []
+    if len(texts) != len(rows.raws) or not all(re.fullmatch(r"\d{1,15}", text) for text in texts):
+        return ""
+    numbers = {int(text) for text in texts}
+    return column if any(n >= ROTATION and n % ROTATION in numbers for n in numbers) else ""
