@@ -309,7 +309,7 @@ class Oracle:
     def _worded(self, processor: Any, image: Any, item: Any) -> Any:
         """Without a template: our words, or, where the class adds the picture itself, the bare question as its own examples have it."""
         if not self.bare:
-            words = opened(self.folder).reader.worded(item.prompt.text)
+            words = opened(self.folder).reader.worded(item.prompt.wording)
             try:
                 return processor(images=[[image]], text=[words], return_tensors="pt")
             except Exception:
@@ -381,6 +381,7 @@ def truth(found: Measured, oracle: Oracle, items: Sequence[Any]) -> str:
 def compare_ids(found: Measured, folder: Path, oracle: Oracle, items: Sequence[Any]) -> None:
     """Ids of six questions on three pictures, as our reader gives them for the plain way and for the shared one."""
     from ruvlm.data.images import load_image
+    from ruvlm.schema import Wording
 
     groups = [items[0:3], items[6:8], items[-1:]]
     try:
@@ -395,8 +396,10 @@ def compare_ids(found: Measured, folder: Path, oracle: Oracle, items: Sequence[A
     if not reader.templated:
         found.remarks.append(f"no template: oracle asked {'the bare question' if oracle.bare else 'in our words'}")
     ways: dict[str, Callable[[Any, list[str]], list[list[int]]]] = {
-        "batch": lambda image, texts: [reader.batch([image], [text])["input_ids"][0].tolist() for text in texts],
-        "encode": lambda image, texts: reader.encode(image, texts).ids,
+        "batch": lambda image, texts: [
+            reader.batch([[image]], [Wording(text)])["input_ids"][0].tolist() for text in texts
+        ],
+        "encode": lambda image, texts: reader.encode(image, list(map(Wording, texts))).ids,
     }
     said = []
     for name, ids in ways.items():
@@ -468,7 +471,7 @@ def compare_likelihoods(found: Measured, folder: Path, oracle: Oracle, items: Se
         return
     try:
         gap = max(
-            abs(oracle.score(item, backend.reader.option(text, item.prompt.text)) - score)
+            abs(oracle.score(item, backend.reader.option(text, item.prompt.wording)) - score)
             for item, response in zip(items[::3], responses[::3], strict=True)
             for text, score in zip(OPTIONS, response.sum_logprobs, strict=True)
         )

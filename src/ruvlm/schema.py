@@ -42,6 +42,29 @@ class Mention:
     region: Region
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What is said to a model, and where the pictures stand in it.
+
+    `text` is all of it without pictures. `parts` are the texts before, between and after the pictures, one more than there
+    are pictures; none where the pictures come first and the text after them. `system` is a message of its own before that.
+    """
+
+    text: str
+    parts: tuple[str, ...] = ()
+    system: str = ""
+
+    def content(self, pictures: int) -> list[str | None]:
+        """Texts in their order, None where the next picture stands; empty texts left out."""
+        parts = self.parts or (*("",) * pictures, self.text)
+        return [one for part in parts for one in (part, None) if one is None or one][:-1]
+
+    @property
+    def lead(self) -> str:
+        """What stands before the first picture."""
+        return self.parts[0] if self.parts else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """One question about its pictures: mostly one, now and then none or several.
@@ -72,7 +95,7 @@ class Example:
     entailed: tuple[str, ...] = ()
     mentions: tuple[Mention, ...] = ()
     answer_regions: tuple[Region, ...] = ()
-    wordings: Mapping[str, str] = field(default_factory=dict, hash=False)
+    wordings: Mapping[str, Wording] = field(default_factory=dict, hash=False)
     facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     @property
@@ -120,6 +143,11 @@ class Dataset:
     def drawn(self) -> bool:
         return is_drawn(self.source)
 
+    @property
+    def hidden(self) -> bool:
+        """Are the answers of none of its questions published? They can be asked, and nothing more."""
+        return not any(example.answers for example in self.examples)
+
 
 @dataclass(frozen=True, slots=True)
 class Generation:
@@ -133,7 +161,8 @@ class Generation:
 class Prompt:
     """What a model is given. With `candidates` it scores these texts instead of writing one.
 
-    `replies` is what an answer by each of the row's options would be: its letter, its number or its text.
+    `parts` and `system` are those of a `Wording`; `image_size` the side of a square that pictures are shrunk to, 0 for as they
+    are. `replies` is what an answer by each of the row's options would be: its letter, its number or its text.
     """
 
     protocol: str
@@ -142,6 +171,14 @@ class Prompt:
     generation: Generation
     candidates: tuple[str, ...] = ()
     replies: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    system: str = ""
+    image_size: int = 0
+
+    @property
+    def wording(self) -> Wording:
+        """What it says."""
+        return Wording(self.text, self.parts, self.system)
 
     @property
     def image(self) -> ImageRef:

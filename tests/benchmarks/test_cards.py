@@ -18,6 +18,7 @@ from PIL import Image
 from ruvlm.benchmarks.cards.card_rows import card_examples, place_of
 from ruvlm.benchmarks.cards.read_card import read_card
 from ruvlm.benchmarks.cards.templates import Template
+from ruvlm.benchmarks.catalog import benchmark_named
 from ruvlm.benchmarks.source import open_source
 from ruvlm.data.images import decode, read_bytes
 from ruvlm.errors import ConfigError, DataError
@@ -75,7 +76,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def rows_of(path: Path, split: str = "") -> tuple[Example, ...]:
     card = read_card(path)
-    return card_examples(card, place_of(card), split or card.source.split)
+    return card_examples(card, place_of(card), split or card.source.split).examples
 
 
 # --- the grammar
@@ -131,7 +132,7 @@ def test_a_template_is_filled_in_one_pass() -> None:
 
 def test_texts_may_hold_braces(tmp_path: Path) -> None:
     last = rows_of(mine(tmp_path))[-1]
-    assert last.wordings["mine/letters"] == "Где {тут}?\nA. {там}\nB. тут\nC. [[нигде]]"
+    assert last.wordings["mine/letters"].text == "Где {тут}?\nA. {там}\nB. тут\nC. [[нигде]]"
     assert last.answers == ("C",)
 
 
@@ -147,8 +148,12 @@ def test_a_row_of_mera_is_asked_in_its_own_words(tmp_path: Path, name: str) -> N
     assert len(examples) == len(rows)
     for example, row in zip(examples, rows, strict=True):
         fields = {key: value for key, value in row["inputs"].items() if key != "image"}
-        wanted = row["instruction"].replace("<image>", "").strip().format(**fields)
-        assert example.wordings[f"{name}/mera"] == wanted
+        wanted = row["instruction"].format(**fields)
+        said = example.wordings[f"{name}/mera"]
+        assert said.text == wanted.replace("<image>", "").strip()
+        # where the row's word for the picture stood
+        assert "<image>".join(said.parts or ("", said.text)) == (wanted if said.parts else f"<image>{said.text}")
+        assert bool(said.parts) != wanted.startswith("<image>")
         assert example.id == str(row["meta"]["id"])
         golds = row["outputs"] if isinstance(row["outputs"], list) else [row["outputs"]]
         assert example.answers == tuple(golds)
@@ -225,7 +230,7 @@ def test_options_roll_and_their_gold_with_them(tmp_path: Path) -> None:
     golds = {"1": "пёс", "2": "да", "3": "[[нигде]]"}
     for example in examples:
         assert example.options[example.letters.index(example.answer)] == golds[example.cluster]
-        assert f"A. {example.options[0]}" in example.wordings["mine/letters"]
+        assert f"A. {example.options[0]}" in example.wordings["mine/letters"].text
     assert [sum(e.cluster == base for e in examples) for base in golds] == [3, 2, 3]
 
 
@@ -301,12 +306,61 @@ def test_a_group_counts_when_all_of_it_is_right(tmp_path: Path, ruvlm: Run) -> N
     assert json.loads(figures.read_text(encoding="utf-8"))["metrics"]["group:pair"]["value"] == 50
 
 
-def test_a_protocol_that_cannot_be_asked_is_named(tmp_path: Path) -> None:
-    spoken = CARD[CARD.index("[[protocol]]") :].replace('"letters"', '"spoken"') + 'system = "Ты – помощник."\n'
-    notes = open_source(str(mine(tmp_path, CARD + spoken))).load("mine", "test").notes
-    assert any("spoken" in note for note in notes)
-    with pytest.raises(DataError, match=r"protocol\.system"):
-        open_source(str(mine(tmp_path, CARD.replace("max_new", 'system = "Ты – помощник."\nmax_new'))))
+PLACES = {
+    'image_place = "last"': ("Что?", ""),
+    'image_tag = "кот"\nimage_place = "first"': (),
+    'image_tag = "кот"': ("Что?\nA. ", "\nB. пёс\nC. лис"),
+    'image_tag = "кот"\nimage_place = "first-keep"': (),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_picture_stands_where_the_card_puts_it(tmp_path: Path, place: str) -> None:
+    (example, *_) = rows_of(mine(tmp_path, CARD.replace("max_new", f"{place}\nmax_new"), ROWS[:1]))
+    said, parts = example.wordings["mine/letters"], PLACES[place]
+    if place == 'image_place = "last"':
+        parts = (said.text, "")
+    assert said.parts == parts
+    assert ("кот" in said.text) == ("keep" in place or "tag" not in place)
+
+
+def test_words_for_pictures_are_as_many_as_pictures(tmp_path: Path) -> None:
+    card = mine(tmp_path, CARD.replace("max_new", 'image_tag = "?"\nmax_new'), [{**ROWS[0], "q": "Что? Где?"}])
+    with pytest.raises(DataError, match=r"меток \? 2, а картинок 1"):
+        rows_of(card)
+
+
+def test_a_system_message_is_for_those_who_take_it(tmp_path: Path, ruvlm: Run) -> None:
+    card = mine(
+        tmp_path, CARD.replace("max_new", 'system = "Вопрос {id}. Отвечай {{буквой}}."\nimage_size = 8\nmax_new')
+    )
+    source = open_source(str(card))
+    dataset = source.load("mine", "test")
+    prompt = benchmark_named("mine").protocols[0].prompt(dataset.examples[0])
+    assert (prompt.system, prompt.image_size) == ("Вопрос 1. Отвечай {буквой}.", 8)
+    ran = ruvlm("eval", "random", "--data", card, "--out", tmp_path / "r", "--json")
+    assert ran.code == 0, ran.err
+    ran = ruvlm("eval", "nano", "--data", card, "--protocol", "mine/letters", "--out", tmp_path / "r")
+    assert ran.code == 2
+    assert "не принимает системных сообщений" in ran.err
+
+
+def test_questions_of_several_pictures_and_of_none(tmp_path: Path, ruvlm: Run) -> None:
+    rows = [{**ROWS[0], "image": ["a.png", "b.png"]}, {**ROWS[1], "image": None}, ROWS[2]]
+    card = mine(tmp_path, CARD.replace('question = "q"', 'question = "q"\nimage_optional = true'), rows)
+    assert [len(example.images) for example in rows_of(card)] == [2, 0, 1]
+    ran = ruvlm("eval", "random", "--data", card, "--out", tmp_path / "r", "--json")
+    assert ran.code == 0, ran.err
+    folder = next((tmp_path / "r").glob("*-random"))
+    for command in (
+        ("report", folder, "--data", card, "--out", tmp_path / "r.html"),
+        ("data", "show", card, "--out", tmp_path / "s"),
+    ):
+        ran = ruvlm(*command)
+        assert ran.code == 0, ran.err
+    ran = ruvlm("data", "check", card, "--json")
+    facts = {fact["name"]: fact["value"] for fact in json.loads(ran.out)["facts"]}
+    assert [facts[f"строк с картинками: {count}"] for count in (0, 1, 2)] == ["1", "1", "1"]
 
 
 # --- figures
@@ -417,4 +471,4 @@ def test_check_says_what_a_card_holds(kitchen: Path, ruvlm: Run, tmp_path: Path)
 def test_a_set_of_the_hub_that_is_not_here(ruvlm: Run, tmp_path: Path) -> None:
     ran = ruvlm("data", "check", card_beside(tmp_path, "weird", {}))
     assert ran.code == 2
-    assert "hf download MERA-evaluation/WEIRD" in ran.err
+    assert "Набор MERA-evaluation/WEIRD карточки weird не скачан: ruvlm data fetch" in ran.err

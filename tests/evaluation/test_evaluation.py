@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ruvlm.backends.base import Asked, Backend
 from ruvlm.backends.controls import RandomBackend, gold_text
 from ruvlm.benchmarks.catalog import benchmark_named
 from ruvlm.benchmarks.circular import groups_of
@@ -159,11 +160,21 @@ def test_a_hidden_answer_teaches_nothing_and_is_never_matched() -> None:
         gold_text(hidden)
 
 
+class Deaf(Backend):
+    """A model of one picture that has nothing to say."""
+
+    name = fingerprint = "deaf"
+
+    def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
+        yield from (Response("") for _ in asked)
+
+
 @pytest.mark.parametrize("pictures", [0, 2])
 def test_not_just_one_picture_is_refused_in_a_sentence(pictures: int) -> None:
     row = replace(example_of("Кто это?", "да"), images=(ImageRef(Path("x")),) * pictures)
     with pytest.raises(ConfigError, match=f"об одной картинке, а у вопроса 1 их {pictures}"):
-        RandomBackend([]).refuse_unfit([row])
+        Deaf().refuse_unfit([row])
+    RandomBackend([]).refuse_unfit([row])
 
 
 def test_an_evaluation_of_a_benchmark_that_is_gone_is_still_read(world: Path, tmp_path: Path) -> None:

@@ -423,13 +423,13 @@ def raw(served: Served, item: Asked) -> tuple[list[int], list[int]]:
 
 
 def tokens_of(backend: HfBackend, item: Asked) -> list[int]:
-    return backend.reader.encode(load_image(item.prompt.image), [item.prompt.text]).ids[0]
+    return backend.reader.encode(load_image(item.prompt.image), [item.prompt.wording]).ids[0]
 
 
 @torch.inference_mode()
 def parted(backend: HfBackend, item: Asked, theirs: list[int]) -> str:
     """Where our greedy answer leaves their tokens, and by how much our model prefers its own there."""
-    inputs = backend.reader.batch([load_image(item.prompt.image)], [item.prompt.text])
+    inputs = backend.reader.batch([[load_image(item.prompt.image)]], [item.prompt.wording])
     length = inputs["input_ids"].shape[1]
     for name, filler in (("input_ids", None), ("attention_mask", 1), ("mm_token_type_ids", 0)):
         if name in inputs:

@@ -21,6 +21,8 @@ from ruvlm.models.vlm.sheets import sheets
 from ruvlm.schema import ImageRef
 from tests.support.family_models import built
 from tests.support.rows import asked as asked_of
+from tests.support.rows import example as row
+from tests.support.rows import prompt
 
 QUESTIONS = ("Кто в рубашке?\nОтветь.", "Какого цвета мяч слева от кошки?", "да?", "нет или да?", "Кто?")
 OPTIONS = ("красный мяч", "да", "синий")
@@ -93,12 +95,70 @@ def test_ids_and_answers_are_those_of_transformers(name: str, root: Path, pictur
     backend._portion = 96  # all pictures in one batch
     for item, (ids, _) in zip(items[::4], expected[::4], strict=True):
         image = load_image(item.prompt.image)
-        assert backend.reader.encode(image, [item.prompt.text]).ids[0] == ids
-        assert backend.reader.batch([image], [item.prompt.text])["input_ids"][0].tolist() == ids
+        assert backend.reader.encode(image, [item.prompt.wording]).ids[0] == ids
+        assert backend.reader.batch([[image]], [item.prompt.wording])["input_ids"][0].tolist() == ids
     answers = [response.text for response in backend.answer(items)]
     assert answers == [text for _, text in expected]
     assert len(set(answers)) > len(answers) // 2, "answers must differ for the comparison to say anything"
     assert any("заново" in note for note in backend.notes) == (name in PLAIN)
+
+
+LAYOUTS: dict[str, tuple[int, tuple[str, ...], str]] = {
+    "last": (1, ("Кто тут?", ""), ""),
+    "amid": (1, ("Картинка ", " перед вами. Кто?"), ""),
+    "system": (1, (), "Отвечай буквой."),
+    "two": (2, (), ""),
+    "two amid": (2, ("Было ", ", стало ", ". Что изменилось?"), ""),
+    "none": (0, (), ""),
+}
+
+
+@pytest.mark.parametrize("name", ["qwen3_5", "gemma3", "llava_onevision", "idefics2", "internvl"])
+def test_pictures_stand_where_the_wording_puts_them(name: str, root: Path, pictures: list[ImageRef]) -> None:
+    """Against the same messages given to transformers' own template, whichever others are asked in the same call."""
+    loaded = load_hf(str(built(name, root)), Access())
+    items = [
+        Asked(
+            prompt("".join(parts) or "Кто?", images=tuple(pictures[:count]), tokens=12, parts=parts, system=said), row()
+        )
+        for count, parts, said in LAYOUTS.values()
+    ]
+    expected = [laid_out(loaded, item) for item in items]
+    for item, (ids, _) in zip(items, expected, strict=True):
+        shown = [load_image(ref) for ref in item.prompt.images]
+        reader = PromptReader(loaded.processor, loaded.model.config.model_type)
+        assert reader.batch([shown], [item.prompt.wording])["input_ids"][0].tolist() == ids
+    backend = HfBackend(loaded)
+    assert [response.text for response in backend.answer(items)] == [text for _, text in expected]
+    # what the fast way is for goes the fast way still
+    plain = asked(pictures)
+    assert [r.text for r in backend.answer(plain)] == [by_transformers(loaded, item)[1] for item in plain]
+    assert any("один раз на картинку" in note for note in backend.notes)
+
+
+def laid_out(loaded: Loaded, item: Asked) -> tuple[list[int], str]:
+    """As `by_transformers`, the messages put together by hand."""
+    images = [{"type": "image", "image": load_image(ref)} for ref in item.prompt.images]
+    content: list[dict[str, Any]] = [*images, {"type": "text", "text": item.prompt.text}]
+    if item.prompt.parts:
+        content = [{"type": "text", "text": item.prompt.parts[0]}]
+        for image, part in zip(images, item.prompt.parts[1:], strict=True):
+            content += [image, {"type": "text", "text": part}]
+    messages: list[dict[str, Any]] = [{"role": "user", "content": [c for c in content if c.get("text") != ""]}]
+    if item.prompt.system:
+        messages.insert(0, {"role": "system", "content": [{"type": "text", "text": item.prompt.system}]})
+    inputs = loaded.processor.apply_chat_template(
+        messages,
+        tokenize=True,
+        add_generation_prompt=True,
+        return_dict=True,
+        return_tensors="pt",
+        enable_thinking=False,
+    )
+    ids = inputs["input_ids"][0].tolist()
+    with torch.inference_mode():
+        written = loaded.model.generate(**inputs, max_new_tokens=12, do_sample=False)[0, len(ids) :]
+    return ids, loaded.processor.tokenizer.decode(written, skip_special_tokens=True)
 
 
 @pytest.mark.parametrize("name", [*SHARED, *PLAIN])
@@ -137,7 +197,7 @@ def test_inputs_that_cannot_be_put_together_go_one_by_one(
     with monkeypatch.context() as patch:
         patch.setattr(PromptReader, "batch", numbered)
         pairs = [
-            (sheet, decoder.reader.encode(sheet.image, [sheet.prompts[0].text]))
+            (sheet, decoder.reader.encode(sheet.pictures[0], [sheet.prompts[0].wording]))
             for sheet in sheets(i.prompt for i in items)
         ]
         assert not decoder._joinable(pairs[:2])

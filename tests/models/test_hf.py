@@ -20,7 +20,7 @@ from ruvlm.errors import DataError, ModelError
 from ruvlm.models.vlm.backend import HfBackend, open_hf
 from ruvlm.models.vlm.load import load_hf
 from ruvlm.models.vlm.shared_prefix import SharedRows
-from ruvlm.schema import ImageRef
+from ruvlm.schema import ImageRef, Wording
 from ruvlm.thoughts import until
 from tests.support.family_models import built
 from tests.support.house import Ran
@@ -209,7 +209,7 @@ def test_a_model_without_a_template_is_spoken_to_as_vicuna(models: dict[str, Pat
     shutil.copytree(models["llava"], folder)
     (folder / "chat_template.jinja").unlink()
     backend = open_hf(str(folder), Access())
-    assert backend.reader.worded("Кто?").endswith("USER: <image>\nКто? ASSISTANT:")
+    assert backend.reader.worded(Wording("Кто?")).endswith("USER: <image>\nКто? ASSISTANT:")
 
 
 @pytest.mark.parametrize(
@@ -308,8 +308,8 @@ def test_ids_and_answers_are_those_of_the_models_own_template(
     backend = HfBackend(loaded)
     for item, (ids, _) in zip(items, expected, strict=True):
         image = load_image(item.prompt.image)
-        assert backend.reader.encode(image, [item.prompt.text]).ids[0] == ids
-        assert backend.reader.batch([image], [item.prompt.text])["input_ids"][0].tolist() == ids
+        assert backend.reader.encode(image, [item.prompt.wording]).ids[0] == ids
+        assert backend.reader.batch([[image]], [item.prompt.wording])["input_ids"][0].tolist() == ids
     answers = [response.text for response in backend.answer(items)]
     assert answers == [until(text, ("\n\n",)) for _, text in expected]
     assert backend.reader.begins_itself == own
@@ -394,8 +394,8 @@ def test_a_template_is_told_whether_to_think(models: dict[str, Path], tmp_path: 
     path.write_text(path.read_text(encoding="utf-8") + tail, encoding="utf-8")
     loaded = load_hf(str(folder), Access())
     on, off = HfBackend(loaded, thinking=True), HfBackend(loaded)
-    assert on.reader.worded("Кто?").endswith("<think>\n")
-    assert off.reader.worded("Кто?").endswith("</think>\n\n")
+    assert on.reader.worded(Wording("Кто?")).endswith("<think>\n")
+    assert off.reader.worded(Wording("Кто?")).endswith("</think>\n\n")
     assert on.fingerprint != off.fingerprint
 
 

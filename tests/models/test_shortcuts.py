@@ -19,6 +19,7 @@ from ruvlm.errors import ConfigError, ModelError
 from ruvlm.models.vlm.load import load_hf
 from ruvlm.models.vlm.shortcuts import AnswersOnly, decoder_layers, logits_at, skip_unread_vision
 from ruvlm.run_folder import checkpoints
+from ruvlm.schema import Wording
 from ruvlm.training.loop import train
 from tests.support.house import ROOT, tiny
 from tests.support.runs import overrides, ranked, settings, task
@@ -65,7 +66,7 @@ def test_the_unread_vision_layer_is_passed_through(models: dict[str, Path], worl
 
     loaded = load_hf(str(models["llava"]), Access())
     (example, *_) = open_source(str(world)).load("gqa-ru", "train").examples
-    inputs = PromptReader(loaded.processor, "llava").batch([load_image(example.image)], ["Кто?"])
+    inputs = PromptReader(loaded.processor, "llava").batch([[load_image(example.image)]], [Wording("Кто?")])
     layers = next(m for m in loaded.model.model.vision_tower.modules() if isinstance(m, torch.nn.ModuleList))
     calls = []
     layers[-1].mlp.register_forward_hook(lambda *_: calls.append(1))
@@ -100,8 +101,8 @@ def test_rows_of_one_question_are_the_models_own(
         alone = []
         for ref, some in pairs:
             for prompt, answer in some:
-                inputs = reader.batch([load_image(ref)], [prompt])
-                ids = [*reader.option(answer, prompt), built.eos]
+                inputs = reader.batch([[load_image(ref)]], [Wording(prompt)])
+                ids = [*reader.option(answer, Wording(prompt)), built.eos]
                 inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([ids[:-1]])], 1)
                 inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
                 if "mm_token_type_ids" in inputs:

@@ -24,6 +24,7 @@ from ruvlm.models.vlm.load import load_hf
 from ruvlm.models.vlm.parts import Lora, merged, part_of, prepared, shares
 from ruvlm.models.vlm.prompts import PromptReader
 from ruvlm.run_folder import checkpoints
+from ruvlm.schema import Wording
 from ruvlm.training.loop import train
 from tests.support.family_models import built
 from tests.support.house import ROOT, Ran, tiny
@@ -60,8 +61,8 @@ def test_a_packed_question_is_answered_as_if_it_were_alone(
         together = built.logits(built._packed([(ref, pairs)]))
         alone = []
         for prompt, answer in pairs:
-            inputs = built.reader.batch([load_image(ref)], [prompt])
-            ids = [*built.reader.option(answer, prompt), built.eos]
+            inputs = built.reader.batch([[load_image(ref)]], [Wording(prompt)])
+            ids = [*built.reader.option(answer, Wording(prompt)), built.eos]
             inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([ids[:-1]])], 1)
             inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
             alone.append(built.model(**inputs).logits[0, -len(ids) :])
@@ -114,7 +115,7 @@ def test_an_adapter_is_saved_loaded_and_merged(
     assert not (adapter / "model.safetensors").exists(), "an adapter, not a copy of the model"
     plain, adapted = (load_hf(spec, Access()) for spec in (str(models["llava"]), f"{models['llava']}+{adapter}"))
     built = task(settings(models, world, tmp_path / "x"))
-    inputs = built.reader.batch([load_image(built.groups[0][0][1])], ["Кто в рубашке?"])
+    inputs = built.reader.batch([[load_image(built.groups[0][0][1])]], [Wording("Кто в рубашке?")])
     with torch.inference_mode():
         gap = (plain.model(**inputs).logits - adapted.model(**inputs).logits).abs().max()
     assert gap > 0.05, "the adapter changes the answers"
@@ -160,7 +161,7 @@ def test_what_is_trained_is_what_is_saved(family: str, rank: int, world: Path, t
     built_task.writer()(folder)
     whole = built_task.model.eval()
     reader = built_task.reader
-    inputs = reader.batch([load_image(built_task.groups[0][0][1])], ["Кто в рубашке?"])
+    inputs = reader.batch([[load_image(built_task.groups[0][0][1])]], [Wording("Кто в рубашке?")])
     again = load_hf(f"{source}+{folder}" if rank else str(folder), Access())
     with torch.inference_mode():
         expected = whole(**inputs).logits
@@ -168,8 +169,8 @@ def test_what_is_trained_is_what_is_saved(family: str, rank: int, world: Path, t
         assert not torch.allclose(load_hf(str(source), Access()).model(**inputs).logits, expected, atol=1e-2)
     other = PromptReader(again.processor, again.model.config.model_type)
     assert (
-        other.batch([load_image(built_task.groups[0][0][1])], ["Кто?"])["input_ids"].tolist()
-        == reader.batch([load_image(built_task.groups[0][0][1])], ["Кто?"])["input_ids"].tolist()
+        other.batch([[load_image(built_task.groups[0][0][1])]], [Wording("Кто?")])["input_ids"].tolist()
+        == reader.batch([[load_image(built_task.groups[0][0][1])]], [Wording("Кто?")])["input_ids"].tolist()
     )
 
 

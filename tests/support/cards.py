@@ -19,7 +19,9 @@ CARDS = sorted((SHARED / "cards").glob("*.toml"))
 def stand_in(path: Path, shade: int) -> None:
     """A picture where the published one may not be passed on."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (40, 30), (shade * 37 % 256, shade * 91 % 256, 120)).save(path)
+    picture = Image.new("RGB", (40, 30), (shade * 37 % 256, shade * 91 % 256, 120))
+    picture.paste((255, 255, 255), (5, 5, 20, 15))
+    picture.save(path)
 
 
 def card_beside(folder: Path, name: str, rows: dict[str, Path]) -> Path:

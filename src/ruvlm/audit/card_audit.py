@@ -56,7 +56,7 @@ def _facts(task: Task, examples: Sequence[Example]) -> list[tuple[str, str]]:
         answer, times = Counter(one for example in answered for one in set(example.answers)).most_common(1)[0]
         facts.append((f"пол: всегда «{answer[:30]}»", f"{100 * times / len(answered):.1f} %"))
     first = examples[0]
-    facts += [(f"первый вопрос, {name}", wording) for name, wording in first.wordings.items()]
+    facts += [(f"первый вопрос, {name}", wording.text) for name, wording in first.wordings.items()]
     facts.append(("его верный ответ", ", ".join(first.answers) or "не опубликован"))
     return facts
 

@@ -66,7 +66,8 @@ class Backend(ABC):
     model, settings. `scores_candidates` declares that prompts with candidates are answered by log-probabilities; `free`, that it can be
     asked the same again about other pictures at no cost but time; `replays`, that its answers are in a file; `advice` is what to do about
     questions without an answer; `prices`, what a million tokens in and out cost; `ranks_answers`, that it names other answers with
-    their probabilities; `looks`, that it can say where it looked. It can choose among at most `most_options`.
+    their probabilities; `looks`, that it can say where it looked; `one_picture`, that a question must have just one; `follows_system`, that it can be given a
+    system message and pictures amid the text. It can choose among at most `most_options`.
     """
 
     name: str
@@ -78,6 +79,8 @@ class Backend(ABC):
     prices: tuple[float, float] | None = None
     ranks_answers: bool = False
     looks: bool = False
+    one_picture: bool = True
+    follows_system: bool = False
     most_options: int = len(LETTERS)
 
     @property
@@ -115,7 +118,7 @@ class Backend(ABC):
                     f"{self.name} читает не больше {self.most_options} вариантов, а в вопросе {example.id} их "
                     f"{len(example.options)}: возьмите другую модель или другие вопросы."
                 )
-            if len(example.images) != 1:
+            if self.one_picture and len(example.images) != 1:
                 raise ConfigError(
                     f"{self.name} спрашивают об одной картинке, а у вопроса {example.id} их {len(example.images)}: возьмите другие вопросы."
                 )

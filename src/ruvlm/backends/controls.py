@@ -27,6 +27,7 @@ class MajorityBackend(Backend):
     """Always the most frequent answer of the training rows; for multiple choice the most frequent letter."""
 
     scores_candidates = True
+    one_picture, follows_system = False, True
     name = "majority"
     free = False
 
@@ -56,6 +57,7 @@ class RandomBackend(Backend):
     """An answer drawn from the training answers, a letter drawn from the row's letters; seeded by the row's id."""
 
     scores_candidates = True
+    one_picture, follows_system = False, True
     name = "random"
     free = False
 
@@ -84,6 +86,7 @@ class RepicturedBackend(Backend):
         self.name, self.fingerprint = f"{self.kind}:{inner.name}", f"{self.kind} {inner.fingerprint}"
         self.scores_candidates, self.prices = inner.scores_candidates, inner.prices
         self.most_options = inner.most_options
+        self.one_picture, self.follows_system = inner.one_picture, inner.follows_system
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -98,7 +101,12 @@ class RepicturedBackend(Backend):
         """The picture shown instead of an example's own."""
 
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
-        changed = [replace(item, prompt=replace(item.prompt, images=(self.shown(item.example),))) for item in asked]
+        changed = [
+            replace(item, prompt=replace(item.prompt, images=(self.shown(item.example),) * len(item.prompt.images)))
+            if item.prompt.images
+            else item
+            for item in asked
+        ]
         yield from self._inner.answer(changed)
 
 
@@ -134,7 +142,7 @@ class ShuffledBackend(RepicturedBackend):
 
     def begin(self, dataset: Dataset) -> None:
         self._inner.begin(dataset)
-        first = {example.cluster: example.image for example in reversed(dataset.examples)}
+        first = {example.cluster: example.image for example in reversed(dataset.examples) if example.images}
         order = sorted(first)
         random.Random(self._seed).shuffle(order)
         marks = [picture_mark(read_bytes(first[name])) for name in order]
@@ -160,6 +168,7 @@ class QuestionOnlyBackend(Backend):
     """
 
     scores_candidates = True
+    one_picture, follows_system = False, True
     name = "question-only"
     free = False
 

@@ -19,9 +19,9 @@ from PIL import Image
 
 from ruvlm.backends.base import Access, Asked, Backend, TextModel
 from ruvlm.backends.openai_reply import read_reply, server_words
-from ruvlm.data.images import decode, read_bytes
+from ruvlm.data.images import decode, read_bytes, sized
 from ruvlm.errors import ConfigError, ModelError
-from ruvlm.schema import Generation, ImageRef, Response
+from ruvlm.schema import Generation, ImageRef, Prompt, Response
 
 KEYS = ("RUVLM_API_KEY", "OPENAI_API_KEY")
 # so many requests failed for good one after another: the server is gone, and asking on would only take time
@@ -40,6 +40,7 @@ class OpenAIBackend(Backend, TextModel):
     """A model behind an address. Answers come in order; up to `requests` questions are under way at once."""
 
     free = False
+    one_picture, follows_system = False, True
 
     def __init__(self, model: str, url: str, access: Access) -> None:
         self.name, self.fingerprint = (
@@ -65,10 +66,7 @@ class OpenAIBackend(Backend, TextModel):
         pictures = _Pictures()
 
         async def ask(client: Any, item: Asked) -> Response:
-            picture = {"type": "image_url", "image_url": {"url": pictures.uri(item.prompt.image)}}
-            return await self._ask(
-                client, [picture, {"type": "text", "text": item.prompt.text}], item.prompt.generation
-            )
+            return await self._ask(client, _messages(item.prompt, pictures), item.prompt.generation)
 
         yield from self._in_order(ask, asked)
 
@@ -76,7 +74,7 @@ class OpenAIBackend(Backend, TextModel):
         """Answers to texts without pictures, in order."""
 
         async def ask(client: Any, text: str) -> Response:
-            return await self._ask(client, text, generation)
+            return await self._ask(client, [{"role": "user", "content": text}], generation)
 
         yield from self._in_order(ask, texts)
 
@@ -131,7 +129,7 @@ class OpenAIBackend(Backend, TextModel):
                 "сохранено: проверьте сервер и повторите команду, она спросит только остальное."
             )
 
-    async def _ask(self, client: Any, content: Any, generation: Generation) -> Response:
+    async def _ask(self, client: Any, messages: list[dict[str, Any]], generation: Generation) -> Response:
         import openai
 
         started = time.perf_counter()
@@ -140,7 +138,7 @@ class OpenAIBackend(Backend, TextModel):
             return round(time.perf_counter() - started, 3)
 
         try:
-            body = await self._request(client, content, generation)
+            body = await self._request(client, messages, generation)
         except openai.APIStatusError as error:
             self._answered = True
             self._refuse_for_good(error)
@@ -179,7 +177,7 @@ class OpenAIBackend(Backend, TextModel):
                 f"Сервер {self._url} отсылает на другой адрес ({place or 'не сказано какой'}): если доверяете ему, укажите его сами."
             ) from error
 
-    async def _request(self, client: Any, content: Any, generation: Generation) -> bytes:
+    async def _request(self, client: Any, messages: list[dict[str, Any]], generation: Generation) -> bytes:
         """The reply's body. What a server does not know is left out and said, once for all requests."""
         import openai
 
@@ -189,7 +187,7 @@ class OpenAIBackend(Backend, TextModel):
             try:
                 raw = await client.chat.completions.with_raw_response.create(
                     model=self._model,
-                    messages=[{"role": "user", "content": content}],
+                    messages=messages,
                     temperature=0,
                     **{limit_name: generation.max_new_tokens},
                     **(self._settings() if extras else {}),
@@ -283,23 +281,39 @@ class _Pictures:
     """Pictures as data URIs; the last few are kept, since questions about one picture come together."""
 
     def __init__(self) -> None:
-        self._known: dict[ImageRef, str] = {}
+        self._known: dict[tuple[ImageRef, int], str] = {}
 
-    def uri(self, ref: ImageRef) -> str:
-        if ref not in self._known:
+    def uri(self, ref: ImageRef, size: int) -> str:
+        if (ref, size) not in self._known:
             if len(self._known) > 8:
                 self._known.pop(next(iter(self._known)))
-            self._known[ref] = data_uri(read_bytes(ref), str(ref))
-        return self._known[ref]
+            self._known[ref, size] = data_uri(read_bytes(ref), str(ref), size)
+        return self._known[ref, size]
 
 
-def data_uri(data: bytes, where: str) -> str:
-    """A picture for a request: its own bytes where every server can read them and they stand upright, else a PNG."""
-    image = decode(data, where)
+def _messages(prompt: Prompt, pictures: _Pictures) -> list[dict[str, Any]]:
+    """A question as a chat has it: pictures where its wording puts them."""
+    images = iter(prompt.images)
+    content = [
+        {"type": "image_url", "image_url": {"url": pictures.uri(next(images), prompt.image_size)}}
+        if part is None
+        else {"type": "text", "text": part}
+        for part in prompt.wording.content(len(prompt.images))
+    ]
+    system = [{"role": "system", "content": prompt.system}] if prompt.system else []
+    return [*system, {"role": "user", "content": content}]
+
+
+def data_uri(data: bytes, where: str, size: int = 0) -> str:
+    """A picture for a request: its own bytes where every server can read them and they stand upright, else a PNG.
+
+    With a `size`, a PNG of a square of that side.
+    """
+    image = sized(decode(data, where), size)
     with Image.open(io.BytesIO(data)) as opened:
         media = MEDIA.get(opened.format or "")
         upright = opened.getexif().get(ORIENTATION, 1) == 1
-    if media is None or not upright:
+    if media is None or not upright or size:
         buffer = io.BytesIO()
         image.save(buffer, "PNG")
         data, media = buffer.getvalue(), "image/png"

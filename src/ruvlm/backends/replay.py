@@ -17,6 +17,7 @@ class ReplayBackend(Backend):
     """A file of predictions. A question that it does not answer is an error, not a wrong answer."""
 
     free = False
+    one_picture, follows_system = False, True
     replays = True
     advice = "допишите их в файл ответов и повторите команду"
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ruvlm.benchmarks.stats import score_columns
 from ruvlm.data.hub_sets import HubSet
-from ruvlm.schema import Dataset, Example, Generation, Metric, Prompt, Response, Result, Score, Status, Verdict
+from ruvlm.schema import Dataset, Example, Generation, Metric, Prompt, Response, Result, Score, Status, Verdict, Wording
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +44,27 @@ class Published:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Submission:
+    """The file of answers that a benchmark's organisers take: its form and name, two columns, and what an answer is in it.
+
+    `format`: «mera-json», «json», «csv», «jsonl»; `value`: «text», «letter», «index0», «index1».
+    """
+
+    format: str
+    file: str
+    columns: tuple[str, ...]
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Protocol(ABC):
     """A named way of asking and judging.
 
     `rules` are what its figures are called, each with the name of the rule that decides it; the first is the headline.
     `choice`: one of a row's options is chosen; `asks_letter`: by writing its letter; `likelihood`: by the probability of
-    its text. `usual` protocols are followed where none is asked for. `options_line` opens the list of options.
+    its text. `usual` protocols are followed where none is asked for. `options_line` opens the list of options. `system`: it has a
+    system message; `image_size` is the side of a square that pictures are shrunk to, 0 for none; `mark` stands for what the rows
+    themselves say.
     """
 
     name: str
@@ -62,6 +77,9 @@ class Protocol(ABC):
     choice: bool = False
     asks_letter: bool = False
     likelihood: bool = False
+    system: bool = False
+    image_size: int = 0
+    mark: str = ""
 
     @property
     def headline(self) -> str:
@@ -76,6 +94,7 @@ class Protocol(ABC):
         said = (
             f"Protocol(name={self.name!r}, benchmark={self.benchmark!r}, generation={self.generation!r}, "
             f"options_line={self.options_line!r}, instruction={self.instruction!r}, likelihood={self.likelihood!r})"
+            f"{self.mark}"
         )
         return hashlib.sha256(said.encode()).hexdigest()[:12]
 
@@ -91,9 +110,13 @@ class Protocol(ABC):
 
     def prompt(self, example: Example) -> Prompt:
         """The prompt of one example."""
+        said = example.wordings.get(self.name) or Wording(self.text(example.question, example.options, example.hint))
         return Prompt(
             protocol=self.name,
-            text=example.wordings.get(self.name) or self.text(example.question, example.options, example.hint),
+            text=said.text,
+            parts=said.parts,
+            system=said.system,
+            image_size=self.image_size,
             images=example.images,
             generation=self.generation,
             candidates=example.options if self.likelihood else (),
@@ -192,10 +215,12 @@ class Benchmark:
         protocols: the ways it is asked; the first is the headline.
         axes: how its figures break down.
         splits: a user's name of a split → its own, where they differ.
+        usual_split: the one that is asked where none is named; none for its «test».
         hub: where it is published.
         metrics: figures beside its rules', computed from a whole data set.
         notes: what every result says.
         published: figures of others.
+        submission: the file that its organisers take, where its answers are hidden.
         auditor: `module:function` of its own audit, imported when it is asked for.
         grouped: rows with the same cluster are one question, asked once for every order of its options.
         steering: how many clusters validation during training asks about.
@@ -211,6 +236,8 @@ class Benchmark:
     metrics: Metrics | None = None
     notes: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
+    usual_split: str = ""
+    submission: Submission | None = None
     auditor: str = ""
     grouped: bool = False
     steering: int = 50
@@ -226,8 +253,8 @@ class Benchmark:
         return next((protocol for protocol in self.protocols if not protocol.asks_letter), self.protocols[0])
 
     def own_split(self, split: str) -> str:
-        """What it calls a split."""
-        return self.splits.get(split, split)
+        """What it calls a split, and the one that is asked where none is named."""
+        return self.splits.get(split, split) if split else self.usual_split or self.own_split("test")
 
     def common_split(self, split: str) -> str:
         """What its split is called among all benchmarks: its «dev» may be the others' «test»."""

@@ -105,20 +105,22 @@ class Source:
         return self.places[benchmark]
 
 
-def open_source(name: str) -> Source:
+def open_source(name: str, skip_bad: bool = False) -> Source:
     """Find the data sets that a user names: a folder, a table, a card, a name here, or several of them with commas.
+
+    With `skip_bad` a card's rows that cannot be asked are left out and counted.
 
     Raises DataError saying what to do when there are none.
     """
     folder = Path(name)
     if "," in name and not folder.exists():
-        return _together([open_source(part.strip()) for part in name.split(",") if part.strip()], name)
+        return _together([open_source(part.strip(), skip_bad) for part in name.split(",") if part.strip()], name)
     if folder.suffix == ".toml":
-        return _of_card(open_card(folder))
+        return _of_card(open_card(folder), skip_bad)
     if folder.is_file() or folder.suffix.lower() in SUFFIXES:
-        return _of_card(open_table(folder))
+        return _of_card(open_table(folder), skip_bad)
     if name in shipped_cards():
-        return _of_card(open_card(shipped_cards()[name]))
+        return _of_card(open_card(shipped_cards()[name]), skip_bad)
     if not folder.is_dir():
         folder = Path(WORLDS.get(name, f"data/{name}" if name in benchmarks() else name))
     folder = _snapshot(folder)
@@ -142,9 +144,9 @@ def open_source(name: str) -> Source:
         )
     card = None if folders else _shipped(folder)
     if card is not None:
-        return _of_card(OpenedCard(card=card), folder)
+        return _of_card(OpenedCard(card=card), skip_bad, folder)
     if not folders and holds_tables(folder):
-        return _of_card(open_table(folder))
+        return _of_card(open_table(folder), skip_bad)
     if not folders:
         layouts = ", ни ".join(f"{known.name} ({known.rows.layout})" for known in house_benchmarks().values())
         raise DataError(f"В папке {folder} нет ни {layouts}: проверьте --data.")
@@ -170,14 +172,14 @@ def _together(sources: list[Source], name: str) -> Source:
     return Source(sources[0].folder, places, tuple(guess for source in sources for guess in source.guesses))
 
 
-def _of_card(opened: OpenedCard, folder: Path | None = None) -> Source:
+def _of_card(opened: OpenedCard, skip_bad: bool, folder: Path | None = None) -> Source:
     """The benchmark that a card describes, known by its name from now on. Raises RuvlmError."""
     card = opened.card
     place = place_of(card) if folder is None else folder
     manifest = read_manifest(place) if place.is_dir() else None
     origin = f"{sound(manifest.label)}, " if manifest is not None else ""
     label = f"{origin}карточка {card.name} {card.mark[:8]}"
-    describe(benchmark_of(card))
+    describe(benchmark_of(card, skip_bad))
     guesses = () if opened.guessed is None else (opened,)
     return Source(place, {card.name: Place(folder=place, label=label, graphs=None)}, guesses)
 

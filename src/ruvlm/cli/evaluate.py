@@ -30,7 +30,10 @@ def evaluate(
             help="world, имя набора, папка, таблица с картинками или карточка .toml; несколько – через запятую"
         ),
     ] = "world",
-    split: Annotated[str, typer.Option(help="часть набора: test, val, holdout, train")] = "test",
+    split: Annotated[
+        str | None,
+        typer.Option(help="часть набора: test, val, holdout, train; по умолчанию главная, у мира и GQA-ru – test"),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(help="не весь набор, а выборка стольких строк: всегда та же, по типам, группы целиком", min=1),
@@ -64,6 +67,12 @@ def evaluate(
     prices: Annotated[
         str | None, typer.Option(help="openai: цена миллиона токенов на входе и выходе, например 0.15,0.6")
     ] = None,
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad", "--skip-bad-images", help="карточки и таблицы: негодные строки пропустить и сосчитать"
+        ),
+    ] = False,
     save_card: Annotated[
         Path | None, typer.Option(help="таблица без карточки: куда записать угаданную карточку")
     ] = None,
@@ -104,7 +113,7 @@ def evaluate(
             done = evaluate_model(
                 model,
                 data,
-                split,
+                split or "",
                 tuple(protocol or ()),
                 controls,
                 out,
@@ -113,6 +122,7 @@ def evaluate(
                 judge=judge,
                 progress=progress,
                 limit=limit,
+                skip_bad=skip_bad,
                 report=say,
             )
     except (KeyboardInterrupt, SystemExit):

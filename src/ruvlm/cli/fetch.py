@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ruvlm.cli.console import counting, say, show_json
 
 if TYPE_CHECKING:
+    from ruvlm.benchmarks.cards.card_fields import BenchmarkCard
     from ruvlm.data.hub_sets import HubSet
     from ruvlm.data.manifest import Manifest
 
 
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="gqa-ru, mmbench-ru, llava-instruct-ru: один или несколько")],
+    names: Annotated[
+        list[str], typer.Argument(help="gqa-ru, mmbench-ru, llava-instruct-ru, имена карточек или карточка .toml")
+    ],
     split: Annotated[
         list[str] | None,
         typer.Option(help="часть: testdev или train у gqa-ru, dev у mmbench-ru, train или val у llava-instruct-ru"),
@@ -37,31 +40,48 @@ def fetch(
 
     Пример: ruvlm data fetch gqa-ru mmbench-ru
     """
+    from ruvlm.benchmarks.cards.card_fetch import card_to_fetch
     from ruvlm.benchmarks.catalog import hub_set
 
-    sources = [hub_set(name) for name in names]
-    fetched = []
+    cards = [card for card in map(card_to_fetch, names) if card is not None]
+    fetched = [_fetched_card(card, split, out, revision, offline) for card in cards]
+    sources = [hub_set(name) for name in names if card_to_fetch(name) is None]
     for source in sources:
         splits = _splits(source, split, alone=len(sources) == 1)
         manifest = _fetched(source, splits, out / source.name, revision, offline)
-        fetched.append(
-            {
-                "name": source.name,
-                "folder": str(out / source.name),
-                "revision": manifest.revision,
-                "files": {name: record.size for name, record in manifest.files.items()},
-            }
-        )
+        fetched.append(_told(source.name, out / source.name, manifest))
         for part in splits if limit is not None else ():
-            fetched[-1].setdefault("samples", []).append(_sample(source, part, limit or 0, out))  # type: ignore[attr-defined]
+            fetched[-1].setdefault("samples", []).append(_sample(source, part, limit or 0, out))
     if json_:
         show_json(fetched)
+
+
+def _told(name: str, folder: Path, manifest: Manifest) -> dict[str, Any]:
+    files = {name: record.size for name, record in manifest.files.items()}
+    return {"name": name, "folder": str(folder), "revision": manifest.revision, "files": files}
+
+
+def _fetched_card(
+    card: BenchmarkCard, split: list[str] | None, out: Path, revision: str | None, offline: bool
+) -> dict[str, Any]:
+    """A card's own set, what is joined to it, and the pictures that its rows name."""
+    from ruvlm.benchmarks.cards.card_fetch import parts_of_card, with_named_pictures
+
+    parts = parts_of_card(card)
+    for part in parts:
+        splits = _splits(part.hub, split, alone=True)
+        pinned = (revision if part is parts[-1] else None) or part.revision or None
+        manifest = _fetched(part.hub, splits, out / part.folder, pinned, offline)
+    pictured = with_named_pictures(card, parts[-1], out / card.name, splits)
+    if pictured is not None:
+        manifest = _fetched(pictured.hub, splits, out / card.name, manifest.revision, offline)
+    return _told(card.name, out / card.name, manifest)
 
 
 def _splits(source: HubSet, wanted: list[str] | None, alone: bool) -> tuple[str, ...]:
     """The splits asked for that a set has; its main one where none was named."""
     if not wanted:
-        return (source.default,)
+        return (source.default,) if source.default else tuple(source.splits)[:1]
     mine = [{"test": source.default, "testdev": source.default, "dev": source.default}.get(s, s) for s in wanted]
     known = [name for name in mine if name in source.splits]
     if not known and not alone:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def show(
     data: Annotated[str, typer.Argument(help="папка с gqa-ru/ и mmbench-ru/, или gqa-ru, mmbench-ru, world")] = "world",
-    split: Annotated[str, typer.Option(help="часть: test, val, holdout, train")] = "test",
+    split: Annotated[str, typer.Option(help="часть: test, val, holdout, train; по умолчанию главная")] = "",
     n: Annotated[int, typer.Option("--n", help="картинок", min=1, max=500)] = 12,
     each: Annotated[int, typer.Option(help="вопросов под картинкой", min=1, max=40)] = 4,
     type_: Annotated[

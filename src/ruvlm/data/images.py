@@ -197,6 +197,11 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def sized(image: Image.Image, side: int) -> Image.Image:
+    """A picture as a square of a side, whatever its own shape; as it is where the side is 0."""
+    return image.resize((side, side)) if side else image
+
+
 def load_image(ref: ImageRef) -> Image.Image:
     """Read and decode: RGB, right side up."""
     return decode(read_bytes(ref), str(ref))

@@ -64,15 +64,24 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _cell(card: Card, said: Mapping[str, tuple[str, bool]]) -> Image.Image:
+def _shown(example: Example) -> Image.Image:
+    """Its picture at a cell's width; a slip of paper that says why there is none."""
+    why = "картинка не читается" if example.images else "вопрос без картинки"
     try:
-        picture = load_image(card.first.image)
-        scale = CELL / max(picture.size)
-        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
+        picture = load_image(example.image) if example.images else None
     except DataError:
-        picture = Image.new("RGB", (CELL, CELL // 2), (235, 220, 220))
-        ImageDraw.Draw(picture).text((10, 10), "картинка не читается", INK, font(13))
+        picture = None
+    if picture is None:
+        slip = Image.new("RGB", (CELL, CELL // 2), (235, 220, 220))
+        ImageDraw.Draw(slip).text((10, 10), why, INK, font(13))
+        return slip
+    scale = CELL / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def _cell(card: Card, said: Mapping[str, tuple[str, bool]]) -> Image.Image:
+    picture = _shown(card.first)
     lines = [(f"картинка {card.first.image_id}", FAINT, False)]
     for example in card.examples:
         lines += _lines(example)

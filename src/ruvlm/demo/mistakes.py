@@ -76,8 +76,11 @@ def _fits(one: Browsed, number: int, kind: str, of_type: str | None, words: list
 
 
 def picture(one: Browsed, number: int) -> Image.Image:
-    """The row's picture, large enough to see. Raises DataError."""
-    return sized(load_image(one.dataset.examples[number].image))
+    """The row's picture, large enough to see; an empty strip for a row without one. Raises DataError."""
+    example = one.dataset.examples[number]
+    if not example.images:
+        return Image.new("RGB", (320, 40), "white")
+    return sized(load_image(example.image))
 
 
 def described(one: Browsed, number: int) -> str:

@@ -20,7 +20,7 @@ from ruvlm.evaluation.llm_judge import judge_unread
 from ruvlm.evaluation.store import RESPONSES, response_key
 from ruvlm.files import picture_mark
 from ruvlm.processes import Ranks
-from ruvlm.schema import Absent, Dataset, Example, ImageRef, Response, Result, Verdict
+from ruvlm.schema import Absent, Dataset, Example, Response, Result, Verdict
 
 Progress = Callable[[int, int], None]
 # over this share of answers cut off or absent, the headline says so
@@ -50,6 +50,7 @@ class Evaluation:
 def protocols_for(dataset: Dataset, backend: Backend) -> tuple[str, ...]:
     """The usual protocols of a benchmark that the backend can follow."""
     usual = [protocol for protocol in benchmark_named(dataset.name).protocols if protocol.usual]
+    usual = [protocol for protocol in usual if backend.follows_system or not protocol.system]
     return tuple(protocol.name for protocol in usual if backend.scores_candidates or not protocol.likelihood)
 
 
@@ -57,7 +58,8 @@ def ask_all(backend: Backend, dataset: Dataset, protocol: Protocol, progress: Pr
     """Responses in the order of the examples, nothing stored: what validation during training uses."""
     backend.refuse_unfit(dataset.examples)
     order = sorted(
-        range(len(dataset.examples)), key=lambda n: (dataset.examples[n].image.path, dataset.examples[n].image.row or 0)
+        range(len(dataset.examples)),
+        key=lambda n: [(image.path, image.row or 0) for image in dataset.examples[n].images],
     )
     asked = [Asked(protocol.prompt(dataset.examples[n]), dataset.examples[n]) for n in order]
     responses: list[Response | None] = [None] * len(order)
@@ -103,9 +105,11 @@ def evaluate(
         ranks.wait()
         _merge_shards(place, ranks)
         responses = _stored(keyed, place)
+        if dataset.hidden:
+            return _unscored(protocol, dataset, backend, responses, asked, folder)
         verdicts, notes = (
             table.judge_all(dataset.examples, responses),
-            (*backend.notes, *_empty(responses), *_foreign(dataset, responses), *damaged),
+            (*backend.notes, *_moved(backend, keyed), *_empty(responses), *_foreign(dataset, responses), *damaged),
         )
         if judge_model is not None and table.asks_letter and ranks.first:
             judged = judge_unread(judge_model, dataset.examples, responses, verdicts, place.judgements)
@@ -125,6 +129,16 @@ def evaluate(
                 usage=Usage.of(responses, backend.prices),
             )
     return done
+
+
+def _unscored(
+    protocol: str, dataset: Dataset, backend: Backend, responses: Sequence[Response], asked: int, folder: Path
+) -> Evaluation:
+    """Answers to questions whose own answers are not published: kept, and not judged."""
+    failed = sum(response.error is not None for response in responses)
+    notes = (f"ответы {dataset.name} закрыты: балла нет, файл для организаторов делает ruvlm submit", *dataset.notes)
+    result = Result(n=len(responses), scores={}, errors=failed, notes=notes)
+    return Evaluation(protocol, dataset, backend.name, result, (), asked, folder, backend.advice)
 
 
 def _merge_shards(place: EvaluationFolder, ranks: Ranks) -> None:
@@ -189,6 +203,13 @@ def _foreign(dataset: Dataset, responses: Sequence[Response]) -> tuple[str, ...]
     return tuple(notes)
 
 
+def _moved(backend: Backend, keyed: Sequence[Keyed]) -> tuple[str, ...]:
+    """Where a model is not asked as its protocol says."""
+    if backend.follows_system or not any(one.asked.prompt.parts or one.asked.prompt.image_size for one in keyed):
+        return ()
+    return ("картинка стоит перед текстом и в своём размере, а протокол ставит её иначе: модель по-другому не умеет",)
+
+
 def _empty(responses: Sequence[Response]) -> tuple[str, ...]:
     count = sum(not r.text.strip() and r.error is None and r.absent is None and not r.mean_logprobs for r in responses)
     return (f"пустых ответов: {count} из {len(responses)}",) if count else ()
@@ -206,14 +227,13 @@ class Keyed:
 
 def _keyed(dataset: Dataset, protocol: Protocol, model: str) -> list[Keyed]:
     """Everything there is to ask, questions about one picture together, whichever rows it is stored in."""
-    marks: dict[ImageRef, bytes] = {}
-    for example in dataset.examples:
-        if example.image not in marks:
-            marks[example.image] = picture_mark(read_bytes(example.image))
-    pictures = {mark: number for number, mark in enumerate(dict.fromkeys(marks.values()))}
+    refs = dict.fromkeys(image for example in dataset.examples for image in example.images)
+    marks = {ref: picture_mark(read_bytes(ref)) for ref in refs}
+    shown = [b"".join(marks[image] for image in example.images) for example in dataset.examples]
+    pictures = {mark: number for number, mark in enumerate(dict.fromkeys(shown))}
 
     def keyed(place: int, example: Example) -> Keyed:
-        prompt, mark = protocol.prompt(example), marks[example.image]
+        prompt, mark = protocol.prompt(example), shown[place]
         return Keyed(place, Asked(prompt, example), response_key(example.id, mark, prompt, model), pictures[mark])
 
     everything = [keyed(place, example) for place, example in enumerate(dataset.examples)]

@@ -44,13 +44,16 @@ def evaluate_model(
     judge: str | None = None,
     progress: Progress | None = None,
     limit: int | None = None,
+    skip_bad: bool = False,
     report: Callable[[str], None] = lambda _: None,
 ) -> list[Evaluation]:
     """Evaluate a model, then its controls, under every protocol asked for. Raises RuvlmError.
 
+    An empty `split` is the one that each benchmark is mostly asked on.
+
     Under torchrun every process asks about its own pictures, and all return the same.
     """
-    source = open_source(data)
+    source = open_source(data, skip_bad)
     for name in protocols:
         protocol_named(name)
     if access.thinking and max_new_tokens is None:
@@ -67,7 +70,7 @@ def evaluate_model(
         if not main.covers(dataset) and not protocols and len(source.benchmarks) > 1:
             report(f"{main.name} не отвечает на вопросы {dataset.name}, пропускаю")
             continue
-        for backend in (main, *beside):
+        for backend in (main,) if dataset.hidden else (main, *beside):
             for protocol in _protocols(backend, dataset, protocols):
                 folder = root / _folder_name(dataset, protocol, backend.name, max_new_tokens)
                 done.append(
@@ -116,11 +119,11 @@ def _datasets(
         except MissingSplitError:
             if len(source.benchmarks) == 1:
                 raise
-            report(f"в {source.folder} у {benchmark} нет части «{split}», пропускаю")
+            report(f"в {source.folder} у {benchmark} нет части «{split or 'test'}», пропускаю")
             missing = True
     if missing and not datasets:
         raise MissingSplitError(
-            f"В {source.folder} нет части «{split}»: проверьте --split (ruvlm data check {source.folder} покажет, что есть)."
+            f"В {source.folder} нет части «{split or 'test'}»: проверьте --split (ruvlm data check {source.folder} покажет, что есть)."
         )
     return datasets
 
@@ -133,6 +136,9 @@ def _protocols(backend: Backend, dataset: Dataset, wanted: tuple[str, ...]) -> t
     blind = next((name for name in chosen if protocol_named(name).likelihood and not backend.scores_candidates), None)
     if blind is not None:
         raise ConfigError(f"{backend.name} не оценивает варианты по правдоподобию: протокол {blind} ей не подходит.")
+    mute = next((name for name in chosen if protocol_named(name).system and not backend.follows_system), None)
+    if mute is not None:
+        raise ConfigError(f"{backend.name} не принимает системных сообщений: протокол {mute} ей не подходит.")
     return chosen
 
 
@@ -187,7 +193,7 @@ def _own_rows(source: Source, split: str, limit: int | None) -> list[Example]:
     rows: list[Example] = []
     for benchmark in source.benchmarks:
         try:
-            rows += source.load(benchmark, split, limit=limit).examples
+            rows += [row for row in source.load(benchmark, split, limit=limit).examples if row.answers]
         except MissingSplitError:
             continue
     return rows

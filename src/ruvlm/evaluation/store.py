@@ -21,7 +21,9 @@ FLUSH_SECONDS = 1.0
 def response_key(example_id: str, image: bytes, prompt: Prompt, model: str) -> str:
     """Hash of example, image mark, prompt, generation settings and model; not of batch size or time limits."""
     digest = hashlib.sha256()
-    parts = (example_id, prompt.protocol, prompt.text, repr(prompt.generation), repr(prompt.candidates), model)
+    parts = [example_id, prompt.protocol, prompt.text, repr(prompt.generation), repr(prompt.candidates), model]
+    if prompt.parts or prompt.system or prompt.image_size:
+        parts.append(repr((prompt.parts, prompt.system, prompt.image_size)))
     for part in parts:
         digest.update(part.encode())
         digest.update(b"\0")

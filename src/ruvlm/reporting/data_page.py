@@ -39,6 +39,8 @@ def data_page(dataset: Dataset, cards: Sequence[Card], plots: Sequence[tuple[str
 
 
 def _picture(card: Card) -> str | None:
+    if not card.first.images:
+        return None
     try:
         image = load_image(card.first.image)
     except DataError:

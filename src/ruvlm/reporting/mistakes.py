@@ -99,6 +99,8 @@ def _shown(dataset: Dataset, models: Sequence[Answers], rule: str, count: int, s
 
 
 def _picture(example: Example) -> str | None:
+    if not example.images:
+        return None
     try:
         image = load_image(example.image)
     except DataError:

@@ -44,14 +44,15 @@ def _part(mix: MixSettings, grounding: bool) -> MixturePart:
     return _folder(mix.path, mix.split, mix.weight, mix.limit, grounding)
 
 
-def _answered(dataset: Dataset) -> Dataset:
-    """Without questions whose answers are not published: there is nothing to learn from them."""
-    return replace(dataset, examples=tuple(example for example in dataset.examples if example.answers))
+def _learnable(dataset: Dataset) -> Dataset:
+    """Without questions whose answers are not published, or that are not about one picture: nothing can be learnt from them."""
+    kept = tuple(example for example in dataset.examples if example.answers and len(example.images) == 1)
+    return replace(dataset, examples=kept)
 
 
 def _folder(path: str, split: str, weight: float, limit: int | None, grounding: bool) -> MixturePart:
     source = open_source(path)
-    sets = tuple(_answered(source.load(benchmark, split, grounding, limit=limit)) for benchmark in source.benchmarks)
+    sets = tuple(_learnable(source.load(benchmark, split, grounding, limit=limit)) for benchmark in source.benchmarks)
     if not any(dataset.examples for dataset in sets):
         raise DataError(f"В {source.folder} нет вопросов для обучения: проверьте data.path.")
     return MixturePart(weight, sets, None if source.graphs is None else (source.graphs, split))

@@ -51,6 +51,8 @@ def training_text(example: Example, rng: np.random.Generator, plain_share: float
     A multiple-choice question is asked by letters with its options rolled at random, or openly (the likelihood
     protocol). Now and then a question is written as people type: lower case, no question mark.
     """
+    if example.wordings:
+        return _as_worded(example)
     question = example.question
     if rng.random() < plain_share:
         question = question[:1].lower() + question[1:].rstrip("?")
@@ -68,6 +70,15 @@ def training_text(example: Example, rng: np.random.Generator, plain_share: float
     protocol = benchmark.protocols[0]
     prompt = protocol.text(question, options, example.hint)
     return TrainingText(prompt, LETTERS[right], example, _option_ends(prompt, protocol.options_line, options), right)
+
+
+def _as_worded(example: Example) -> TrainingText:
+    """A row that says itself how it is asked: by the first protocol, its options as they stand."""
+    protocol = benchmark_named(example.benchmark).protocols[0]
+    answer = example.answer
+    if protocol.choice and example.options:
+        answer = protocol.replies(example)[LETTERS.index(example.answer)]
+    return TrainingText(example.wordings[protocol.name].text, answer, example)
 
 
 def _option_ends(prompt: str, opening: str, options: Sequence[str]) -> tuple[int, ...]:

@@ -84,6 +84,8 @@ def _cut(dataset: Dataset) -> Dataset:
     kept: dict[str, None] = {}
     examples: list[Example] = []
     for example in dataset.examples:
+        if len(example.images) != 1:
+            continue
         kept.setdefault(example.cluster, None)
         if len(kept) <= most or example.cluster in list(kept)[:most]:
             examples.append(example)

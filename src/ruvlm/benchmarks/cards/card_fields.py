@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ruvlm.benchmarks.base import Submission
+
 
 @dataclass(frozen=True, kw_only=True)
 class Where:
@@ -144,16 +146,6 @@ class CardFigure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CardSubmission:
-    """The official file of answers."""
-
-    format: str
-    file: str
-    columns: tuple[str, ...]
-    value: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class BenchmarkCard:
     """A whole card; `folder` is where its paths begin, `mark` a hash of all that can change a figure."""
 
@@ -175,7 +167,7 @@ class BenchmarkCard:
     statistics: CardStatistics
     protocols: tuple[CardProtocol, ...]
     published: tuple[CardFigure, ...]
-    submission: CardSubmission | None
+    submission: Submission | None
     mark: str
 
     @property

@@ -17,7 +17,6 @@ from ruvlm.errors import DataError, OutputError, because
 from ruvlm.files import inside, picture_mark, write_bytes
 from ruvlm.schema import ImageRef
 
-
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 

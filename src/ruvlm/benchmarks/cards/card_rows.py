@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ from ruvlm.benchmarks.cards.card_fields import BenchmarkCard, CardProtocol
 from ruvlm.benchmarks.cards.card_pictures import PictureFinder, RowFault, pictures_of
 from ruvlm.benchmarks.cards.raw_rows import RawRow, decoded, files_of, missing, raw_rows, texts_of
 from ruvlm.benchmarks.cards.templates import Template, UnknownField
-from ruvlm.data.images import read_bytes
+from ruvlm.data.images import load_image, read_bytes
 from ruvlm.data.option_columns import option_values
 from ruvlm.errors import DataError, MissingSplitError
 from ruvlm.files import picture_mark
-from ruvlm.schema import LETTERS, RUSSIAN_LETTERS, Example, ImageRef
+from ruvlm.schema import LETTERS, RUSSIAN_LETTERS, Example, ImageRef, Wording
 
 NAMED = 3
 TEXTS = ("text", "texts")
@@ -44,8 +44,19 @@ def place_of(card: BenchmarkCard) -> Path:
     raise DataError(f"Набор {source.repo} карточки {card.name} не скачан: ruvlm data fetch {named}.")
 
 
-def card_examples(card: BenchmarkCard, base: Path, split: str) -> tuple[Example, ...]:
-    """Every row of a split, with the copies that turn its options. Raises DataError naming rows, values and the card's keys."""
+@dataclass(frozen=True)
+class CardExamples:
+    """The rows of a split that can be asked, and what is wrong with each that was left out."""
+
+    examples: tuple[Example, ...]
+    faults: tuple[str, ...] = ()
+
+
+def card_examples(card: BenchmarkCard, base: Path, split: str, skip_bad: bool = False) -> CardExamples:
+    """Every row of a split, with the copies that turn its options; with `skip_bad`, of those that can be asked.
+
+    Raises DataError naming rows, values and the card's keys.
+    """
     if split not in card.source.splits:
         raise MissingSplitError(f"Карточка {card.path}: части «{split}» нет, есть {', '.join(card.source.splits)}.")
     raws = raw_rows(card, base, split)
@@ -55,14 +66,29 @@ def card_examples(card: BenchmarkCard, base: Path, split: str) -> tuple[Example,
     faults: list[str] = []
     for raw in raws:
         try:
-            examples += _turned(card, raw, _example(card, raw, finder))
+            example = _example(card, raw, finder)
+            if skip_bad:
+                _refuse_unreadable(example)
+            examples += _turned(card, raw, example)
         except RowFault as fault:
             faults.append(fault.said)
-    faults += _repeated(example.id for example in examples)
+    twice = _repeated(example.id for example in examples)
+    if skip_bad and examples and not twice:
+        return CardExamples(tuple(examples), tuple(faults))
+    faults += twice
     if faults:
         more = f"; и ещё {len(faults) - NAMED}" if len(faults) > NAMED else ""
         raise DataError(f"Карточка {card.path}: {'; '.join(faults[:NAMED])}{more}.")
-    return tuple(examples)
+    return CardExamples(tuple(examples))
+
+
+def _refuse_unreadable(example: Example) -> None:
+    """Raise RowFault for a picture that cannot be shown."""
+    for image in example.images:
+        try:
+            load_image(image)
+        except DataError as error:
+            raise RowFault(str(error).rstrip(".")) from error
 
 
 def _columns_are_there(card: BenchmarkCard, first: RawRow) -> None:
@@ -113,7 +139,8 @@ def _example(card: BenchmarkCard, raw: RawRow, finder: PictureFinder) -> Example
         rotation=index // card.rotation.step,
         group=str(raw.get(card.statistics.group)) if card.statistics.group else None,
         wordings={
-            f"{card.name}/{protocol.name}": _wording(card, protocol, raw, name, options) for protocol in card.protocols
+            f"{card.name}/{protocol.name}": _wording(card, protocol, raw, name, options, len(pictures))
+            for protocol in card.protocols
         },
         facts={axis: _values(raw.get(path)) for axis, path in card.axes.items()},
     )
@@ -141,7 +168,10 @@ def _turned(card: BenchmarkCard, raw: RawRow, example: Example) -> Iterator[Exam
             options=options,
             answers=tuple(LETTERS[(LETTERS.index(letter) - turn) % count] for letter in example.answers),
             rotation=turn,
-            wordings={f"{card.name}/{p.name}": _wording(card, p, raw, example.id, options) for p in card.protocols},
+            wordings={
+                f"{card.name}/{protocol.name}": _wording(card, protocol, raw, example.id, options, len(example.images))
+                for protocol in card.protocols
+            },
         )
 
 
@@ -284,10 +314,10 @@ def _values(value: Any) -> tuple[str, ...]:
     return tuple(texts_of(values)) or ("нет",)
 
 
-def _wording(card: BenchmarkCard, protocol: CardProtocol, raw: RawRow, name: str, options: tuple[str, ...]) -> str:
-    """What the model is asked. The picture goes before it, so the word that stands for it goes."""
-    if protocol.prompt_column:
-        return _untagged(_own_wording(protocol, raw, name), protocol)
+def _wording(
+    card: BenchmarkCard, protocol: CardProtocol, raw: RawRow, name: str, options: tuple[str, ...], pictures: int
+) -> Wording:
+    """What the model is asked, and where its pictures stand in that."""
     labels = LABELS[protocol.labels]
     listed = protocol.option_join.join(
         protocol.option_line.replace("{letter}", labels[place]).replace("{text}", option)
@@ -301,13 +331,32 @@ def _wording(card: BenchmarkCard, protocol: CardProtocol, raw: RawRow, name: str
         "options": listed or None,
         "#": (raw.number if raw.place is None else raw.place),
     }
-    return _untagged(_filled(card, f"protocol «{protocol.name}», prompt", protocol.prompt, raw, drawn), protocol)
+
+    def filled(key: str, text: str) -> str:
+        return _filled(card, f"protocol «{protocol.name}», {key}", text, raw, drawn)
+
+    text = _own_wording(protocol, raw, name) if protocol.prompt_column else filled("prompt", protocol.prompt)
+    system = filled("system", protocol.system) if protocol.system else ""
+    return _placed(protocol, text, system, name, pictures)
 
 
-def _untagged(text: str, protocol: CardProtocol) -> str:
-    if not protocol.image_tag or protocol.image_place == "first-keep":
-        return text
-    return text.replace(protocol.image_tag, "").strip()
+def _placed(protocol: CardProtocol, text: str, system: str, name: str, pictures: int) -> Wording:
+    """The pictures first, last, or each where its word stands."""
+    tag, place = protocol.image_tag, protocol.image_place
+    if place == "last" and pictures:
+        text = text.replace(tag, "") if tag else text
+        return Wording(text, (text, *("",) * pictures), system)
+    if not tag or place == "first-keep":
+        return Wording(text, (), system)
+    whole = text.replace(tag, "").strip()
+    parts = tuple(text.split(tag))
+    if place == "first" or not pictures:
+        return Wording(whole, (), system)
+    if len(parts) != pictures + 1:
+        raise RowFault(
+            f"строка {name}, protocol «{protocol.name}»: меток {tag} {len(parts) - 1}, а картинок {pictures}"
+        )
+    return Wording(whole, parts if any(parts[:-1]) else (), system)
 
 
 def _own_wording(protocol: CardProtocol, raw: RawRow, name: str) -> str:

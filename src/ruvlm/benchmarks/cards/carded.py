@@ -14,7 +14,7 @@ import numpy as np
 
 from ruvlm.benchmarks.base import Axis, Benchmark, Place, Protocol, Published, Rows
 from ruvlm.benchmarks.cards.card_fields import BenchmarkCard, CardProtocol, CardStatistics
-from ruvlm.benchmarks.cards.card_rows import LABELS, card_examples
+from ruvlm.benchmarks.cards.card_rows import LABELS, CardExamples, card_examples
 from ruvlm.benchmarks.cards.raw_rows import files_of
 from ruvlm.benchmarks.choice import LetterProtocol, LikelihoodProtocol
 from ruvlm.benchmarks.short import ShortProtocol
@@ -23,18 +23,13 @@ from ruvlm.errors import DataError
 from ruvlm.schema import Dataset, Example, Generation, Metric, Verdict
 
 
-def benchmark_of(card: BenchmarkCard) -> Benchmark:
-    """Raises DataError for a card that can be asked in no way that is known here."""
-    protocols = tuple(_protocol(card, one) for one in card.protocols if not one.system)
-    if not protocols:
-        raise DataError(
-            f"Карточка {card.path}, protocol.system: системное сообщение моделям пока не передаётся, а оно есть у каждого "
-            "[[protocol]]: добавьте [[protocol]] без него."
-        )
+def benchmark_of(card: BenchmarkCard, skip_bad: bool = False) -> Benchmark:
+    """Its rows are read when they are asked for. With `skip_bad` rows that cannot be asked are left out and counted."""
+    protocols = tuple(_protocol(card, one) for one in card.protocols)
     return Benchmark(
         name=card.name,
         title=card.title,
-        rows=CardRows(card),
+        rows=CardRows(card, skip_bad),
         protocols=protocols,
         axes=tuple(Axis(name=name, value=partial(_value, name)) for name in card.axes),
         splits=MappingProxyType(
@@ -49,6 +44,8 @@ def benchmark_of(card: BenchmarkCard) -> Benchmark:
             Published(model=one.model, value=one.score, source=f"{one.source}, правило {one.rule}")
             for one in card.published
         ),
+        usual_split=card.source.split,
+        submission=card.submission,
         auditor="ruvlm.audit.card_audit:check",
         grouped=card.rotation.kind != "none",
     )
@@ -71,8 +68,10 @@ def _protocol(card: BenchmarkCard, protocol: CardProtocol) -> Protocol:
         benchmark=card.name,
         generation=generation,
         rules=rules,
-        instruction=f"{card.mark} {protocol.prompt or protocol.prompt_column}",
+        mark=f"{card.mark} {protocol.prompt or protocol.prompt_column}",
         usual=protocol is card.protocols[0],
+        system=bool(protocol.system),
+        image_size=protocol.image_size,
     )
 
 
@@ -108,56 +107,63 @@ class CardRows(Rows):
 
     layout = "карточка .toml"
 
-    def __init__(self, card: BenchmarkCard) -> None:
-        self.card = card
-        self._read: dict[tuple[Path, str], tuple[Example, ...]] = {}
+    def __init__(self, card: BenchmarkCard, skip_bad: bool) -> None:
+        self.card, self._skip_bad = card, skip_bad
+        self._read: dict[tuple[Path, str], CardExamples] = {}
 
-    def _examples(self, folder: Path, split: str) -> tuple[Example, ...]:
+    def _examples(self, folder: Path, split: str) -> CardExamples:
         """Read once: controls go by the same rows as the model."""
         if (folder, split) not in self._read:
-            self._read[folder, split] = card_examples(self.card, folder, split)
+            self._read[folder, split] = card_examples(self.card, folder, split, self._skip_bad)
         return self._read[folder, split]
 
     def holds(self, folder: Path) -> bool:
         return False
 
     def load(self, place: Place, split: str, grounding: bool, bare: bool) -> Dataset:
-        """Rows without a published answer are left out, and counted. Raises DataError where no row has one."""
-        examples = self._examples(place.folder, split)
+        """Rows without a published answer are left out, and counted; where all are, and answers can be handed in, all are there.
+
+        Raises DataError where no row has an answer and there is nobody to hand one in to.
+        """
+        read = self._examples(place.folder, split)
+        examples = read.examples
         answered = tuple(example for example in examples if example.answers)
+        if not answered and self.card.submission is not None:
+            answered = examples
         if not answered:
             raise DataError(
                 f"Карточка {self.card.path}: в части {split} нет ни одного опубликованного ответа, балла не посчитать: возьмите "
                 f"другую часть ({', '.join(self.card.source.splits)})."
             )
-        mark = hashlib.sha256(f"{self.card.mark} {fingerprint(files_of(self.card, place.folder, split))}".encode())
+        hidden = len(examples) - len(answered)
+        skipped = f" без {len(read.faults)}" if read.faults else ""
+        mark = hashlib.sha256(
+            f"{self.card.mark}{skipped} {fingerprint(files_of(self.card, place.folder, split))}".encode()
+        )
         return Dataset(
             name=self.card.name,
             split=split,
             source=place.label,
             fingerprint=mark.hexdigest()[:16],
             examples=answered,
-            notes=self._notes(len(examples) - len(answered)),
+            notes=(
+                *((f"строк без опубликованного ответа: {hidden}, они не спрошены",) if hidden else ()),
+                *(
+                    (f"негодных строк пропущено: {len(read.faults)} (первая – {read.faults[0]})",)
+                    if read.faults
+                    else ()
+                ),
+            ),
         )
 
     def stream(self, place: Place, split: str) -> Iterator[Example]:
         """All rows, those without a published answer too."""
-        yield from self._examples(place.folder, split)
-
-    def _notes(self, hidden: int) -> tuple[str, ...]:
-        """In what the asking is not the card's to the letter."""
-        notes = [f"строк без опубликованного ответа: {hidden}, они не спрошены"] if hidden else []
-        unasked = [protocol.name for protocol in self.card.protocols if protocol.system]
-        if unasked:
-            notes.append(f"протоколы с системным сообщением не спрошены: {', '.join(unasked)}")
-        if any(protocol.image_place in ("last", "tag") for protocol in self.card.protocols):
-            notes.append("картинка стоит перед текстом, а карточка ставит её иначе (image_place)")
-        if any(protocol.image_size for protocol in self.card.protocols):
-            notes.append("размер картинок карточки (image_size) не применён")
-        return tuple(notes)
+        yield from self._examples(place.folder, split).examples
 
     def files(self, folder: Path, split: str) -> set[Path]:
         return set(files_of(self.card, folder, split))
 
     def copy(self, folder: Path, split: str, examples: Sequence[Example], out: Path) -> None:
-        raise DataError(f"Карточка {self.card.path}: выборка в новую папку делается только из наборов хаба.")
+        raise DataError(
+            f"Карточка {self.card.path}: выборка в новую папку делается только из GQA-ru и MMBench-ru, у остальных есть --limit команды ruvlm eval."
+        )

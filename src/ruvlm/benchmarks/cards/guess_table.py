@@ -29,7 +29,41 @@ UNKNOWN_LICENCE = "не указана"
 _CYRILLIC = dict(
     zip(
         "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
-        "a b v g d e e zh z i i k l m n o p r s t u f h ts ch sh sch  y  e yu ya".split(" "),
+        [
+            "a",
+            "b",
+            "v",
+            "g",
+            "d",
+            "e",
+            "e",
+            "zh",
+            "z",
+            "i",
+            "i",
+            "k",
+            "l",
+            "m",
+            "n",
+            "o",
+            "p",
+            "r",
+            "s",
+            "t",
+            "u",
+            "f",
+            "h",
+            "ts",
+            "ch",
+            "sh",
+            "sch",
+            "",
+            "y",
+            "",
+            "e",
+            "yu",
+            "ya",
+        ],
         strict=True,
     )
 )
@@ -121,7 +155,7 @@ def _asking(table: Path, path: Path) -> _Asking | None:
     except DataError:
         return None
     columns = tuple(rows[0].values)
-    if not MERA <= set(columns):
+    if not set(columns) >= MERA:
         roles: Roles = roles_of(str(table), rows)
         if not roles.asks:
             return None

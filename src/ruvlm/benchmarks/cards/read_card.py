@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from ruvlm.benchmarks.base import Submission
 from ruvlm.benchmarks.cards.card_fields import (
     BenchmarkCard,
     CardAnswer,
@@ -18,7 +19,6 @@ from ruvlm.benchmarks.cards.card_fields import (
     CardRotation,
     CardSource,
     CardStatistics,
-    CardSubmission,
     Join,
     Where,
 )
@@ -325,9 +325,9 @@ def _figure(table: CardTable) -> CardFigure:
     return figure
 
 
-def _submission(table: CardTable) -> CardSubmission:
-    submission = CardSubmission(
-        format=table.one_of("format", ("mera-json", "csv", "jsonl"), "jsonl", needed=True),
+def _submission(table: CardTable) -> Submission:
+    submission = Submission(
+        format=table.one_of("format", ("mera-json", "json", "csv", "jsonl"), "jsonl", needed=True),
         file=table.text("file"),
         columns=table.texts("columns"),
         value=table.one_of("value", ("text", "letter", "index0", "index1"), "text"),

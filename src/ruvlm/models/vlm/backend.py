@@ -52,6 +52,7 @@ class HfBackend(Backend):
     """A loaded model. Its shared prefix is left for good at the first answer that the plain way gives otherwise."""
 
     scores_candidates = True
+    one_picture, follows_system = False, True
 
     def __init__(self, loaded: Loaded, rows: int = 0, shared: bool = True, thinking: bool = False) -> None:
         self.model, self.name, self.fingerprint = loaded.model, loaded.name, loaded.fingerprint
@@ -97,7 +98,8 @@ class HfBackend(Backend):
     def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
         waiting = Waiting(sheets(item.prompt for item in asked))
         while (sheet := waiting.first()) is not None:
-            if self._shared is not None and "write" not in self._unchecked and not sheet.prompts[0].candidates:
+            flows = sheet.plain and not sheet.prompts[0].candidates
+            if self._shared is not None and "write" not in self._unchecked and flows:
                 yield from self._flowing(self._shared, waiting)
             if waiting.first() is not None:
                 yield from self._apart(waiting.take(self._portion))
@@ -215,7 +217,7 @@ class HfBackend(Backend):
             plain = [row.tokens for sheet in picked for row in self._plain.write([sheet], min(limit, CHECKED_TOKENS))]
             return plain == [row.tokens[:CHECKED_TOKENS] for row in [*written[: len(picked[0].prompts)], written[-1]]]
 
-        written = self._fast("write", lambda decoder: decoder.write(batch, limit), same)
+        written = self._fast("write", lambda decoder: decoder.write(batch, limit), same) if batch[0].plain else None
         if written is None:
             written = self._written_plainly(batch, limit)
         endings = self._plain.endings(batch[0].prompts[0])
@@ -248,7 +250,7 @@ class HfBackend(Backend):
             pairs = zip(plain, (responses[0].sum_logprobs, responses[-1].sum_logprobs), strict=True)
             return all(np.allclose(one, other, rtol=0, atol=far) for one, other in pairs)
 
-        responses = self._fast("score", lambda decoder: decoder.score(batch), same)
+        responses = self._fast("score", lambda decoder: decoder.score(batch), same) if batch[0].plain else None
         return self._plain.score(batch) if responses is None else responses
 
     def _fast(

@@ -38,7 +38,7 @@ class Decoder(ABC):
         eos = self.model.generation_config.eos_token_id
         if eos is None:
             eos = self.reader.processor.tokenizer.eos_token_id
-        opened = self.reader.templated and opens(self.reader.worded(prompt.text))
+        opened = self.reader.templated and opens(self.reader.worded(prompt.wording, len(prompt.images)))
         return Endings(
             frozenset(eos if isinstance(eos, list) else [eos]), prompt.generation.stop, self.reader.decode, opened
         )

@@ -74,6 +74,6 @@ class Flow:
 
     def left(self) -> list[PictureSheet]:
         """What has not come out of `finished` yet."""
-        pictures = itertools.groupby((sheet for sheet, _ in self._under_way), lambda sheet: id(sheet.image))
+        pictures = itertools.groupby((sheet for sheet, _ in self._under_way), lambda sheet: id(sheet.pictures))
         groups = [list(sheets) for _, sheets in pictures]
         return [replace(group[0], prompts=[sheet.prompts[0] for sheet in group]) for group in groups]

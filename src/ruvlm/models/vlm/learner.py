@@ -32,7 +32,7 @@ from ruvlm.models.vlm.parts import Lora, part_of, prepared, shares
 from ruvlm.models.vlm.prompts import PromptReader
 from ruvlm.models.vlm.shortcuts import AnswersOnly, decoder_layers, four_bit, logits_at, skip_unread_vision
 from ruvlm.processes import current_ranks
-from ruvlm.schema import Dataset, Example, ImageRef, Response
+from ruvlm.schema import Dataset, Example, ImageRef, Response, Wording
 from ruvlm.training.grouping import generator_of
 from ruvlm.training.learner import Learner, Losses, Report, Stage
 from ruvlm.training.mixture import Epochs, MixturePart, parts_of
@@ -164,12 +164,14 @@ class VlmLearner(Learner[VlmRun]):
 
     def _packed(self, asked: Sequence[tuple[ImageRef, list[tuple[str, str]]]]) -> VlmBatch:
         reader = self.reader
-        answers = [[[*reader.option(answer, prompt), self.eos] for prompt, answer in pairs] for _, pairs in asked]
+        answers = [
+            [[*reader.option(answer, Wording(prompt)), self.eos] for prompt, answer in pairs] for _, pairs in asked
+        ]
         if not self.packs:
-            rows = [(load_image(ref), prompt) for ref, pairs in asked for prompt, _ in pairs]
-            inputs = reader.batch([image for image, _ in rows], [prompt for _, prompt in rows])
+            rows = [([load_image(ref)], Wording(prompt)) for ref, pairs in asked for prompt, _ in pairs]
+            inputs = reader.batch([pictures for pictures, _ in rows], [said for _, said in rows])
             return plain(inputs, [answer for tokens in answers for answer in tokens], self.pad)
-        encoded = [reader.encode(load_image(ref), [prompt for prompt, _ in pairs]) for ref, pairs in asked]
+        encoded = [reader.encode(load_image(ref), [Wording(prompt) for prompt, _ in pairs]) for ref, pairs in asked]
         return packed(encoded, answers, self.pad, self.config.vlm.row_tokens)
 
     def loss(self, batch: VlmBatch, share: float = 0.0) -> Losses:

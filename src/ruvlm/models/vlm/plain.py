@@ -23,8 +23,8 @@ class PlainDecoder(Decoder):
         from transformers import GenerationConfig, StoppingCriteriaList
 
         endings = self.endings(batch[0].prompts[0])
-        pairs = [(sheet.image, prompt.text) for sheet in batch for prompt in sheet.prompts]
-        inputs = self.moved(self.reader.batch([image for image, _ in pairs], [text for _, text in pairs]))
+        pairs = [(sheet.pictures, prompt.wording) for sheet in batch for prompt in sheet.prompts]
+        inputs = self.moved(self.reader.batch([pictures for pictures, _ in pairs], [said for _, said in pairs]))
         start = inputs["input_ids"].shape[1]
         # greedy and nothing else: what is not said here comes from the checkpoint, a penalty for repetition for one
         config = GenerationConfig(
@@ -48,10 +48,10 @@ class PlainDecoder(Decoder):
         return [self._scored(sheet, prompt) for sheet in batch for prompt in sheet.prompts]
 
     def _scored(self, sheet: PictureSheet, prompt: Prompt) -> Response:
-        options = [self.reader.option(text, prompt.text) for text in prompt.candidates]
+        options = [self.reader.option(text, prompt.wording) for text in prompt.candidates]
         longest = max(map(len, options))
         # a row an option, as the processor makes them: not every family's inputs are one row a picture
-        rows = self.reader.batch([sheet.image] * len(options), [prompt.text] * len(options))
+        rows = self.reader.batch([sheet.pictures] * len(options), [prompt.wording] * len(options))
         rows.pop("labels", None)
         # on the right: nothing before a pad sees it
         pads = torch.tensor([option + [0] * (longest - len(option)) for option in options])

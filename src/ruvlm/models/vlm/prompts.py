@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ruvlm.errors import DataError, ModelError
+from ruvlm.schema import Wording
 from ruvlm.thoughts import marked
 
 # what llava-1.5 was trained with, for checkpoints of that family saved without a template
@@ -55,20 +56,20 @@ class PromptReader:
         self._thought_marks = [token for token in special if marked(token)]
         self._other_marks = [token for token in special if token not in self._thought_marks]
 
-    def worded(self, text: str) -> str:
+    def worded(self, said: Wording, pictures: int = 1) -> str:
         """A question in the model's template. Raises DataError if it holds the model's own mark of a picture."""
-        if self.image_token in text:
-            raise DataError(f"В вопросе «{text[:60]}» стоит служебная метка {self.image_token}: уберите её.")
+        if self.image_token in said.text + said.system:
+            raise DataError(f"В вопросе «{said.text[:60]}» стоит служебная метка {self.image_token}: уберите её.")
         if not self.templated:
-            template = VICUNA if self._type.startswith("llava") else PLAIN
-            # BLIP-2's processor puts its picture before the text itself
-            mark = "" if getattr(self.processor, "num_query_tokens", None) else self.image_token
-            return template.format(image=mark, text=text).lstrip("\n")
-        content = [{"type": "image"}, {"type": "text", "text": text}]
+            return self._untemplated(said, pictures)
+        content = [
+            {"type": "image"} if part is None else {"type": "text", "text": part} for part in said.content(pictures)
+        ]
+        system = [{"role": "system", "content": [{"type": "text", "text": said.system}]}] if said.system else []
         template = self.processor if self.processor.chat_template else self.processor.tokenizer
         try:
             worded: str = template.apply_chat_template(
-                [{"role": "user", "content": content}],
+                [*system, {"role": "user", "content": content}],
                 tokenize=False,
                 add_generation_prompt=True,
                 enable_thinking=self._thinking,
@@ -89,11 +90,24 @@ class PromptReader:
             ) from error
         return worded
 
-    def batch(self, images: Sequence[Image.Image], texts: Sequence[str]) -> dict[str, Tensor]:
-        """The processor's own way: a picture a question, padded on the left."""
-        worded = [self.worded(text) for text in texts]
+    def _untemplated(self, said: Wording, pictures: int) -> str:
+        """As plain text, for a model that was never taught to chat."""
+        template = VICUNA if self._type.startswith("llava") else PLAIN
+        # BLIP-2's processor puts its picture before the text itself
+        mark = "" if getattr(self.processor, "num_query_tokens", None) else self.image_token
+        if not said.parts and pictures == 1:
+            worded = template.format(image=mark, text=said.text).lstrip("\n")
+        else:
+            marks = [mark if part is None else part for part in said.content(pictures)]
+            worded = template.format(image="", text="\n".join(marks)).replace("USER: \n", "USER: ").lstrip("\n")
+        return f"{said.system}\n{worded}" if said.system else worded
+
+    def batch(self, pictures: Sequence[Sequence[Image.Image]], said: Sequence[Wording]) -> dict[str, Tensor]:
+        """The processor's own way: the pictures of each question, as many for all, padded on the left."""
+        worded = [self.worded(one, len(pictures[0])) for one in said]
+        given = {"images": [list(some) for some in pictures]} if pictures[0] else {}
         inputs: dict[str, Tensor] = self.processor(
-            images=[[image] for image in images],
+            **given,
             text=worded,
             padding=True,
             return_tensors="pt",
@@ -109,15 +123,15 @@ class PromptReader:
     @property
     def begins_itself(self) -> bool:
         """Does the model's template write its own beginning-of-text?"""
-        return self.templated and bool(self._special([self.worded("?")]))
+        return self.templated and bool(self._special([self.worded(Wording("?"))]))
 
-    def encode(self, image: Image.Image, texts: Sequence[str]) -> Encoded:
+    def encode(self, image: Image.Image, said: Sequence[Wording]) -> Encoded:
         """All questions about a picture, its pixels prepared once.
 
         The processor expands the picture's mark in the first question; the others get the same expansion. Raises ValueError
         where that expansion cannot be told from the words around it.
         """
-        worded = [self.worded(text) for text in texts]
+        worded = [self.worded(one) for one in said]
         special = self._special(worded)
         first = dict(self.processor(images=[[image]], text=worded[:1], return_tensors="pt", **special))
         ids: list[int] = first.pop("input_ids")[0].tolist()
@@ -162,9 +176,10 @@ class PromptReader:
             raise ValueError("процессор модели переставляет слова вокруг картинки")
         return rows
 
-    def option(self, text: str, prompt: str) -> list[int]:
+    def option(self, text: str, said: Wording) -> list[int]:
         """Tokens of an answer that continues a worded prompt."""
-        lead = "" if self.worded(prompt)[-1:].isspace() else " "
+        # how a prompt ends is not for its pictures to say
+        lead = "" if self.worded(Wording(said.text))[-1:].isspace() else " "
         ids: list[int] = self.processor.tokenizer(lead + text, add_special_tokens=False)["input_ids"]
         return ids
 

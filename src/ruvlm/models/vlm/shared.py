@@ -14,7 +14,7 @@ from ruvlm.models.vlm.prompts import Encoded, PromptReader, common_prefix
 from ruvlm.models.vlm.shared_cache import PrefixUnsupportedError
 from ruvlm.models.vlm.shared_prefix import SharedRows, share_prefixes
 from ruvlm.models.vlm.sheets import PictureSheet
-from ruvlm.schema import Response
+from ruvlm.schema import Response, Wording
 
 
 class SharedDecoder(Decoder):
@@ -52,11 +52,11 @@ class SharedDecoder(Decoder):
 
     def _scored(self, batch: list[PictureSheet], encoded: list[Encoded]) -> list[Response]:
         """A question asked twice of a picture, with its options in another order, is scored once."""
-        options: dict[tuple[int, str, str], list[int]] = {}
+        options: dict[tuple[int, Wording, str], list[int]] = {}
         rows: list[list[list[int]]] = []
         for number, (sheet, e) in enumerate(zip(batch, encoded, strict=True)):
             mine = {
-                (number, prompt.text, text): ids
+                (number, prompt.wording, text): ids
                 for prompt, ids in zip(sheet.prompts, e.ids, strict=True)
                 for text in prompt.candidates
             }
@@ -66,7 +66,7 @@ class SharedDecoder(Decoder):
         logits = started.start(tails, max(map(len, options.values())) + 1)
         sums = dict(zip(options, option_sums(logits, list(options.values())), strict=True))
         keys = [
-            (prompt, [(n, prompt.text, text) for text in prompt.candidates])
+            (prompt, [(n, prompt.wording, text) for text in prompt.candidates])
             for n, s in enumerate(batch)
             for prompt in s.prompts
         ]
@@ -75,7 +75,7 @@ class SharedDecoder(Decoder):
     def _encoded(self, batch: list[PictureSheet]) -> Iterator[tuple[list[PictureSheet], list[Encoded]]]:
         """Sheets whose pictures go through the model together: their inputs have the same shape but for the first axis."""
         try:
-            pairs = [(s, self.reader.encode(s.image, [prompt.text for prompt in s.prompts])) for s in batch]
+            pairs = [(s, self.reader.encode(s.pictures[0], [prompt.wording for prompt in s.prompts])) for s in batch]
         except (ValueError, IndexError) as error:
             raise PrefixUnsupportedError(str(error)) from error
         for _, group in itertools.groupby(pairs, lambda pair: {k: v.shape[1:] for k, v in pair[1].vision.items()}):
@@ -88,7 +88,9 @@ class SharedDecoder(Decoder):
 
     def _joinable(self, pairs: list[tuple[PictureSheet, Encoded]]) -> bool:
         """Are two pictures' inputs, put together, what the processor makes of both? Molmo 2 numbers patches through a batch."""
-        whole = self.reader.batch([sheet.image for sheet, _ in pairs], [sheet.prompts[0].text for sheet, _ in pairs])
+        whole = self.reader.batch(
+            [sheet.pictures for sheet, _ in pairs], [sheet.prompts[0].wording for sheet, _ in pairs]
+        )
         joined = {key: torch.cat([e.vision[key] for _, e in pairs]) for key in pairs[0][1].vision}
         return all(key in whole and torch.equal(whole[key], value) for key, value in joined.items())
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from ruvlm.data.images import decode, read_bytes
+from ruvlm.data.images import decode, read_bytes, sized
 from ruvlm.files import picture_mark
 from ruvlm.schema import ImageRef, Prompt
 
 
 @dataclass(frozen=True)
 class PictureSheet:
-    """Prompts about one picture, asked in the same manner."""
+    """Prompts about the same pictures, mostly one, asked in the same manner."""
 
-    image: Image.Image
+    pictures: tuple[Image.Image, ...]
     prompts: list[Prompt]
 
     @property
@@ -27,9 +27,14 @@ class PictureSheet:
         return sum(max(1, len(prompt.candidates)) for prompt in self.prompts)
 
     @property
-    def manner(self) -> tuple[bool, object]:
+    def manner(self) -> tuple[object, ...]:
         """What prompts must have in common to be asked together."""
         return manner(self.prompts[0])
+
+    @property
+    def plain(self) -> bool:
+        """Is there just one picture, so that what stands before the questions can be shared?"""
+        return len(self.pictures) == 1
 
     def cut(self, limit: int) -> tuple[PictureSheet, PictureSheet | None]:
         """Its first prompts, at most `limit` rows but at least one prompt, and what is left of it."""
@@ -39,25 +44,26 @@ class PictureSheet:
         return replace(self, prompts=self.prompts[:count]), replace(self, prompts=left) if left else None
 
 
-def manner(prompt: Prompt) -> tuple[bool, object]:
-    """Is it scored or written, and by which generation settings?"""
-    return bool(prompt.candidates), prompt.generation
+def manner(prompt: Prompt) -> tuple[object, ...]:
+    """Is it scored or written, by which generation settings, what stands before how many pictures of what size?"""
+    lead = (prompt.system, prompt.wording.lead, len(prompt.images), prompt.image_size)
+    return bool(prompt.candidates), prompt.generation, lead
 
 
 def sheets(prompts: Iterable[Prompt]) -> Iterator[PictureSheet]:
     """Neighbouring prompts about the same picture, which may be stored more than once."""
     marks: dict[ImageRef, bytes] = {}
 
-    def mark(prompt: Prompt) -> tuple[bytes, object]:
-        if prompt.image not in marks:
+    def mark(prompt: Prompt) -> tuple[object, ...]:
+        if any(ref not in marks for ref in prompt.images):
             marks.clear()
-            marks[prompt.image] = picture_mark(read_bytes(prompt.image))
-        return marks[prompt.image], manner(prompt)
+            marks.update({ref: picture_mark(read_bytes(ref)) for ref in prompt.images})
+        return tuple(marks[ref] for ref in prompt.images), manner(prompt)
 
     for _, group in itertools.groupby(prompts, mark):
         some = list(group)
-        ref = some[0].image
-        yield PictureSheet(decode(read_bytes(ref), str(ref)), some)
+        pictures = tuple(sized(decode(read_bytes(ref), str(ref)), some[0].image_size) for ref in some[0].images)
+        yield PictureSheet(pictures, some)
 
 
 class Waiting:

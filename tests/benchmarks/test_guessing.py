@@ -1,0 +1,228 @@
+"""Tables that nobody described: what is guessed, against folders that somebody else made, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openpyxl import Workbook
+
+from ruvlm.benchmarks.cards.guess_card import open_card, open_table
+from ruvlm.benchmarks.source import open_source
+from ruvlm.errors import DataError
+from tests.support.cards import REAL, stand_in
+from tests.support.house import SHARED, Ran
+
+Run = Callable[..., Ran]
+CASES = [
+    json.loads(line) for line in (SHARED / "parity" / "sniff_cases.jsonl").read_text(encoding="utf-8").splitlines()
+]
+# the words of refusals that are said in Russian here
+IN_RUSSIAN = {"1 of 2": "1 из 2"}
+WORD = {
+    "одним словом": ("одним словом", "a single word"),
+    "кратко": ("кратко", "briefly"),
+}
+QUESTIONS = "question,answer,image\nКто?,кот,a.png\nГде?,дом,b.png\n"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of tables of text are unpacked there."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def laid(
+    folder: Path, files: dict[str, str], pictures: tuple[str, ...] = ("a.png", "b.png"), encoding: str = "utf-8"
+) -> Path:
+    """A folder of files as text and of pictures."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(text.encode(encoding))
+    for number, name in enumerate(pictures):
+        stand_in(folder / name, number)
+    return folder
+
+
+def guessed(place: Path) -> dict[str, Any]:
+    """The card of a table, as a TOML parser that is not ours reads its text."""
+    return tomllib.loads(open_table(place).text())
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["what"] for case in CASES])
+def test_a_folder_is_guessed_or_refused(tmp_path: Path, case: dict[str, Any]) -> None:
+    folder = laid(tmp_path / "set", case["files"], tuple(case["pictures"]), case.get("encoding", "utf-8"))
+    if "refuse" in case:
+        with pytest.raises(DataError) as error:
+            open_table(folder)
+        for word in case["refuse"]:
+            assert IN_RUSSIAN.get(word, word) in str(error.value)
+        return
+    card = guessed(folder)
+    protocol = card["protocol"][0]
+    said = {
+        "kind": protocol["kind"],
+        "form": card["answer"]["form"],
+        "question": card["columns"]["question"],
+        "answer": card["answer"]["column"],
+        "image": card["columns"]["image"],
+        "id": card["columns"].get("id"),
+        "options": card["columns"].get("options"),
+        "encoding": card["source"].get("encoding"),
+        "delimiter": card["source"].get("delimiter"),
+        "language": card["benchmark"]["language"],
+        "rules": protocol["rules"],
+        "table": card["source"]["path"],
+        "alphabet": "cyr" if card["answer"].get("letters") == "а" else "lat",
+    }
+    for key, value in case["guess"].items():
+        if key == "prompt":
+            assert any(word in protocol["prompt"] for word in WORD[value])
+        elif key == "rows":
+            assert len(rows_of(folder)) == value
+        else:
+            assert said[key] == value, key
+
+
+def rows_of(place: Path, split: str = "default") -> tuple[Any, ...]:
+    source = open_source(str(place))
+    return source.load(source.benchmarks[0], split).examples
+
+
+def test_golds_in_cyrillic_are_the_letters_of_that_alphabet(tmp_path: Path) -> None:
+    """«В» is the third of А, Б, В."""
+    table = "вопрос;А;Б;В;ответ;фото\nКто?;кот;пёс;лис;В;a.png\nГде?;лес;дом;поле;Б;b.png\n"
+    assert [row.answers for row in rows_of(laid(tmp_path / "set", {"t.csv": table}))] == [("C",), ("B",)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("two answers", "question,answer,ответ,image\nКто?,cat,кот,a.png\n", "«answer» и «ответ»"),
+        ("answers left out", "question,answer,image\n" + "Кто?,,a.png\n" * 2 + "Где?,дом,b.png\n", "2 строк из 3"),
+        ("a gold that is none", "question,A,B,answer,image\nКто?,кот,пёс,лис,a.png\n", "«лис»"),
+        ("lists and texts", 'question;answer;image\nКто?;["кот"];a.png\nГде?;дом;b.png\n', "список у 1"),
+        ("no answer", "question,image\nКто?,a.png\n", "нет таблицы с вопросами и ответами"),
+    ],
+)
+def test_what_could_be_either_is_not_guessed(tmp_path: Path, name: str, text: str, said: str) -> None:
+    with pytest.raises(DataError) as error:
+        open_table(laid(tmp_path / "set", {"t.csv": text}))
+    assert said in str(error.value), name
+
+
+def test_columns_of_one_role_that_agree_are_one(tmp_path: Path) -> None:
+    table = "question,answer,gold,image\nКто?,кот,кот,a.png\n"
+    assert guessed(laid(tmp_path / "set", {"t.csv": table}))["answer"]["column"] == "answer"
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "jsonl", "json", "json by id", "gqa"])
+def test_tables_of_every_kind(tmp_path: Path, kind: str) -> None:
+    rows = [
+        {"question": "Кто?", "answer": "кот", "image": "a.png"},
+        {"question": "Где?", "answer": "дом", "image": "b.png"},
+    ]
+    folder = laid(tmp_path / "set", {})
+    if kind == "xlsx":
+        book = Workbook()
+        for line in (list(rows[0]), *(list(row.values()) for row in rows)):
+            book.active.append(line)
+        book.save(folder / "t.xlsx")
+    elif kind == "jsonl":
+        (folder / "t.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    elif kind == "gqa":
+        graph = {
+            str(n): {"question": row["question"], "answer": row["answer"], "imageId": row["image"][0]}
+            for n, row in enumerate(rows)
+        }
+        (folder / "t.json").write_text(json.dumps(graph), encoding="utf-8")
+    else:
+        document = rows if kind == "json" else {f"q{number}": row for number, row in enumerate(rows)}
+        (folder / "t.json").write_text(json.dumps(document), encoding="utf-8")
+    assert [(row.question, row.answers, row.image.path.name) for row in rows_of(folder)] == [
+        ("Кто?", ("кот",), "a.png"),
+        ("Где?", ("дом",), "b.png"),
+    ]
+
+
+def test_parts_of_a_set_are_told_by_their_names(tmp_path: Path) -> None:
+    folder = laid(tmp_path / "set", {f"my_{part}.csv": QUESTIONS for part in ("train", "test", "val")})
+    card = guessed(folder)
+    assert card["source"]["split"] == "test"
+    assert set(card["source"]["splits"]) == {"train", "test", "val"}
+    assert len(rows_of(folder, "train")) == 2
+
+
+def test_rows_in_the_layout_of_mera(tmp_path: Path) -> None:
+    """The four public sets without their cards: what the cards say of them is what is guessed."""
+    for name, kind in (("WEIRD", "choice"), ("ruCLEVR", "short"), ("ruCommonVQA", "short")):
+        folder = tmp_path / name.lower() / "mine"
+        shutil.copytree(REAL / "mera_rows" / "hub" / name / "data", folder)
+        card = guessed(next(folder.glob("test*.parquet")))
+        assert card["columns"]["id"] == "meta.id"
+        assert [protocol["name"] for protocol in card["protocol"]] == ["mera", "mera-harness"]
+        assert card["protocol"][0]["kind"] == kind
+        assert card["protocol"][0]["rules"][0] == "mera-em"
+
+
+def test_sections_that_a_card_leaves_out_are_guessed(tmp_path: Path) -> None:
+    laid(tmp_path, {"t.csv": QUESTIONS})
+    six = 'schema = 1\n[benchmark]\nname = "mine"\nlicence = "CC0-1.0"\n[source]\npath = "t.csv"\n'
+    (tmp_path / "mine.toml").write_text(six, encoding="utf-8")
+    opened = open_card(tmp_path / "mine.toml")
+    assert opened.card.columns.question == "question"
+    assert opened.card.licence == "CC0-1.0"
+    own = (
+        six + '[[protocol]]\nname = "p"\nkind = "short"\nprompt = "{question}"\nmax_new_tokens = 5\nrules = ["exact"]\n'
+    )
+    (tmp_path / "mine.toml").write_text(own, encoding="utf-8")
+    assert [protocol.name for protocol in open_card(tmp_path / "mine.toml").card.protocols] == ["p"]
+
+
+def test_a_saved_card_asks_the_same(tmp_path: Path, ruvlm: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(REAL / "plain_csv", tmp_path / "set")
+    table = next((tmp_path / "set").glob("*.csv"))
+    ran = ruvlm("eval", "majority", "--data", "set", "--out", "r", "--save-card", "cards/my.toml", "--json")
+    assert ran.code == 0, ran.err
+    for said in (
+        "[columns]",
+        'question = "Вопрос"',
+        "attribution.json",
+        "как его увидит модель",
+        "Ответь одним словом.",
+    ):
+        assert said in ran.err
+    by_table = json.loads(ran.out)
+    by_card = json.loads(ruvlm("eval", "majority", "--data", "cards/my.toml", "--out", "r2", "--json").out)
+    assert [row["n"] for row in by_table] == [row["n"] for row in by_card] == [17, 17]
+    with table.open(encoding="utf-8-sig") as file:
+        golds = [row["Ответ"] for row in csv.DictReader(file, delimiter=";")]
+    best = 100 * max(golds.count(gold) for gold in golds) / len(golds)
+    for rows in (by_table, by_card):
+        assert rows[0]["scores"]["set/exact-ru"]["value"] == pytest.approx(best)
+    again = ruvlm("data", "card", "set", "--out", "cards/my.toml")
+    assert again.code == 2
+    assert "cards/my.toml уже есть" in again.err
+
+
+def test_a_card_is_printed_for_a_machine_too(tmp_path: Path, ruvlm: Run) -> None:
+    ran = ruvlm("data", "card", laid(tmp_path / "set", {"t.csv": QUESTIONS}))
+    assert ran.code == 0, ran.err
+    assert tomllib.loads(ran.out)["columns"] == {"image": "image", "question": "question"}
+
+
+def test_several_sets_are_asked_at_once(tmp_path: Path, ruvlm: Run) -> None:
+    first = laid(tmp_path / "one", {"t.csv": QUESTIONS})
+    second = laid(tmp_path / "two", {"t.csv": QUESTIONS})
+    ran = ruvlm("eval", "random", "--data", f"{first},{second}", "--out", tmp_path / "r", "--no-controls", "--json")
+    assert [row["protocol"] for row in json.loads(ran.out)] == ["one/word", "two/word"]
+    twice = ruvlm("eval", "random", "--data", f"{first},{first}", "--out", tmp_path / "r2")
+    assert twice.code == 2
+    assert "набор one назван дважды" in twice.err
