@@ -20,6 +20,7 @@ from ruvlm.benchmarks.source import open_source
 from ruvlm.data import hub
 from ruvlm.data.manifest import read_manifest, record_of
 from ruvlm.errors import ConfigError, OutputError
+from tests.support.cards import REAL, stand_in, worldcuisines
 from tests.support.house import Ran
 from tests.support.serving import hub as hub_served
 from tests.support.hub import Server, served, environment
@@ -77,6 +78,41 @@ def test_a_split_comes_whole_and_is_read_under_its_revision(
     assert fetch("gqa-ru", "mmbench-ru").code == 0
     assert server.sent() == 0, "nothing is transferred twice"
     assert not list(folder.rglob("*.part"))
+
+
+def test_a_cards_set_comes_with_the_pictures_that_its_rows_name(fetch: Fetch, server: Server, tmp_path: Path) -> None:
+    """PM4Bench's rows name pictures by paths from the repository's root; others lie beside them."""
+    repo = server.root / "songjhPKU" / "PM4Bench"
+    shutil.copytree(REAL / "pm4bench_mdur_ru", repo)
+    stand_in(repo / "assets" / "mdur" / "traditional" / "of_another_language.png", 1)
+    done = fetch("pm4bench-mdur-ru", "--revision", "main", "--json")
+    assert done.code == 0, done.err
+    folder = tmp_path / "data" / "pm4bench-mdur-ru"
+    rows = [json.loads(line) for line in (repo / "data/mdur/ru.jsonl").read_text(encoding="utf-8").splitlines()]
+    named = {picture for row in rows for picture in row["traditional_images"]}
+    assert set(json.loads(done.out)[0]["files"]) == {"data/mdur/ru.jsonl", *named}
+    source = open_source(str(folder))
+    assert len(source.load("pm4bench-mdur-ru", "").examples) == len(rows)
+    assert source.label.startswith("songjhPKU/PM4Bench@")
+    assert fetch("pm4bench-mdur-ru", "--offline").code == 0
+    gone = fetch("pm4bench-mdur-ru", "--out", str(tmp_path / "pinned"))
+    assert gone.code == 2
+    assert "Ревизии 525f8686cf360eabc92311ab901b3ff8e0675575" in gone.err
+
+
+def test_a_cards_set_comes_with_the_one_that_is_joined_to_it(fetch: Fetch, server: Server, tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    worldcuisines(tmp_path / "made")
+    shutil.copytree(tmp_path / "made" / "worldcuisines-ru", server.root / "worldcuisines" / "vqa")
+    shutil.copytree(tmp_path / "made" / "kb", server.root / "worldcuisines" / "kb")
+    done = fetch("worldcuisines-ru")
+    assert done.code == 0, done.err
+    source = open_source(str(tmp_path / "data" / "worldcuisines-ru"))
+    assert len(source.load("worldcuisines-ru", "").examples) == 281
+    (tmp_path / "mine.toml").write_text('schema = 1\n[benchmark]\nname = "m"\nlicence = "x"\n[source]\npath = "mine.toml"\n')
+    beside = fetch(str(tmp_path / "mine.toml"))
+    assert beside.code == 2
+    assert "качать нечего" in beside.err
 
 
 def test_a_kill_loses_nothing_that_was_received(fetch: Fetch, server: Server, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ ARROWS = {
     "photos": {"questions", "data"},
     "rules": set(),
     "benchmarks": {"rules", "data"},
-    "audit": {"data", "benchmarks"},
+    "audit": {"data", "backends", "benchmarks"},
     "backends": {"data"},
     "evaluation": {"backends", "data", "benchmarks", "rules"},
     "reporting": {"data", "evaluation", "benchmarks"},

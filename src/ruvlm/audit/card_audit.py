@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from ruvlm.audit.findings import Checked, Fact, FindingKind, Findings, Task
 from ruvlm.audit.pictures import Picture, look, report
-from ruvlm.benchmarks.base import Place
+from ruvlm.backends.base import Asked
+from ruvlm.backends.controls import QuestionOnlyBackend
+from ruvlm.benchmarks.base import Place, Protocol
 from ruvlm.data.images import read_bytes
 from ruvlm.errors import MissingSplitError
 from ruvlm.schema import Example, ImageRef
@@ -55,10 +57,34 @@ def _facts(task: Task, examples: Sequence[Example]) -> list[tuple[str, str]]:
             facts.append(("пол: наугад", f"{100 * chance:.1f} %"))
         answer, times = Counter(one for example in answered for one in set(example.answers)).most_common(1)[0]
         facts.append((f"пол: всегда «{answer[:30]}»", f"{100 * times / len(answered):.1f} %"))
+        if (blind := question_only(task.benchmark.protocols[0], answered)) is not None:
+            facts.append(("пол: только вопрос", f"{100 * blind:.1f} %"))
     first = examples[0]
     facts += [(f"первый вопрос, {name}", wording.text) for name, wording in first.wordings.items()]
     facts.append(("его верный ответ", ", ".join(first.answers) or "не опубликован"))
     return facts
+
+
+# fewer groups of rows than twice this, and what a part of them teaches about the rest is chance
+FOLDS = 5
+
+
+def question_only(protocol: Protocol, answered: Sequence[Example]) -> float | None:
+    """The share right by the words of the question alone, learnt from the other parts of the same rows; None for too few.
+
+    Rows of one cluster are in one part, so no question is learnt from its own picture.
+    """
+    clusters = {name: number for number, name in enumerate(dict.fromkeys(example.cluster for example in answered))}
+    if len(clusters) < 2 * FOLDS:
+        return None
+    scores: list[float] = []
+    for fold in range(FOLDS):
+        held = [example for example in answered if clusters[example.cluster] % FOLDS == fold]
+        control = QuestionOnlyBackend([example for example in answered if clusters[example.cluster] % FOLDS != fold])
+        asked = [Asked(protocol.prompt(example), example) for example in held]
+        verdicts = protocol.judge_all(held, list(control.answer(asked)))
+        scores += [verdict.score for verdict in verdicts]
+    return sum(scores) / len(scores)
 
 
 def _look_at_rows(examples: Sequence[Example], where: str, findings: Findings) -> None:

@@ -36,11 +36,20 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A figure in per cent that others have published, quoted with its source and never measured by us."""
+    """A figure in per cent that others have published, quoted with its source and never measured by us.
+
+    `rule` by which it was counted, on what `split`, over what `unit` («row», «group»), as far as that is said; `note` is what else
+    keeps it from being compared.
+    """
 
     model: str
     value: float
     source: str
+    rule: str = ""
+    split: str = ""
+    unit: str = ""
+    note: str = ""
+    n: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +210,7 @@ class Place:
 
 
 Metrics = Callable[[Dataset, Sequence[Verdict]], dict[str, Metric]]
+Averages = Callable[[Dataset, Sequence[Verdict]], dict[str, Score]]
 
 
 @final
@@ -218,6 +228,7 @@ class Benchmark:
         usual_split: the one that is asked where none is named; none for its «test».
         hub: where it is published.
         metrics: figures beside its rules', computed from a whole data set.
+        averages: scores that come before those of its rules, as its official table takes them.
         notes: what every result says.
         published: figures of others.
         submission: the file that its organisers take, where its answers are hidden.
@@ -234,6 +245,7 @@ class Benchmark:
     splits: Mapping[str, str]
     hub: HubSet | None = None
     metrics: Metrics | None = None
+    averages: Averages | None = None
     notes: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
     usual_split: str = ""
@@ -268,8 +280,15 @@ class Benchmark:
         """Every figure."""
         result = protocol.score(self.axes, dataset.examples, verdicts)
         metrics = {} if self.metrics is None else self.metrics(dataset, verdicts)
+        averages = {} if self.averages is None else self.averages(dataset, verdicts)
         absent = Counter(verdict.reason or "" for verdict in verdicts if verdict.status is Status.ABSENT)
-        return replace(result, metrics=metrics, notes=(*result.notes, *self.notes), absent=dict(absent))
+        return replace(
+            result,
+            scores={**averages, **result.scores},
+            metrics=metrics,
+            notes=(*result.notes, *self.notes),
+            absent=dict(absent),
+        )
 
 
 def scores_of(verdicts: Sequence[Verdict], rules: Collection[str]) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -11,11 +11,13 @@ from types import MappingProxyType
 
 import ruvlm.benchmarks
 from ruvlm.benchmarks.base import Benchmark, Protocol
+from ruvlm.benchmarks.cards.carded import benchmark_of
+from ruvlm.benchmarks.cards.read_card import read_card, shipped_cards
 from ruvlm.benchmarks.gqa_ru import BENCHMARK as GQA_RU
 from ruvlm.benchmarks.mmbench_ru import BENCHMARK as MMBENCH_RU
 from ruvlm.data.conversations import LLAVA_INSTRUCT
 from ruvlm.data.hub_sets import HubSet
-from ruvlm.errors import ConfigError
+from ruvlm.errors import ConfigError, DataError
 from ruvlm.rules.named import MATCHERS, READERS
 from ruvlm.schema import Dataset, Result, Verdict
 
@@ -50,6 +52,18 @@ def _benchmarks(places: tuple[str, ...]) -> Mapping[str, Benchmark]:
     names = sorted(module.name for module in iter_modules(places) if module.ispkg and module.name != "cards")
     known: list[Benchmark] = [import_module(f"ruvlm.benchmarks.{name}").BENCHMARK for name in names]
     return MappingProxyType({benchmark.name: benchmark for benchmark in known})
+
+
+def benchmark_or_none(name: str) -> Benchmark | None:
+    """One that is known, or whose card comes with the package; of a card that leaves columns to be guessed nothing is known."""
+    known = benchmarks().get(name)
+    path = shipped_cards().get(name)
+    if known is not None or path is None:
+        return known
+    try:
+        return benchmark_of(read_card(path))
+    except DataError:
+        return None
 
 
 def benchmark_named(name: str) -> Benchmark:
@@ -110,10 +124,11 @@ def hub_set(name: str) -> HubSet:
         if name.lower() in (known.name, known.repo.lower()):
             return known
     raise ConfigError(
-        f"Набора «{name}» на хабе не знаю: есть {', '.join(hub_sets())}.{_near(name.lower(), hub_sets())}"
+        f"Набора «{name}» на хабе не знаю: есть {', '.join((*hub_sets(), *shipped_cards()))}."
+        f"{_near(name.lower(), (*hub_sets(), *shipped_cards()))}"
     )
 
 
-def _near(name: str, known: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), 1)
     return f" Может быть, «{near[0]}»?" if near else ""

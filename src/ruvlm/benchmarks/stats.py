@@ -90,6 +90,38 @@ def _score(right_C: np.ndarray, counted_C: np.ndarray, correct: int, draws_R: np
     return Score(n, correct, 100 * value, 100 * float(low), 100 * float(high), 100 * error)
 
 
+def mean_of_means(clusters: Sequence[str], scores_N: np.ndarray, values: Sequence[tuple[str, ...]]) -> Score:
+    """The mean over values of an axis of each value's own mean, every value weighing the same (a table's macro average).
+
+    The interval resamples whole clusters, as those of `score_columns`: rows of one cluster under several values stay together.
+    Where too few clusters of some value tell right from wrong, the values' own intervals are put together (MOVER, Zou and
+    Donner 2008). A row of several values counts with each.
+    """
+    names = sorted({value for row in values for value in row})
+    counted_NV = np.array([[name in row for name in names] for row in values])
+    scores_NV = np.repeat(np.asarray(scores_N, dtype=np.float64)[:, None], len(names), axis=1)
+    own = score_columns(clusters, scores_NV, counted_NV)
+    rows_N = counted_NV.any(axis=1)
+    n, correct = int(rows_N.sum()), int(((np.asarray(scores_N) == 1) & rows_N).sum())
+    value = float(np.mean([score.value for score in own]))
+    if any(score.low is None or score.high is None for score in own):
+        return Score(n, correct, value)
+    _, codes = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
+    sums_2CV = np.stack(
+        [
+            np.stack([np.bincount(codes, column) for column in (weights_NV * counted_NV).T], axis=1)
+            for weights_NV in (scores_NV, np.ones_like(scores_NV))
+        ]
+    )
+    if min(_telling(sums_2CV[0, :, v], sums_2CV[1, :, v]) for v in range(len(names))) >= TELLING:
+        draws_R = 100 * _resampled(sums_2CV, RESAMPLES).mean(axis=1)
+        low, high = np.nanquantile(draws_R, (0.025, 0.975))
+        return Score(n, correct, value, float(low), float(high), float(np.nanstd(draws_R)))
+    below = math.sqrt(sum((score.value - (score.low or 0.0)) ** 2 for score in own)) / len(own)
+    above = math.sqrt(sum(((score.high or 0.0) - score.value) ** 2 for score in own)) / len(own)
+    return Score(n, correct, value, max(0.0, value - below), min(100.0, value + above), (below + above) / (2 * Z))
+
+
 # fewer clusters with a right row, or with a wrong one, and resampling them says too little of how they differ
 TELLING = 20
 Z = 1.959963984540054

@@ -172,7 +172,7 @@ class EvaluationFolder(Evaluated):
         if protocol is not None:
             return protocol.choice
         # a benchmark that is not here any more: only choices are scored over rows and groups
-        return self.measured.headline[0].endswith(("/circular", "/vanilla"))
+        return any(name.endswith(("/circular", "/vanilla")) for name in self.measured.scores)
 
     @property
     def measured(self) -> Measured:

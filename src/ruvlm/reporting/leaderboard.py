@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
-from ruvlm.benchmarks.base import Published
-from ruvlm.benchmarks.catalog import benchmarks
+from ruvlm.benchmarks.base import Benchmark, Published
+from ruvlm.benchmarks.catalog import benchmark_or_none
 from ruvlm.evaluation.answers import answers_under
 from ruvlm.evaluation.compare import LEVEL, compare
 from ruvlm.evaluation.evaluated import Evaluated, Measured, beside, measured_together, same_rows
@@ -38,7 +38,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Board:
-    """One table. `world` boards are of drawn scenes and stand apart from those of published sets."""
+    """One table. `world` boards are of drawn scenes and stand apart from those of published sets.
+
+    `published` are figures of others by the rule, on the split and over the unit of the table's own, `published_otherwise` the rest.
+    """
 
     benchmark: str
     source: str
@@ -48,6 +51,7 @@ class Board:
     data: str
     entries: tuple[Entry, ...]
     published: tuple[Published, ...]
+    published_otherwise: tuple[Published, ...]
 
 
 def boards(paths: Sequence[Path]) -> list[Board]:
@@ -80,9 +84,11 @@ def _board(group: Sequence[Evaluated]) -> Board:
         )
         for m in own
     )
-    # a published figure is of the whole set under the reference's own wording
-    whole = not first.drawn and first.sample is None and "deepvk/" in first.source
-    known = benchmarks().get(first.benchmark)
+    # a published figure is of the whole set under the reference's own wording: one that was fetched, not changed
+    whole = not first.drawn and first.sample is None and "@" in first.source and "(изменён)" not in first.source
+    known = benchmark_or_none(first.benchmark) if whole else None
+    figures = known.published if known is not None else ()
+    same = tuple(figure for figure in figures if known is not None and _alike(known, first, figure))
     return Board(
         benchmark=first.benchmark,
         source=first.source,
@@ -91,8 +97,19 @@ def _board(group: Sequence[Evaluated]) -> Board:
         world=first.drawn,
         data=first.fingerprints["data"],
         entries=entries,
-        published=known.published if whole and known is not None else (),
+        published=same,
+        published_otherwise=tuple(figure for figure in figures if figure not in same),
     )
+
+
+def _alike(benchmark: Benchmark, measured: Measured, figure: Published) -> bool:
+    """Was it counted by the rule, on the split and over the unit of a measured headline?"""
+    protocol = next((one for one in benchmark.protocols if one.name == measured.protocol), None)
+    if protocol is None or figure.note:
+        return False
+    unit = "group" if measured.headline[0].endswith("/circular") else "row"
+    rule = protocol.rules[protocol.headline]
+    return (figure.rule, figure.split or measured.split, figure.unit) == (rule, measured.split, unit)
 
 
 def _blind(own: Measured, others: Sequence[Measured]) -> float | None:
@@ -116,61 +133,31 @@ def _groups(own: Sequence[Measured]) -> dict[Path, int]:
     return groups
 
 
+_COLUMNS = ["kind", "benchmark", "source", "split", "protocol", "rule", "group", "model", "parameters", "n", "value", "low", "high", "blind", "unparsed_percent", "errors", "date", "data", "published_in"]
+
+
 def as_csv(tables: Sequence[Board]) -> str:
     """One line a model; published figures have «published» for their kind and no interval."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        [
-            "kind",
-            "benchmark",
-            "source",
-            "split",
-            "protocol",
-            "rule",
-            "group",
-            "model",
-            "parameters",
-            "n",
-            "value",
-            "low",
-            "high",
-            "blind",
-            "unparsed_percent",
-            "errors",
-            "date",
-            "data",
-            "published_in",
-        ]
-    )
+    writer.writerow(_COLUMNS)
     for board in tables:
         kind = "world" if board.world else "measured"
         for e in board.entries:
             s = e.score
-            writer.writerow(
-                [
-                    kind,
-                    *map(_cell, (board.benchmark, board.source, board.split, board.protocol, e.rule)),
-                    e.group,
-                    _cell(e.model),
-                    e.parameters,
-                    s.n,
-                    s.value,
-                    s.low,
-                    s.high,
-                    e.blind,
-                    round(e.unparsed, 4),
-                    e.errors,
-                    e.date,
-                    board.data,
-                    "",
-                ]
-            )
-        for p in board.published:
-            writer.writerow(
-                ["published", board.benchmark, "", "", "", "", "", p.model, "", "", p.value, *[""] * 7, p.source]
-            )
+            rows = map(_cell, (board.benchmark, board.source, board.split, board.protocol, e.rule))
+            model = (e.group, _cell(e.model), e.parameters, s.n, s.value, s.low, s.high, e.blind)
+            writer.writerow([kind, *rows, *model, round(e.unparsed, 4), e.errors, e.date, board.data, ""])
+        for p in (*board.published, *board.published_otherwise):
+            figure = ("", p.split, "", p.rule, "", p.model, "", p.n or "", p.value)
+            writer.writerow(["published", board.benchmark, *figure, *[""] * 7, p.source])
     return out.getvalue()
+
+
+def said_rule(figure: Published) -> str:
+    """By what rule, over what and how many a published figure was counted, as far as it is said."""
+    unit = "группы" if figure.unit == "group" else ""
+    return ", ".join(filter(None, (figure.rule, unit, f"n = {figure.n}" if figure.n else "", figure.note)))
 
 
 def _cell(text: str) -> str:
@@ -190,7 +177,8 @@ def _md(text: str) -> str:
 def as_json(tables: Sequence[Board]) -> str:
     rows = [asdict(board) for board in tables]
     for row in rows:
-        row["published"] = [{"benchmark": row["benchmark"], **figure} for figure in row["published"]]
+        for key in ("published", "published_otherwise"):
+            row[key] = [{"benchmark": row["benchmark"], **figure} for figure in row[key]]
     return json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
 
 
@@ -213,9 +201,16 @@ def as_markdown(tables: Sequence[Board]) -> str:
                 f"| {e.group} | {_md(e.model)} | {e.parameters or ''} | {_md(e.rule)} | {e.score.n} | {e.score.value:.2f}{around} | {blind} | "
                 f"{e.unparsed:.1f} | {e.errors or ''} | {e.date} |"
             )
-        if board.published:
-            lines += ["", "Опубликовано другими, нами не измерялось:", "", "| модель | % | источник |", "|---|---|---|"]
-            lines += [f"| {p.model} | {p.value:.2f} | {p.source} |" for p in board.published]
+        for title, figures in (
+            ("Опубликовано другими по тому же правилу, нами не измерялось:", board.published),
+            ("Опубликовано по другому правилу, с этой таблицей не сравнивать:", board.published_otherwise),
+        ):
+            if figures:
+                lines += ["", title, "", "| модель | правило | часть | % | источник |", "|---|---|---|---|---|"]
+                lines += [
+                    f"| {p.model} | {_md(said_rule(p))} | {p.split} | {p.value:.2f} | {_md(p.source)} |"
+                    for p in figures
+                ]
     return "\n".join(lines) + "\n"
 
 
@@ -234,7 +229,7 @@ def leaderboard_page(tables: Sequence[Board]) -> str:
 
     script = (HERE / "leaderboard.js").read_text(encoding="utf-8")
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "around": around}
+    environment.filters |= {"percent": percent, "around": around, "rule": said_rule}
     return environment.get_template("leaderboard.html.j2").render(
         boards=tables,
         rule=GROUPS_RULE,

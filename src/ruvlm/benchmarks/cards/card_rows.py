@@ -340,6 +340,17 @@ def _wording(
     return _placed(protocol, text, system, name, pictures)
 
 
+def worded(card: BenchmarkCard, example: Example) -> Example:
+    """A row made elsewhere, with what each of the card's protocols says of it. Raises DataError for a template it does not fit."""
+    columns = card.columns
+    raw = RawRow({columns.question: example.question, columns.hint or "hint": example.hint, **dict(example.facts)}, 0)
+    said = {
+        f"{card.name}/{protocol.name}": _wording(card, protocol, raw, example.id, example.options, len(example.images))
+        for protocol in card.protocols
+    }
+    return replace(example, benchmark=card.name, wordings={**said, **example.wordings})
+
+
 def _placed(protocol: CardProtocol, text: str, system: str, name: str, pictures: int) -> Wording:
     """The pictures first, last, or each where its word stands."""
     tag, place = protocol.image_tag, protocol.image_place

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import final
@@ -13,14 +14,17 @@ from typing import final
 import numpy as np
 
 from ruvlm.benchmarks.base import Axis, Benchmark, Place, Protocol, Published, Rows
-from ruvlm.benchmarks.cards.card_fields import BenchmarkCard, CardProtocol, CardStatistics
-from ruvlm.benchmarks.cards.card_rows import LABELS, CardExamples, card_examples
+from ruvlm.benchmarks.cards.card_fields import BenchmarkCard, CardProtocol
+from ruvlm.benchmarks.cards.card_rows import LABELS, CardExamples, card_examples, worded
 from ruvlm.benchmarks.cards.raw_rows import files_of
 from ruvlm.benchmarks.choice import LetterProtocol, LikelihoodProtocol
 from ruvlm.benchmarks.short import ShortProtocol
+from ruvlm.benchmarks.stats import mean_of_means
 from ruvlm.data.split_files import fingerprint
 from ruvlm.errors import DataError
-from ruvlm.schema import Dataset, Example, Generation, Metric, Verdict
+from ruvlm.schema import Dataset, Example, Generation, Metric, Score, Verdict
+
+PLUGINS = "ruvlm.benchmarks"
 
 
 def benchmark_of(card: BenchmarkCard, skip_bad: bool = False) -> Benchmark:
@@ -38,10 +42,20 @@ def benchmark_of(card: BenchmarkCard, skip_bad: bool = False) -> Benchmark:
                 **{name: name for name in card.source.splits},
             }
         ),
-        metrics=partial(_metrics, card.statistics),
+        metrics=partial(_whole_groups, card.statistics.group) if card.statistics.group else None,
+        averages=partial(_macro, card.statistics.macro) if card.statistics.macro else None,
         notes=(*card.notes, f"карточка {card.path.name}, отпечаток {card.mark}, лицензия {card.licence}"),
         published=tuple(
-            Published(model=one.model, value=one.score, source=f"{one.source}, правило {one.rule}")
+            Published(
+                model=one.model,
+                value=one.score,
+                source=one.source,
+                rule=one.rule,
+                split=one.split,
+                unit=one.unit,
+                note=one.note,
+                n=one.n,
+            )
             for one in card.published
         ),
         usual_split=card.source.split,
@@ -75,12 +89,6 @@ def _protocol(card: BenchmarkCard, protocol: CardProtocol) -> Protocol:
     )
 
 
-def _metrics(statistics: CardStatistics, dataset: Dataset, verdicts: Sequence[Verdict]) -> dict[str, Metric]:
-    """What the official table counts beside rows."""
-    metrics = _macro(statistics.macro, dataset, verdicts) if statistics.macro else {}
-    return metrics | (_whole_groups(statistics.group, dataset, verdicts) if statistics.group else {})
-
-
 def _whole_groups(column: str, dataset: Dataset, verdicts: Sequence[Verdict]) -> dict[str, Metric]:
     """The share of groups all of whose rows are right (MERA's ruHHH)."""
     right: dict[str | None, bool] = {}
@@ -90,15 +98,14 @@ def _whole_groups(column: str, dataset: Dataset, verdicts: Sequence[Verdict]) ->
     return {f"group:{column}": Metric(share, len(right), f"группа «{column}» засчитана, если верны все её строки")}
 
 
-def _macro(axis: str, dataset: Dataset, verdicts: Sequence[Verdict]) -> dict[str, Metric]:
-    """The mean of the headline over an axis's values, each weighing the same, as the official table has it."""
-    scores: dict[str, list[float]] = defaultdict(list)
-    for example, verdict in zip(dataset.examples, verdicts, strict=True):
-        for value in example.facts[axis]:
-            scores[value].append(verdict.score)
-    mean = 100 * float(np.mean([np.mean(values) for values in scores.values()]))
-    note = f"среднее по значениям «{axis}», каждое весит поровну: так считает официальная таблица"
-    return {f"macro:{axis}": Metric(mean, len(scores), note)}
+def _macro(axis: str, dataset: Dataset, verdicts: Sequence[Verdict]) -> dict[str, Score]:
+    """The mean over an axis's values, each weighing the same, under every rule: the official table's figure."""
+    clusters = [verdict.cluster for verdict in verdicts]
+    values = [example.facts[axis] for example in dataset.examples]
+    return {
+        f"{rule}/macro:{axis}": mean_of_means(clusters, np.array([v.scores[rule] for v in verdicts]), values)
+        for rule in verdicts[0].scores
+    }
 
 
 @final
@@ -114,8 +121,26 @@ class CardRows(Rows):
     def _examples(self, folder: Path, split: str) -> CardExamples:
         """Read once: controls go by the same rows as the model."""
         if (folder, split) not in self._read:
-            self._read[folder, split] = card_examples(self.card, folder, split, self._skip_bad)
+            made = self._from_plugin(split)
+            self._read[folder, split] = made or card_examples(self.card, folder, split, self._skip_bad)
         return self._read[folder, split]
+
+    def _from_plugin(self, split: str) -> CardExamples | None:
+        """What somebody's package makes of a card that no table can say; None where none is installed for it.
+
+        An entry point of the group `ruvlm.benchmarks`, named as the benchmark, gives `examples(card) -> Iterator[Example]`; the
+        card's `source.split` is the one that is asked.
+        """
+        for entry in entry_points(group=PLUGINS, name=self.card.name):
+            card = replace(self.card, source=replace(self.card.source, split=split))
+            return CardExamples(tuple(worded(card, example) for example in entry.load()(card)))
+        return None
+
+    def _rows_mark(self, folder: Path, split: str) -> str:
+        if not entry_points(group=PLUGINS, name=self.card.name):
+            return fingerprint(files_of(self.card, folder, split))
+        rows = [(e.id, e.question, e.options, e.answers) for e in self._examples(folder, split).examples]
+        return f"{rows} {fingerprint(sorted(self.files(folder, split)))}"
 
     def holds(self, folder: Path) -> bool:
         return False
@@ -137,9 +162,7 @@ class CardRows(Rows):
             )
         hidden = len(examples) - len(answered)
         skipped = f" без {len(read.faults)}" if read.faults else ""
-        mark = hashlib.sha256(
-            f"{self.card.mark}{skipped} {fingerprint(files_of(self.card, place.folder, split))}".encode()
-        )
+        mark = hashlib.sha256(f"{self.card.mark}{skipped} {self._rows_mark(place.folder, split)}".encode())
         return Dataset(
             name=self.card.name,
             split=split,
@@ -161,6 +184,8 @@ class CardRows(Rows):
         yield from self._examples(place.folder, split).examples
 
     def files(self, folder: Path, split: str) -> set[Path]:
+        if entry_points(group=PLUGINS, name=self.card.name):
+            return {image.path for example in self._examples(folder, split).examples for image in example.images}
         return set(files_of(self.card, folder, split))
 
     def copy(self, folder: Path, split: str, examples: Sequence[Example], out: Path) -> None:

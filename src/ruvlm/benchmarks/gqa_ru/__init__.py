@@ -78,9 +78,18 @@ BENCHMARK = Benchmark(
     metrics=gqa_metrics,
     notes=(NOT_COMPUTED,),
     published=(
-        Published(model="deepvk/llava-saiga-8b", value=51.44, source=CARD),
-        Published(model="deepvk/llava-gemma-2b-lora", value=46.37, source=CARD),
-        Published(model="llava-1.5-7b", value=28.39, source=f"{CARD}, из вторых рук"),
+        Published(model="deepvk/llava-saiga-8b", value=51.44, source=CARD, rule="exact", split="testdev", unit="row"),
+        Published(
+            model="deepvk/llava-gemma-2b-lora", value=46.37, source=CARD, rule="exact", split="testdev", unit="row"
+        ),
+        Published(
+            model="llava-1.5-7b",
+            value=28.39,
+            source=f"{CARD}, из вторых рук",
+            rule="exact",
+            split="testdev",
+            unit="row",
+        ),
     ),
     auditor="ruvlm.audit.gqa:check",
 )

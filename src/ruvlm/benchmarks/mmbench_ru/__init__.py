@@ -67,9 +67,20 @@ BENCHMARK = Benchmark(
         licence="Apache-2.0",
     ),
     published=(
-        Published(model="deepvk/llava-saiga-8b", value=56.65, source=CARD),
-        Published(model="llava-1.5-7b", value=52.25, source=f"{CARD}, из вторых рук"),
-        Published(model="deepvk/llava-gemma-2b-lora", value=40.19, source=CARD),
+        Published(
+            model="deepvk/llava-saiga-8b", value=56.65, source=CARD, rule="letters-lmms", split="dev", unit="group"
+        ),
+        Published(
+            model="llava-1.5-7b",
+            value=52.25,
+            source=f"{CARD}, из вторых рук",
+            rule="letters-lmms",
+            split="dev",
+            unit="group",
+        ),
+        Published(
+            model="deepvk/llava-gemma-2b-lora", value=40.19, source=CARD, rule="letters-lmms", split="dev", unit="group"
+        ),
     ),
     auditor="ruvlm.audit.mmbench:check",
     grouped=True,
