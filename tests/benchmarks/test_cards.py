@@ -455,6 +455,13 @@ def test_two_cards_are_not_compared(tmp_path: Path, ruvlm: Run) -> None:
     ran = ruvlm("compare", *folders)
     assert ran.code == 2
     assert "различаются" in ran.err
+    other = CARD[CARD.index("[[protocol]]") :].replace('"letters"', '"other"')
+    ran = ruvlm(
+        "eval", "random", "--data", mine(tmp_path / "c", CARD + other), "--out", tmp_path / "c", "--no-controls"
+    )
+    assert ran.code == 0, ran.err
+    ran = ruvlm("compare", folders[0], next((tmp_path / "c").glob("*random")))
+    assert ran.code == 0, "a way of asking that neither was asked by is nothing between them: " + ran.err
 
 
 def test_check_says_what_a_card_holds(kitchen: Path, ruvlm: Run, tmp_path: Path) -> None:
@@ -475,3 +482,72 @@ def test_a_set_of_the_hub_that_is_not_here(ruvlm: Run, tmp_path: Path) -> None:
     ran = ruvlm("data", "check", card_beside(tmp_path, "weird", {}))
     assert ran.code == 2
     assert "Набор MERA-evaluation/WEIRD карточки weird не скачан: ruvlm data fetch" in ran.err
+
+
+# --- the same questions in several translations
+
+
+def test_answers_that_change_with_the_translation(tmp_path: Path, ruvlm: Run) -> None:
+    """Against a count by hand: three questions in two words."""
+    said = {"one": ["B", "A", "C"], "two": ["B", "B", "A"]}
+    golds = ["B", "A", "C"]
+    for name, letters in said.items():
+        card = mine(tmp_path / name, CARD.replace('name = "mine"', f'name = "{name}"'))
+        answers = tmp_path / "model.jsonl"
+        lines = [json.dumps({"id": str(n), "prediction": letter}) for n, letter in enumerate(letters, 1)]
+        answers.write_text("\n".join(lines), encoding="utf-8")
+        ran = ruvlm("eval", f"file:{answers}", "--data", card, "--out", tmp_path / "r", "--no-controls")
+        assert ran.code == 0, ran.err
+    ran = ruvlm("compare", tmp_path / "r", "--translations", "--json")
+    assert ran.code == 0, ran.err
+    (pair,) = json.loads(ran.out)
+    right = [[a == gold, b == gold] for a, b, gold in zip(*said.values(), golds, strict=True)]
+    assert (pair["n"], pair["both"], pair["only_a"] + pair["only_b"], pair["neither"]) == (
+        3,
+        sum(all(row) for row in right),
+        sum(row[0] != row[1] for row in right),
+        sum(not any(row) for row in right),
+    )
+    assert pair["changed"]["correct"] == sum(a != b for a, b in zip(*said.values(), strict=True))
+    alone = ruvlm("compare", next((tmp_path / "r").iterdir()), "--translations")
+    assert alone.code == 2
+    assert "переводах" in alone.err
+
+
+# --- sets that no table can say
+
+
+def test_a_package_may_give_the_rows_of_a_card(tmp_path: Path, ruvlm: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = mine(tmp_path / "set")
+    code = """
+from dataclasses import replace
+from ruvlm.schema import Example, ImageRef
+
+def examples(card):
+    picture = ImageRef(card.folder / "a.png")
+    for number in range(3):
+        yield Example(id=str(number), benchmark="", question=f"{card.source.split} {number}?", answers=("B",), images=(picture,),
+                      image_id="a", cluster=str(number), options=("кот", "пёс"))
+"""
+    (tmp_path / "site" / "others-1.0.dist-info").mkdir(parents=True)
+    (tmp_path / "site" / "others_rows.py").write_text(code, encoding="utf-8")
+    info = tmp_path / "site" / "others-1.0.dist-info"
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[ruvlm.benchmarks]\nmine = others_rows:examples\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    ran = ruvlm("eval", "random", "--data", card, "--out", tmp_path / "r", "--json")
+    assert ran.code == 0, ran.err
+    assert {row["n"] for row in json.loads(ran.out)} == {3}
+    examples = open_source(str(card)).load("mine", "").examples
+    assert examples[0].wordings["mine/letters"].text == "default 0?\nA. кот\nB. пёс"
+
+
+def test_the_question_alone_is_a_floor_without_a_training_part(tmp_path: Path, ruvlm: Run) -> None:
+    """Every question gives its answer away, so that the others teach it; of a few rows nothing is said."""
+    rows = [{**ROWS[0], "id": n, "image": f"{n}.png", "q": f"Цвет {n % 2}?", "gold": "AB"[n % 2]} for n in range(40)]
+    for row in rows:
+        stand_in(tmp_path / str(row["image"]), int(str(row["id"])))
+    ran = ruvlm("data", "check", mine(tmp_path, CARD, rows), "--json")
+    assert {f["name"]: f["value"] for f in json.loads(ran.out)["facts"]}["пол: только вопрос"] == "100.0 %"
+    ran = ruvlm("data", "check", mine(tmp_path / "few"), "--json")
+    assert "пол: только вопрос" not in {fact["name"] for fact in json.loads(ran.out)["facts"]}

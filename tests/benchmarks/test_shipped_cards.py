@@ -17,6 +17,7 @@ import pytest
 from ruvlm.benchmarks.cards.read_card import card_values, read_card, shipped_cards
 from ruvlm.benchmarks.catalog import benchmark_named
 from ruvlm.benchmarks.source import open_source
+from ruvlm.data.manifest import Manifest, write_manifest
 from ruvlm.schema import is_drawn
 from tests.support.cards import CARDS, REAL, stand_in, worldcuisines
 from tests.support.house import Ran
@@ -57,7 +58,7 @@ def test_a_shipped_card_says_what_the_reviewed_one_says(path: Path) -> None:
     protocols = {protocol.name: protocol for protocol in own.protocols}
     for protocol in theirs.protocols:
         asked = protocols[protocol.name]
-        assert replace(asked, rules=()) == replace(protocol, rules=())
+        assert replace(asked, rules=(), mark="") == replace(protocol, rules=(), mark="")
         assert asked.rules[0] == protocol.rules[0]
     assert own.protocols[0].name == theirs.protocols[0].name
     figures = {(figure.model, figure.rule): figure.score for figure in own.published}
@@ -218,6 +219,29 @@ def test_rows_without_their_picture_are_counted(tmp_path: Path, ruvlm: Run) -> N
     (first, *_) = json.loads(ran.out)
     assert first["n"] == 1
     assert any("негодных строк пропущено: 1" in note for note in first["notes"])
+
+
+@pytest.mark.parametrize(("name", "same"), [("weird", ()), ("worldcuisines-ru", ()), ("mmbench-dev-ru-parrot", ())])
+def test_published_figures_stand_by_their_rule(name: str, same: tuple[str, ...], tmp_path: Path, ruvlm: Run) -> None:
+    """«exact» is not «mera-em», and 400 rows are not these 281."""
+    lay, _ = SETS[name]
+    lay(tmp_path / "data")
+    write_manifest(
+        tmp_path / "data" / name, Manifest("hub", name, card_values(shipped_cards()[name])["source"]["repo"], "a" * 40)
+    )
+    ran = ruvlm("eval", "random", "--data", name, "--out", tmp_path / "r", "--no-controls")
+    assert ran.code == 0, ran.err
+    for path in (tmp_path / "r").glob("*/summary.json"):  # as if a model had answered
+        path.write_text(path.read_text(encoding="utf-8").replace('"random"', '"some model"'), encoding="utf-8")
+    ran = ruvlm("leaderboard", tmp_path / "r", "--out", tmp_path / "site", "--json")
+    assert ran.code == 0, ran.err
+    (board,) = json.loads(ran.out)
+    assert board["source"].startswith(card_values(shipped_cards()[name])["source"]["repo"])
+    published = read_card(shipped_cards()[name]).published
+    assert tuple(figure["model"] for figure in board["published"]) == same
+    assert len(board["published_otherwise"]) == len(published)
+    page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert ("по другому правилу" in page) == bool(published)
 
 
 def test_a_set_that_is_not_here(ruvlm: Run) -> None:

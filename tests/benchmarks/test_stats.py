@@ -15,6 +15,7 @@ from ruvlm.benchmarks.stats import (
     edge_interval,
     holm,
     mcnemar,
+    mean_of_means,
     paired_p,
     score_columns,
     student,
@@ -155,3 +156,42 @@ def test_a_score_of_parts_is_their_mean_and_counts_only_whole_ones() -> None:
     column = np.array([[1.0], [0.5], [0.0], [0.25]])
     (score,) = score_columns(list("abcd"), column, np.ones_like(column, dtype=bool))
     assert (score.n, score.correct, score.value) == (4, 1, 43.75)
+
+
+def test_a_mean_of_means_is_that_of_a_short_reference() -> None:
+    """Values of unlike size, rows of one dish under several: the reference resamples dishes one by one."""
+    rng = np.random.default_rng(3)
+    rows = [
+        (dish, kind, float(rng.random() < (0.3 + 0.1 * kind)))
+        for dish in range(150)
+        for kind in range(4)
+        if dish % (kind + 1) == 0
+    ]
+    score = mean_of_means(
+        [str(d) for d, _, _ in rows], np.array([s for *_, s in rows]), [(str(k),) for _, k, _ in rows]
+    )
+
+    def macro(weights: np.ndarray) -> float:
+        return float(
+            np.mean(
+                [
+                    np.average(
+                        [s for _, k, s in rows if k == kind], weights=[weights[d] for d, k, _ in rows if k == kind]
+                    )
+                    for kind in range(4)
+                ]
+            )
+        )
+
+    drawn = [macro(np.bincount(rng.integers(150, size=150), minlength=150)) for _ in range(400)]
+    assert score.value == pytest.approx(100 * macro(np.ones(150)))
+    assert score.low == pytest.approx(100 * np.quantile(drawn, 0.025), abs=2)
+    assert score.high == pytest.approx(100 * np.quantile(drawn, 0.975), abs=2)
+
+
+def test_a_mean_of_means_at_the_edge_has_a_width() -> None:
+    values = [("a",), ("a",), ("b",), ("b",)] * 10
+    score = mean_of_means([str(n) for n in range(40)], np.ones(40), values)
+    assert score.value == 100
+    assert score.low is not None
+    assert 80 < score.low < 100

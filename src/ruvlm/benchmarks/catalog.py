@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -12,7 +13,7 @@ from types import MappingProxyType
 import ruvlm.benchmarks
 from ruvlm.benchmarks.base import Benchmark, Protocol
 from ruvlm.benchmarks.cards.carded import benchmark_of
-from ruvlm.benchmarks.cards.read_card import read_card, shipped_cards
+from ruvlm.benchmarks.cards.read_card import card_values, read_card, shipped_cards
 from ruvlm.benchmarks.gqa_ru import BENCHMARK as GQA_RU
 from ruvlm.benchmarks.mmbench_ru import BENCHMARK as MMBENCH_RU
 from ruvlm.data.conversations import LLAVA_INSTRUCT
@@ -132,3 +133,60 @@ def hub_set(name: str) -> HubSet:
 def _near(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), 1)
     return f" Может быть, «{near[0]}»?" if near else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """What is said of a benchmark in a list: `human` is people's published figure, per cent, by `human_rule`."""
+
+    name: str
+    title: str
+    licence: str
+    rules: tuple[str, ...]
+    repo: str
+    choice: bool
+    hidden: bool
+    human: float | None
+    human_rule: str
+
+
+def listed_benchmarks() -> list[Listed]:
+    """Every benchmark that has a name here, those of the house first."""
+    rows = [_listed(one, one.hub.licence, one.hub.repo) for one in house_benchmarks().values() if one.hub is not None]
+    for path in shipped_cards().values():
+        values = card_values(path)
+        known = benchmark_or_none(path.stem)
+        about, source = values["benchmark"], values["source"]
+        if known is not None:
+            rows.append(_listed(known, about["licence"], source["repo"], about.get("hidden_answers", False)))
+            continue
+        first = values["protocol"][0]
+        rows.append(
+            Listed(
+                name=path.stem,
+                title=about["title"],
+                licence=about["licence"],
+                rules=tuple(first["rules"]),
+                repo=source["repo"],
+                choice=first["kind"] == "choice",
+                hidden=False,
+                human=None,
+                human_rule="",
+            )
+        )
+    return rows
+
+
+def _listed(benchmark: Benchmark, licence: str, repo: str, hidden: bool = False) -> Listed:
+    people = next((figure for figure in benchmark.published if figure.model == "человек"), None)
+    return Listed(
+        name=benchmark.name,
+        title=benchmark.title,
+        licence=licence,
+        rules=tuple(benchmark.protocols[0].rules.values()),
+        repo=repo,
+        choice=benchmark.choice,
+        hidden=hidden,
+        human=people.value if people is not None else None,
+        human_rule=people.rule if people is not None else "",
+    )

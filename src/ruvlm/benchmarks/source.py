@@ -178,7 +178,7 @@ def _of_card(opened: OpenedCard, skip_bad: bool, folder: Path | None = None) -> 
     place = place_of(card) if folder is None else folder
     manifest = read_manifest(place) if place.is_dir() else None
     origin = f"{sound(manifest.label)}, " if manifest is not None else ""
-    label = f"{origin}карточка {card.name} {card.mark[:8]}"
+    label = f"{origin}карточка {card.name} {card.rows_mark[:8]}"
     describe(benchmark_of(card, skip_bad))
     guesses = () if opened.guessed is None else (opened,)
     return Source(place, {card.name: Place(folder=place, label=label, graphs=None)}, guesses)

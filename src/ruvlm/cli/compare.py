@@ -16,6 +16,10 @@ def compare(
         list[Path],
         typer.Argument(help="папки оценок (…/eval/…) или файлы ответов на одни и те же вопросы, два или больше"),
     ],
+    translations: Annotated[
+        bool,
+        typer.Option("--translations", help="одна модель на переводах одних вопросов: как часто перевод меняет ответ"),
+    ] = False,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
     """Сравнить оценки попарно на одних строках: разность с интервалом, точный критерий Макнемара, поправка Холма.
@@ -27,6 +31,9 @@ def compare(
     from ruvlm.errors import ConfigError
     from ruvlm.evaluation.compare import compare as compared
 
+    if translations:
+        _translations(folders, json_)
+        return
     if len(folders) < 2:
         raise ConfigError("Сравнивать нужно хотя бы две оценки: укажите ещё одну папку или файл ответов.")
     rows = compared(folders)
@@ -62,3 +69,36 @@ def compare(
         "Критерий Макнемара – точный (для дробных правил – бутстрэп), по строкам (для circular – по группам); интервал – бутстрэп по картинкам или вопросам. "
         f"Поправка Холма – на все сравнения этой таблицы ({len(rows)})."
     )
+
+
+def _translations(folders: list[Path], json_: bool) -> None:
+    from rich.table import Table
+
+    from ruvlm.evaluation.evaluated import score_dict
+    from ruvlm.evaluation.translations import compare_translations
+
+    pairs = compare_translations(folders)
+    if json_:
+        show_json([{**asdict(pair), "changed": score_dict(pair.changed)} for pair in pairs])
+        return
+    table = Table(title="Одни вопросы в двух переводах", title_justify="left")
+    for column in (
+        "модель",
+        "первый",
+        "второй",
+        "n",
+        "верны оба",
+        "только первый",
+        "только второй",
+        "ни один",
+        "ответ сменился, %",
+        "p",
+    ):
+        table.add_column(column)
+    for pair in pairs:
+        changed = pair.changed
+        interval = f" ({changed.low:.1f}–{changed.high:.1f})" if changed.low is not None else ""
+        counts = (pair.n, pair.both, pair.only_a, pair.only_b, pair.neither)
+        table.add_row(*cells(pair.model, pair.a, pair.b, *counts, f"{changed.value:.1f}{interval}", f"{pair.p:.2g}"))
+    results.print(table)
+    say("Строки сопоставлены по номеру вопроса. p – точный критерий Макнемара, интервал – бутстрэп по вопросам.")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ruvlm.cli.check import check
-from ruvlm.cli.console import counting, say, show_json, tell
+from ruvlm.cli.console import cells, counting, results, say, show_json, tell
 from ruvlm.cli.fetch import fetch
 from ruvlm.cli.photos import from_coco, from_graphs
 from ruvlm.cli.russian import App
@@ -29,6 +29,33 @@ app.command("check")(check)
 app.command("show")(show)
 app.command("from-coco")(from_coco)
 app.command("from-graphs")(from_graphs)
+
+
+@app.command("list")
+def list_(json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False) -> None:
+    """Показать наборы, у которых здесь есть имя: правило, лицензия, откуда качается, что уже скачано.
+
+    Пример: ruvlm data list
+    """
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from ruvlm.benchmarks.catalog import listed_benchmarks
+
+    rows = listed_benchmarks()
+    if json_:
+        show_json([{**asdict(row), "here": (Path("data") / row.name).is_dir()} for row in rows])
+        return
+    table = Table(title="Наборы", title_justify="left")
+    for column in ("имя", "что", "правило", "лицензия", "на хабе", "здесь"):
+        table.add_column(column)
+    for row in rows:
+        here = "да" if (Path("data") / row.name).is_dir() else ""
+        hidden = ", ответы закрыты" if row.hidden else ""
+        table.add_row(*cells(row.name, f"{row.title}{hidden}", row.rules[0], row.licence, row.repo, here))
+    results.print(table)
+    say("Скачать: ruvlm data fetch ИМЯ. Спросить модель: ruvlm eval МОДЕЛЬ --data ИМЯ")
 
 
 @app.command("card")

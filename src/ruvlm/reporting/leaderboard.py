@@ -105,7 +105,7 @@ def _board(group: Sequence[Evaluated]) -> Board:
 def _alike(benchmark: Benchmark, measured: Measured, figure: Published) -> bool:
     """Was it counted by the rule, on the split and over the unit of a measured headline?"""
     protocol = next((one for one in benchmark.protocols if one.name == measured.protocol), None)
-    if protocol is None or figure.note:
+    if protocol is None or figure.note or figure.n not in (0, measured.n):
         return False
     unit = "group" if measured.headline[0].endswith("/circular") else "row"
     rule = protocol.rules[protocol.headline]
@@ -133,7 +133,27 @@ def _groups(own: Sequence[Measured]) -> dict[Path, int]:
     return groups
 
 
-_COLUMNS = ["kind", "benchmark", "source", "split", "protocol", "rule", "group", "model", "parameters", "n", "value", "low", "high", "blind", "unparsed_percent", "errors", "date", "data", "published_in"]
+_COLUMNS = [
+    "kind",
+    "benchmark",
+    "source",
+    "split",
+    "protocol",
+    "rule",
+    "group",
+    "model",
+    "parameters",
+    "n",
+    "value",
+    "low",
+    "high",
+    "blind",
+    "unparsed_percent",
+    "errors",
+    "date",
+    "data",
+    "published_in",
+]
 
 
 def as_csv(tables: Sequence[Board]) -> str:

@@ -111,9 +111,13 @@ class CardStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class CardProtocol:
-    """A way of asking: a template or the row's own, the picture's place, the limits, the rules with the headline first."""
+    """A way of asking: a template or the row's own, the picture's place, the limits, the rules with the headline first.
+
+    `mark` is a hash of all of it.
+    """
 
     name: str
+    mark: str
     choice: bool
     prompt: str
     prompt_column: str
@@ -147,7 +151,10 @@ class CardFigure:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkCard:
-    """A whole card; `folder` is where its paths begin, `mark` a hash of all that can change a figure."""
+    """A whole card; `folder` is where its paths begin.
+
+    `mark` is a hash of all that can change a figure, `rows_mark` of that without the ways of asking.
+    """
 
     path: Path
     name: str
@@ -169,6 +176,7 @@ class BenchmarkCard:
     published: tuple[CardFigure, ...]
     submission: Submission | None
     mark: str
+    rows_mark: str
 
     @property
     def folder(self) -> Path:

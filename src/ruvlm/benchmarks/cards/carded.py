@@ -82,7 +82,7 @@ def _protocol(card: BenchmarkCard, protocol: CardProtocol) -> Protocol:
         benchmark=card.name,
         generation=generation,
         rules=rules,
-        mark=f"{card.mark} {protocol.prompt or protocol.prompt_column}",
+        mark=f"{card.rows_mark} {protocol.mark}",
         usual=protocol is card.protocols[0],
         system=bool(protocol.system),
         image_size=protocol.image_size,
@@ -162,7 +162,7 @@ class CardRows(Rows):
             )
         hidden = len(examples) - len(answered)
         skipped = f" без {len(read.faults)}" if read.faults else ""
-        mark = hashlib.sha256(f"{self.card.mark}{skipped} {self._rows_mark(place.folder, split)}".encode())
+        mark = hashlib.sha256(f"{self.card.rows_mark}{skipped} {self._rows_mark(place.folder, split)}".encode())
         return Dataset(
             name=self.card.name,
             split=split,

@@ -106,6 +106,7 @@ def _card(values: dict[str, Any], path: Path, faults: list[str]) -> BenchmarkCar
         published=tuple(_figure(one) for one in top.tables("published")),
         submission=_submission(top.table("submission")) if "submission" in values else None,
         mark=_mark(values),
+        rows_mark=_mark({key: value for key, value in values.items() if key != "protocol"}),
     )
     if len(card.axes) > 12:
         top.fault("axes", f"разбивок {len(card.axes)}, а можно 12")
@@ -271,6 +272,7 @@ def _protocol(table: CardTable, columns: CardColumns) -> CardProtocol:
     tag = table.text("image_tag")
     protocol = CardProtocol(
         name=table.text("name", needed=True),
+        mark=_mark(table.values),
         choice=table.one_of("kind", ("short", "choice"), "short", needed=True) == "choice",
         prompt=table.text("prompt"),
         prompt_column=table.text("prompt_column"),
