@@ -59,7 +59,9 @@ def main() -> None:
         summaries = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("r0/*/summary.json"))]
     for summary in summaries:
         name, score = next(iter(summary["scores"].items()))
-        print(f"{summary['model']}: {name} {score['value']:.1f} % ({score['low']:.1f}–{score['high']:.1f}), n = {score['n']}")
+        print(
+            f"{summary['model']}: {name} {score['value']:.1f} % ({score['low']:.1f}–{score['high']:.1f}), n = {score['n']}"
+        )
     print(f"строк {rows}: {statistics.median(times):.2f} с, из них пустая команда {bare:.2f} с")
 
 

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from ruvlm.benchmarks.cards.read_card import card_values, read_card, shipped_cards
-from ruvlm.benchmarks.catalog import benchmark_named
+from ruvlm.benchmarks.catalog import benchmark_named, listed_benchmarks
 from ruvlm.benchmarks.source import open_source
 from ruvlm.data.manifest import Manifest, write_manifest
 from ruvlm.schema import is_drawn
-from tests.support.cards import CARDS, REAL, stand_in, worldcuisines
-from tests.support.house import Ran
+from tests.support.cards import CARDS, REAL, hidden, real_mera, stand_in, worldcuisines
+from tests.support.house import ROOT, Ran
 
 Run = Callable[..., Ran]
 # reviewed under another name, or beside other files than those of the hub
@@ -81,19 +81,6 @@ def parquet(path: Path, rows: list[dict[str, Any]], column: str = "image") -> No
 
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def real_mera(data: Path, hub: str, name: str) -> None:
-    """Only one row of each table has its picture: the others get a stand-in."""
-    shutil.copytree(REAL / "mera_rows" / "hub" / hub, data / name)
-    stand_in(data / "picture.png", 3)
-    for path in (data / name).rglob("*.parquet"):
-        rows = pq.read_table(path).to_pylist()
-        for row in rows:
-            row["inputs"]["image"] = row["inputs"]["image"] or {"path": None}
-            if not row["inputs"]["image"].get("bytes"):
-                row["inputs"]["image"] = {"bytes": (data / "picture.png").read_bytes(), "path": None}
-        pq.write_table(pa.Table.from_pylist(rows), path)
 
 
 def real_science(data: Path) -> None:
@@ -253,32 +240,6 @@ def test_a_set_that_is_not_here(ruvlm: Run) -> None:
 # --- hidden answers
 
 
-def hidden(data: Path, count: int = 4) -> list[int]:
-    """LabTabVQA's declared layout with made-up questions."""
-    letters = "abcdefg"
-    rows = [
-        {
-            "instruction": "Посмотри: <image>. {question}\nA. {option_a}\nB. {option_b}\nОтвет дай после слова ОТВЕТ.",
-            "inputs": {
-                "question": f"Сколько строк {n}?",
-                **{f"option_{x}": f"{x}{n}" if x in "ab" else None for x in letters},
-            },
-            "outputs": "",
-            "meta": {"id": 7 + n, "categories": {"question_type": "t", "question_source": "s"}},
-        }
-        for n in range(count)
-    ]
-    folder = data / "labtabvqa/data"
-    folder.mkdir(parents=True)
-    for number, row in enumerate(rows):
-        picture = folder / f"{number}.png"
-        stand_in(picture, number)
-        row["inputs"]["image"] = {"bytes": picture.read_bytes(), "path": None}  # type: ignore[index]
-        picture.unlink()
-    pq.write_table(pa.Table.from_pylist(rows), folder / "test-00000-of-00001.parquet")
-    return [7 + n for n in range(count)]
-
-
 def test_answers_to_hidden_questions_are_handed_in(tmp_path: Path, ruvlm: Run) -> None:
     ids = hidden(tmp_path / "data")
     answers = tmp_path / "said.jsonl"
@@ -340,3 +301,16 @@ def test_numbers_of_options_as_cvqa_takes_them(tmp_path: Path, ruvlm: Run) -> No
     assert ran.code == 0, ran.err
     assert json.loads(ran.out) == [{"name": "cvqa-ru", "file": "submission.csv", "n": 3, "unread": 1}]
     assert (tmp_path / "s.csv").read_text(encoding="utf-8") == "ID,Prediction\nq0,2\nq1,-1\nq2,0\n"
+
+
+def test_the_page_has_every_set() -> None:
+    """docs/benchmarks.md: name, licence, rule, people's figure and address of each, as the cards have them."""
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    rows = {row.split("|")[1].strip(" `"): row for row in page.splitlines() if row.startswith("| `")}
+    listed = listed_benchmarks()
+    assert list(rows) == [one.name for one in listed]
+    for one in listed:
+        human = f"{one.human:.1f}".replace(".", ",") if one.human is not None else ""
+        for said in (one.title, one.licence, f"`{one.rules[0]}`", f"`{one.repo}`", human):
+            assert said in rows[one.name]
+        assert ("закрыты" in rows[one.name]) == one.hidden

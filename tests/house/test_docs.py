@@ -19,6 +19,7 @@ from PIL import Image
 
 from ruvlm import errors
 from ruvlm.cli.main import main
+from tests.support.cards import hidden, real_mera, translations
 from tests.support.commands import COMMANDS
 from tests.support.house import ROOT
 from tests.support.parts import encoder, language
@@ -101,6 +102,7 @@ def place(world: Path, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     (here / "sceneGraphs.json").write_text(json.dumps(GRAPH))
     _conversations(here)
     _card(here)
+    _sets(here, root / "hub", world)
     before = Path.cwd()
     os.chdir(here)
     try:
@@ -108,6 +110,7 @@ def place(world: Path, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             assert main(["eval", f"results/{name}", "--data", "data/world-mini", "--limit", "200"]) == 0
         shutil.copytree(here / "results", here / "results" / "quickstart")
         _answers(here)
+        _asked_of_sets()
         _left_by_commands(here)
     finally:
         os.chdir(before)
@@ -136,6 +139,16 @@ def _card(here: Path) -> None:
     (here / "questions.csv").write_text("\n".join(lines), encoding="utf-8")
 
 
+def _sets(here: Path, hub_root: Path, world: Path) -> None:
+    """The sets and the table of docs/benchmarks.md."""
+    real_mera(here / "data", "WEIRD", "weird")
+    shutil.copytree(here / "data" / "weird", hub_root / "MERA-evaluation" / "WEIRD")
+    hidden(here / "data")
+    translations(here / "data", world)
+    lines = ["Вопрос;Ответ;Картинка", "Это небо?;да;photo.jpg", "Это дом?;нет;photo.jpg"]
+    (here / "вопросы.csv").write_text("\n".join(lines), encoding="cp1251")
+
+
 def _conversations(here: Path) -> None:
     """A file of LLaVA-style conversations with its picture, where llava_stage2 looks for them."""
     (here / "coco" / "train2017").mkdir(parents=True)
@@ -161,6 +174,14 @@ def _answers(here: Path) -> None:
     )
     letters = [{"prediction": "Ответ: B", "options": ["кошка", "собака"], "gold": "B"}]
     (here / "letters.jsonl").write_text("\n".join(map(json.dumps, letters)), encoding="utf-8")
+
+
+def _asked_of_sets() -> None:
+    """What earlier commands of docs/benchmarks.md leave behind: a card, answers to hidden questions and to translations."""
+    assert main(["data", "card", "вопросы.csv", "--out", "мои-вопросы.toml"]) == 0
+    assert main(["eval", "results/nano_world", "--data", "labtabvqa", "--out", "results/labtabvqa"]) == 0
+    sets = "mmbench-ru,mmbench-dev-ru-parrot,mmbench-dev-ru-vikhr"
+    assert main(["eval", "results/nano_world", "--data", sets, "--limit", "40", "--out", "results/translations"]) == 0
 
 
 def _left_by_commands(here: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -70,3 +72,60 @@ def worldcuisines(folder: Path) -> Path:
     kb.parent.mkdir(parents=True)
     pq.write_table(pa.table(table), kb)
     return card
+
+
+def real_mera(data: Path, hub: str, name: str) -> None:
+    """Only one row of each table has its picture: the others get a stand-in."""
+    shutil.copytree(REAL / "mera_rows" / "hub" / hub, data / name)
+    stand_in(data / "picture.png", 3)
+    for path in (data / name).rglob("*.parquet"):
+        rows = pq.read_table(path).to_pylist()
+        for row in rows:
+            row["inputs"]["image"] = row["inputs"]["image"] or {"path": None}
+            if not row["inputs"]["image"].get("bytes"):
+                row["inputs"]["image"] = {"bytes": (data / "picture.png").read_bytes(), "path": None}
+        pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+def hidden(data: Path, count: int = 4) -> list[int]:
+    """LabTabVQA's declared layout with made-up questions."""
+    letters = "abcdefg"
+    rows = [
+        {
+            "instruction": "Посмотри: <image>. {question}\nA. {option_a}\nB. {option_b}\nОтвет дай после слова ОТВЕТ.",
+            "inputs": {
+                "question": f"Сколько строк {n}?",
+                **{f"option_{x}": f"{x}{n}" if x in "ab" else None for x in letters},
+            },
+            "outputs": "",
+            "meta": {"id": 7 + n, "categories": {"question_type": "t", "question_source": "s"}},
+        }
+        for n in range(count)
+    ]
+    folder = data / "labtabvqa/data"
+    folder.mkdir(parents=True)
+    for number, row in enumerate(rows):
+        picture = folder / f"{number}.png"
+        stand_in(picture, number)
+        row["inputs"]["image"] = {"bytes": picture.read_bytes(), "path": None}  # type: ignore[index]
+        picture.unlink()
+    pq.write_table(pa.Table.from_pylist(rows), folder / "test-00000-of-00001.parquet")
+    return [7 + n for n in range(count)]
+
+
+def translations(data: Path, world: Path) -> None:
+    """The world's choices as two more translations of MMBench: VLMEvalKit's table, and a table of commas."""
+    table = pq.read_table(next((world / "mmbench-ru").glob("mmbench_ru_dev*.parquet"))).to_pylist()
+    table = [{**row, "image": base64.b64encode(row["image"]["bytes"]).decode()} for row in table[:200]]
+    names = ("index", "question", "hint", "A", "B", "C", "D", "answer", "category", "image")
+    for name, file, sign in (
+        ("mmbench-dev-ru-parrot", "mmbench/mmbench_dev_ru.tsv", "\t"),
+        ("mmbench-dev-ru-vikhr", "dev.csv", ","),
+    ):
+        path = data / name / file
+        path.parent.mkdir(parents=True)
+        with path.open("w", encoding="utf-8", newline="") as handle:
+            writer = csv.writer(handle, delimiter=sign)
+            writer.writerow(names)
+            for row in table:
+                writer.writerow(["" if row.get(key) is None else row[key] for key in names])

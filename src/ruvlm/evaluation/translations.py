@@ -20,7 +20,7 @@ from ruvlm.schema import Score, Verdict
 class Translated:
     """Two evaluations of one model on two translations, row by row by their ids.
 
-    `a` and `b` are the sets; `both`, `only_a`, `only_b`, `neither` count rows by who was right under the headline of each;
+    `a` and `b` are the sets' protocols; `both`, `only_a`, `only_b`, `neither` count rows by who was right under the headline of each;
     `changed` is the share of rows with another option, `p` that of McNemar's exact test.
     """
 
@@ -67,8 +67,8 @@ def _pair(one: Evaluated, other: Evaluated) -> Translated | None:
     pairs = list(zip(right_a, right_b, strict=True))
     return Translated(
         model=one.measured.model,
-        a=one.measured.benchmark,
-        b=other.measured.benchmark,
+        a=one.measured.protocol,
+        b=other.measured.protocol,
         n=len(ids),
         both=pairs.count((True, True)),
         only_a=pairs.count((True, False)),
