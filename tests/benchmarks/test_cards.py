@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,9 +21,12 @@ from ruvlm.benchmarks.cards.read_card import read_card
 from ruvlm.benchmarks.cards.templates import Template
 from ruvlm.benchmarks.catalog import benchmark_named
 from ruvlm.benchmarks.source import open_source
+from ruvlm.config import DataSettings
 from ruvlm.data.images import decode, read_bytes
 from ruvlm.errors import ConfigError, DataError
 from ruvlm.schema import Example
+from ruvlm.training.mixture import parts_of
+from ruvlm.training.texts import training_text
 from tests.support.cards import CARDS, REAL, card_beside, stand_in, worldcuisines
 from tests.support.house import SHARED, Ran
 
@@ -551,3 +555,19 @@ def test_the_question_alone_is_a_floor_without_a_training_part(tmp_path: Path, r
     assert {f["name"]: f["value"] for f in json.loads(ran.out)["facts"]}["пол: только вопрос"] == "100.0 %"
     ran = ruvlm("data", "check", mine(tmp_path / "few"), "--json")
     assert "пол: только вопрос" not in {fact["name"] for fact in json.loads(ran.out)["facts"]}
+
+
+def test_what_is_learnt_is_what_is_asked(tmp_path: Path) -> None:
+    """Training texts of a card's rows are its first protocol's words, letters as it labels them; rows of other pictures are left out."""
+    card = mine(
+        tmp_path,
+        CARD.replace('question = "q"', 'question = "q"\nimage_optional = true'),
+        [*ROWS[:2], {**ROWS[2], "image": None}],
+    )
+    (part,) = parts_of(DataSettings(path=str(card), train_split="default"), False)
+    examples = part.datasets[0].examples
+    assert [example.id for example in examples] == ["1", "2"]
+    protocol = benchmark_named("mine").protocols[0]
+    for example in examples:
+        text = training_text(example, np.random.default_rng(0))
+        assert (text.prompt, text.answer) == (protocol.prompt(example).text, example.answer)

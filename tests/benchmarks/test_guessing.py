@@ -212,6 +212,20 @@ def test_a_saved_card_asks_the_same(tmp_path: Path, ruvlm: Run, monkeypatch: pyt
     assert "cards/my.toml уже есть" in again.err
 
 
+def test_a_card_in_the_folder_is_the_sets_own(tmp_path: Path) -> None:
+    """What somebody wrote comes before what can be guessed; a run's settings are no card."""
+    folder = laid(tmp_path / "set", {"t.csv": QUESTIONS, "run.toml": "[train]\nmax_steps = 1\n"})
+    assert open_source(str(folder)).benchmarks == ("set",)
+    (folder / "mine.toml").write_text(
+        open_table(folder / "t.csv").text(folder / "mine.toml").replace('name = "t"', 'name = "written"'),
+        encoding="utf-8",
+    )
+    assert open_source(str(folder)).benchmarks == ("written",)
+    shutil.copy(folder / "mine.toml", folder / "other.toml")
+    with pytest.raises(DataError, match="карточек 2"):
+        open_source(str(folder))
+
+
 def test_a_card_is_printed_for_a_machine_too(tmp_path: Path, ruvlm: Run) -> None:
     ran = ruvlm("data", "card", laid(tmp_path / "set", {"t.csv": QUESTIONS}))
     assert ran.code == 0, ran.err

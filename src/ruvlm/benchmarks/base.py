@@ -280,13 +280,21 @@ class Benchmark:
         """Every figure."""
         result = protocol.score(self.axes, dataset.examples, verdicts)
         metrics = {} if self.metrics is None else self.metrics(dataset, verdicts)
+        counts = {
+            axis.name: len({v for example in dataset.examples for v in axis.values(example)}) for axis in self.axes
+        }
+        cut = tuple(
+            f"разбивка «{name}»: показаны {MOST_VALUES} самых частых значений из {count}"
+            for name, count in counts.items()
+            if count > MOST_VALUES
+        )
         averages = {} if self.averages is None else self.averages(dataset, verdicts)
         absent = Counter(verdict.reason or "" for verdict in verdicts if verdict.status is Status.ABSENT)
         return replace(
             result,
             scores={**averages, **result.scores},
             metrics=metrics,
-            notes=(*result.notes, *self.notes),
+            notes=(*result.notes, *cut, *self.notes),
             absent=dict(absent),
         )
 
@@ -313,9 +321,12 @@ def breakdowns_of(
     return {name: table for name, table in tables.items() if table}
 
 
+MOST_VALUES = 60
+
+
 def by_value(values: Sequence[tuple[str, ...]], clusters: Sequence[str], scores_N: np.ndarray) -> dict[str, Score]:
-    """The figure of the rows of each value, the most frequent first; a row of several values counts with each."""
-    names = [value for value, _ in Counter(value for row in values for value in row).most_common()]
+    """The figure of the rows of each of the most frequent values, those first; a row of several values counts with each."""
+    names = [value for value, _ in Counter(value for row in values for value in row).most_common(MOST_VALUES)]
     if not names:
         return {}
     counted_NK = np.array([[name in row for name in names] for row in values])

@@ -145,6 +145,13 @@ def open_source(name: str, skip_bad: bool = False) -> Source:
     card = None if folders else _shipped(folder)
     if card is not None:
         return _of_card(OpenedCard(card=card), skip_bad, folder)
+    own = [] if folders else _cards_in(folder)
+    if len(own) > 1:
+        raise DataError(
+            f"В папке {folder} карточек {len(own)} ({', '.join(path.name for path in own)}): назовите одну."
+        )
+    if own:
+        return _of_card(open_card(own[0]), skip_bad)
     if not folders and holds_tables(folder):
         return _of_card(open_table(folder), skip_bad)
     if not folders:
@@ -182,6 +189,17 @@ def _of_card(opened: OpenedCard, skip_bad: bool, folder: Path | None = None) -> 
     describe(benchmark_of(card, skip_bad))
     guesses = () if opened.guessed is None else (opened,)
     return Source(place, {card.name: Place(folder=place, label=label, graphs=None)}, guesses)
+
+
+def _cards_in(folder: Path) -> list[Path]:
+    """Files of TOML in a folder that are cards: a run's settings and a package's are none."""
+    cards = []
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            cards += [path] if "schema" in (values := card_values(path)) and "benchmark" in values else []
+        except DataError:
+            continue
+    return cards
 
 
 def _shipped(folder: Path) -> BenchmarkCard | None:

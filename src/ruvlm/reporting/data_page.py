@@ -74,7 +74,12 @@ def plots(dataset: Dataset) -> list[tuple[str, bytes]]:
         )
     else:
         answers = Counter(e.answer.strip().lower() for e in examples)
-        drawn.append((f"Самые частые ответы ({MOST} из {len(answers)})", _bars(answers.most_common(MOST), share=True)))
+        drawn.append(
+            (
+                f"Самые частые ответы ({min(MOST, len(answers))} из {len(answers)})",
+                _bars(answers.most_common(MOST), share=True),
+            )
+        )
     drawn.append(("Слов в вопросе", _bars(_lengths(examples))))
     pictures = Counter(Counter(e.image_id for e in examples).values())
     if len(pictures) > 1:

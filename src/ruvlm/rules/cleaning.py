@@ -104,7 +104,18 @@ def cleaned(raw: str) -> Cleaned:
     if thinking.unfinished:
         return Cleaned("", unfinished=True)
     text = html.unescape(plain(thinking.said)).replace("▁", " ")
-    return Cleaned(_one_exchange(_MARKUP.sub(" ", _unwrapped(_spoken(text)))).strip())
+    return Cleaned(_one_exchange(_without_markup(_unwrapped(_spoken(text)))).strip())
+
+
+def _without_markup(text: str) -> str:
+    """Without tags; a capital letter alone in angle brackets that nothing closes is an answer (PM4Bench asks for «<B>»)."""
+
+    def kept(tag: re.Match[str]) -> str:
+        letter = tag[0][1:-1]
+        alone = len(letter) == 1 and letter.isupper() and not text[tag.end() : tag.end() + 1].isalnum()
+        return f" {letter} " if alone and f"</{letter}>".lower() not in text.lower() else " "
+
+    return _MARKUP.sub(kept, text)
 
 
 def _spoken(text: str) -> str:
