@@ -207,6 +207,8 @@ def test_a_saved_card_asks_the_same(tmp_path: Path, ruvlm: Run, monkeypatch: pyt
     best = 100 * max(golds.count(gold) for gold in golds) / len(golds)
     for rows in (by_table, by_card):
         assert rows[0]["scores"]["set/exact-ru"]["value"] == pytest.approx(best)
+    assert ruvlm("data", "card", "set", "--out", "cards/my.toml").code == 0, "the same card again is no other"
+    Path("cards/my.toml").write_text("mine", encoding="utf-8")
     again = ruvlm("data", "card", "set", "--out", "cards/my.toml")
     assert again.code == 2
     assert "cards/my.toml уже есть" in again.err

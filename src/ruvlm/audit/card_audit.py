@@ -11,7 +11,7 @@ from ruvlm.backends.base import Asked
 from ruvlm.backends.controls import QuestionOnlyBackend
 from ruvlm.benchmarks.base import Place, Protocol
 from ruvlm.data.images import read_bytes
-from ruvlm.errors import MissingSplitError
+from ruvlm.errors import DataError, MissingSplitError
 from ruvlm.schema import Example, ImageRef
 
 REPEATED = FindingKind("duplicate-question", "вопрос о той же картинке повторяется", serious=False)
@@ -53,7 +53,8 @@ def _facts(task: Task, examples: Sequence[Example]) -> list[tuple[str, str]]:
         options = Counter(len(example.options) for example in examples)
         if set(options) != {0}:
             facts.append(("вариантов в вопросе", ", ".join(f"{n} – {count}" for n, count in sorted(options.items()))))
-            chance = sum(1 / len(example.options) for example in answered) / len(answered)
+            protocol = task.benchmark.protocols[0]
+            chance = sum(1 / max(1, len(list(filter(None, protocol.replies(e))))) for e in answered) / len(answered)
             facts.append(("пол: наугад", f"{100 * chance:.1f} %"))
         answer, times = Counter(one for example in answered for one in set(example.answers)).most_common(1)[0]
         facts.append((f"пол: всегда «{answer[:30]}»", f"{100 * times / len(answered):.1f} %"))
@@ -107,4 +108,12 @@ def _pictures(examples: Sequence[Example]) -> list[Picture]:
     for example in examples:
         for image in example.images:
             named.setdefault(image, example.id)
-    return [look(f"строка {name}", read_bytes(image)) for image, name in named.items()]
+    return [look(f"строка {name}", _bytes(image)) for image, name in named.items()]
+
+
+def _bytes(image: ImageRef) -> bytes | None:
+    """None for a picture that is not there: a finding like any other."""
+    try:
+        return read_bytes(image)
+    except DataError:
+        return None

@@ -47,6 +47,12 @@ class MajorityBackend(Backend):
             yield _chosen(item, chosen)
 
 
+def _places(asked: Asked) -> list[int]:
+    """The options that there are: a gap between them has no label."""
+    replies = asked.prompt.replies or LETTERS[: len(asked.example.options)]
+    return [place for place, reply in enumerate(replies) if reply] or list(range(len(asked.example.options)))
+
+
 def _chosen(asked: Asked, place: int) -> Response:
     """An answer by one of the options, as the protocol wants it."""
     scores = tuple(0.0 if n == place else -1.0 for n in range(len(asked.example.options)))
@@ -70,7 +76,7 @@ class RandomBackend(Backend):
         for item in asked:
             rng = random.Random(f"{self._seed} {item.example.id} {item.prompt.protocol}")
             if item.example.options:
-                yield _chosen(item, rng.randrange(len(item.example.options)))
+                yield _chosen(item, rng.choice(_places(item)))
             else:
                 yield Response(rng.choice(self._answers))
 

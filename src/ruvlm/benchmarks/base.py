@@ -38,7 +38,7 @@ class Axis:
 class Published:
     """A figure in per cent that others have published, quoted with its source and never measured by us.
 
-    `rule` by which it was counted, on what `split`, over what `unit` («row», «group»), as far as that is said; `note` is what else
+    `rule` by which it was counted, under what `protocol`, on what `split`, over what `unit` («row», «group»), as far as that is said; `note` is what else
     keeps it from being compared.
     """
 
@@ -50,6 +50,7 @@ class Published:
     unit: str = ""
     note: str = ""
     n: int = 0
+    protocol: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,6 +226,7 @@ class Benchmark:
         protocols: the ways it is asked; the first is the headline.
         axes: how its figures break down.
         splits: a user's name of a split → its own, where they differ.
+        language: whose rules its answers are read by.
         usual_split: the one that is asked where none is named; none for its «test».
         hub: where it is published.
         metrics: figures beside its rules', computed from a whole data set.
@@ -233,6 +235,7 @@ class Benchmark:
         published: figures of others.
         submission: the file that its organisers take, where its answers are hidden.
         auditor: `module:function` of its own audit, imported when it is asked for.
+        whole_groups: rows of one `group` count together or not at all, so they are sampled together.
         grouped: rows with the same cluster are one question, asked once for every order of its options.
         steering: how many clusters validation during training asks about.
     """
@@ -248,10 +251,12 @@ class Benchmark:
     averages: Averages | None = None
     notes: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
+    language: str = "ru"
     usual_split: str = ""
     submission: Submission | None = None
     auditor: str = ""
     grouped: bool = False
+    whole_groups: bool = False
     steering: int = 50
 
     @property
@@ -274,7 +279,7 @@ class Benchmark:
 
     def unit(self, example: Example) -> str:
         """What is sampled, compared and counted as one: the row, or all rows of one question."""
-        return example.cluster if self.grouped else example.id
+        return example.cluster if self.grouped else example.group if self.whole_groups and example.group else example.id
 
     def score(self, protocol: Protocol, dataset: Dataset, verdicts: Sequence[Verdict]) -> Result:
         """Every figure."""

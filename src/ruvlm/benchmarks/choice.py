@@ -17,16 +17,23 @@ from ruvlm.rules.named import READERS
 from ruvlm.rules.parse_ru import writes_cyrillic
 from ruvlm.schema import LETTERS, Absent, Example, Response, Result, Score, Status, Verdict
 
+RUSSIAN_LABELS = ("а", "А")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChoiceProtocol(Protocol, ABC):
-    """Asks for one of a row's options."""
+    """Asks for one of a row's options.
+
+    `labels` are what they are shown by; with `keep_empty` an option without text is one all the same: a picture.
+    """
 
     choice: bool = True
     labels: Sequence[str] = LETTERS
+    keep_empty: bool = False
 
     def replies(self, example: Example) -> tuple[str, ...]:
-        return tuple(self.labels[: len(example.options)])
+        pairs = zip(self.labels, example.options, strict=False)
+        return tuple(label if option or self.keep_empty else "" for label, option in pairs)
 
     def score(self, axes: Sequence[Axis], examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Result:
         """Circular accuracy over all, based and complete groups, vanilla over rows and base rows, and breakdowns."""
@@ -112,13 +119,16 @@ class LetterProtocol(ChoiceProtocol):
 
     def judge_all(self, examples: Sequence[Example], responses: Sequence[Response]) -> list[Verdict]:
         """Which alphabet the answerer's letters are of shows in all answers together."""
-        cyrillic = writes_cyrillic((response.text for response in responses), max(len(e.options) for e in examples))
+        cyrillic = self.labels[0] in RUSSIAN_LABELS or writes_cyrillic(
+            (response.text for response in responses), max(len(e.options) for e in examples)
+        )
         return [self.judge(example, response, cyrillic) for example, response in zip(examples, responses, strict=True)]
 
     def _judged(self, example: Example, response: Response, cyrillic: bool) -> Verdict:
-        readings = {
-            label: READERS[rule](response.text, example.options, cyrillic) for label, rule in self.rules.items()
-        }
+        # a gap between options is none, for every reader
+        options = [option if option or self.keep_empty else None for option in example.options]
+        cyrillic = cyrillic or self.labels[0] in RUSSIAN_LABELS
+        readings = {label: READERS[rule](response.text, options, cyrillic) for label, rule in self.rules.items()}
         scores = {label: float(reading.letter in example.answers) for label, reading in readings.items()}
         first = readings[self.headline]
         unfinished = cleaned(response.text).unfinished

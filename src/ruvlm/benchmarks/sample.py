@@ -18,7 +18,7 @@ Unit = tuple[Example, ...]
 def sampled(dataset: Dataset, limit: int, seed: int = SEED) -> Dataset:
     """At most `limit` rows in their order, whole units: questions, or base questions with all their rotations.
 
-    Every type (structural and semantic; category) keeps its share of the units. The draw depends on the ids and the seed
+    Every type (structural and semantic; category; the first axis of a card) keeps its share of the units. The draw depends on the ids and the seed
     alone, so a smaller sample of the same set is part of a larger one wherever their shares allow. Raises DataError for
     a limit that not one unit fits into.
     """
@@ -54,7 +54,8 @@ def _drawn(units: Sequence[Unit], limit: int, seed: int) -> list[Unit]:
     strata: dict[tuple[str | None, ...], list[Unit]] = defaultdict(list)
     for unit in units:
         first = unit[0]
-        strata[first.structural, first.semantic, first.category].append(unit)
+        facts = tuple(next(iter(first.facts.values()), ()))
+        strata[first.structural, first.semantic, first.category, *facts].append(unit)
     rows = {kind: sum(map(len, members)) for kind, members in strata.items()}
     for members in strata.values():
         members.sort(key=lambda unit: _lot(unit[0].id, seed), reverse=True)

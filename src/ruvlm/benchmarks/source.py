@@ -119,10 +119,11 @@ def open_source(name: str, skip_bad: bool = False) -> Source:
         return _of_card(open_card(folder), skip_bad)
     if folder.is_file() or folder.suffix.lower() in SUFFIXES:
         return _of_card(open_table(folder), skip_bad)
-    if name in shipped_cards():
+    if name in shipped_cards() and not folder.is_dir():
         return _of_card(open_card(shipped_cards()[name]), skip_bad)
     if not folder.is_dir():
         folder = Path(WORLDS.get(name, f"data/{name}" if name in benchmarks() else name))
+    called = folder.resolve().name.rsplit("--", 1)[-1].lower()  # of a hub's cache the set's own name
     folder = _snapshot(folder)
     if not name.strip() or not folder.is_dir():
         hint = " или сделайте набор командой «ruvlm data world» либо «ruvlm data fetch»"
@@ -142,7 +143,7 @@ def open_source(name: str, skip_bad: bool = False) -> Source:
             f"{folder} – набор datasets.save_to_disk: здесь читается раскладка хаба. Скачайте набор командой ruvlm data fetch или "
             "сохраните его в parquet: load_from_disk(…).to_parquet(…)."
         )
-    card = None if folders else _shipped(folder)
+    card = None if folders else _shipped(folder, called)
     if card is not None:
         return _of_card(OpenedCard(card=card), skip_bad, folder)
     own = [] if folders else _cards_in(folder)
@@ -202,9 +203,8 @@ def _cards_in(folder: Path) -> list[Path]:
     return cards
 
 
-def _shipped(folder: Path) -> BenchmarkCard | None:
+def _shipped(folder: Path, named: str) -> BenchmarkCard | None:
     """The shipped card whose set a folder is: by its name here, or on the hub where one card alone is of that set."""
-    named = folder.resolve().name.lower()
     cards = {name: card_values(path)["source"] for name, path in shipped_cards().items()}
     of_set = [name for name, source in cards.items() if source["repo"].rsplit("/", 1)[-1].lower() == named]
     name = named if named in cards else of_set[0] if len(of_set) == 1 else ""

@@ -81,10 +81,12 @@ def card(
 
 
 def save_card(out: Path, text: str) -> None:
-    """A new file. Raises OutputError where one is there."""
+    """A new file, or the same one. Raises OutputError where another is there."""
     from ruvlm.errors import OutputError
     from ruvlm.files import write_text
 
+    if out.is_file() and out.read_text(encoding="utf-8", errors="replace") == text:
+        return
     if out.exists():
         raise OutputError(f"{out} уже есть: назовите другой файл или удалите этот.")
     write_text(out, text)

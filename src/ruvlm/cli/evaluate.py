@@ -11,7 +11,9 @@ import typer
 from ruvlm.cli.console import cells, counting, plain, results, say, show_json, tell
 
 if TYPE_CHECKING:
+    from ruvlm.backends.base import Access
     from ruvlm.evaluation.asking import Evaluation
+    from ruvlm.evaluation.seen_rows import SeenRow
     from ruvlm.evaluation.table import Dispute
     from ruvlm.schema import Result
 
@@ -67,6 +69,10 @@ def evaluate(
     prices: Annotated[
         str | None, typer.Option(help="openai: цена миллиона токенов на входе и выходе, например 0.15,0.6")
     ] = None,
+    ids: Annotated[
+        str | None,
+        typer.Option(help="только эти строки, a,b,c или @файл: что спрошено, ответ, как прочитан; без записи"),
+    ] = None,
     skip_bad: Annotated[
         bool,
         typer.Option(
@@ -95,7 +101,9 @@ def evaluate(
         from ruvlm.benchmarks.source import open_source
         from ruvlm.cli.data import save_card as saved
 
-        saved(save_card, open_source(data).card_text(save_card))
+        text = open_source(data).card_text(save_card)
+        if current_ranks().first:
+            saved(save_card, text)
     access = Access(
         device=device,
         dtype=dtype,
@@ -108,6 +116,9 @@ def evaluate(
         thinking=_switched(thinking),
         shared=shared,
     )
+    if ids is not None:
+        _show_rows(_asked_rows(model, data, split, ids, protocol, access, max_new_tokens), json_)
+        return
     try:
         with counting("спрашиваю") as progress:
             done = evaluate_model(
@@ -137,6 +148,37 @@ def evaluate(
     if failed:
         say(f"Запросов без ответа: {failed}. В балле они стоят неверными и сосчитаны отдельно: {done[0].advice}.")
         raise typer.Exit(1)
+
+
+def _asked_rows(
+    model: str,
+    data: str,
+    split: str | None,
+    ids: str,
+    protocols: list[str] | None,
+    access: Access,
+    limit: int | None,
+) -> list[SeenRow]:
+    from ruvlm.evaluation.seen_rows import ask_rows, wanted_ids
+
+    return ask_rows(model, data, split or "", wanted_ids(ids), tuple(protocols or ()), access, limit)
+
+
+def _show_rows(rows: list[SeenRow], json_: bool) -> None:
+    from dataclasses import asdict
+
+    if json_:
+        show_json([asdict(row) for row in rows])
+        return
+    for row in rows:
+        tell(f"── {row.id}, протокол {row.protocol}")
+        if row.system:
+            tell(f"система: {row.system}")
+        tell(row.text)
+        tell(f"→ модель: {row.answer if row.error is None else f'ошибка: {row.error}'}")
+        read = row.parsed if row.parsed is not None else f"не прочитано ({row.reason})"
+        tell(f"→ прочитано: {read}; верно: {', '.join(row.golds) or 'не опубликовано'}")
+        tell("→ баллы: " + ", ".join(f"{rule} {score:g}" for rule, score in row.scores.items()))
 
 
 def _prices(text: str | None) -> tuple[float, float] | None:
@@ -236,6 +278,7 @@ def score(
     ] = False,
     gold: Annotated[Path | None, typer.Option(help="верные ответы отдельным файлом, по id или index")] = None,
     data: Annotated[str, typer.Option(help="для папки оценки: данные, на которых она сделана")] = "world",
+    ids: Annotated[str | None, typer.Option(help="для папки оценки: показать эти строки, a,b,c или @файл")] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="перечислить строки, на которых правила расходятся")
     ] = False,
@@ -254,6 +297,11 @@ def score(
 
     columns = Columns(prediction_field, gold_field, id_field)
     stored = holds_evaluations(file)
+    if ids is not None:
+        from ruvlm.evaluation.seen_rows import stored_rows, wanted_ids
+
+        _show_rows(stored_rows(file, data, wanted_ids(ids)), json_)
+        return
     if stored and (explain or gold is not None or reference_random):
         raise ConfigError("--explain, --gold и --reference-random – для файла ответов, а не для папки оценки.")
     if explain:

@@ -44,6 +44,8 @@ def fetch(
     from ruvlm.benchmarks.catalog import hub_set
 
     cards = [card for card in map(card_to_fetch, names) if card is not None]
+    if cards and limit is not None:
+        say("--limit у карточек не делает выборки: её делает --limit у ruvlm eval")
     fetched = [_fetched_card(card, split, out, revision, offline) for card in cards]
     sources = [hub_set(name) for name in names if card_to_fetch(name) is None]
     for source in sources:

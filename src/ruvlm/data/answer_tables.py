@@ -205,9 +205,9 @@ def layout_of(path: Path) -> tuple[str, str, tuple[str, ...]]:
     if text.startswith("sep=") and "\n" in text:
         text = text[text.index("\n") + 1 :]
     delimiter = _delimiter(text, path.suffix.lower())
-    header = next(
-        iter(csv.reader(io.StringIO(text.replace("\r\n", "\n").replace("\r", "\n")), delimiter=delimiter)), []
-    )
+    csv.field_size_limit(1 << 30)
+    records = _records_of(path, text if "\n" in text else text.replace("\r", "\n"), delimiter)
+    header = next((cells for _, cells in records), [])
     return delimiter, encoding, tuple(name.strip() for name in header)
 
 

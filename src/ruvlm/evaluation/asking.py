@@ -188,8 +188,9 @@ def _absent(result: Result) -> tuple[str, ...]:
 def _foreign(dataset: Dataset, responses: Sequence[Response]) -> tuple[str, ...]:
     """Questions that are not in Russian are not this benchmark's; answers in another script match no Russian gold."""
     notes = []
+    russian = benchmark_named(dataset.name).language == "ru"
     latin = sum(not _CYRILLIC.search(example.question) for example in dataset.examples)
-    if latin > len(dataset.examples) / 2:
+    if russian and latin > len(dataset.examples) / 2:
         notes.append(
             f"вопросов без русских букв: {latin} из {len(dataset.examples)}; правила здесь для русских ответов"
         )
@@ -198,7 +199,7 @@ def _foreign(dataset: Dataset, responses: Sequence[Response]) -> tuple[str, ...]
         bool(_CYRILLIC.search(e.answer)) and not _CYRILLIC.search(r.text) and any(map(str.isalpha, r.text))
         for e, r in answered
     )
-    if foreign:
+    if russian and foreign:
         notes.append(f"ответов не по-русски: {foreign} из {len(answered)}")
     return tuple(notes)
 
@@ -229,12 +230,16 @@ def _keyed(dataset: Dataset, protocol: Protocol, model: str) -> list[Keyed]:
     """Everything there is to ask, questions about one picture together, whichever rows it is stored in."""
     refs = dict.fromkeys(image for example in dataset.examples for image in example.images)
     marks = {ref: picture_mark(read_bytes(ref)) for ref in refs}
+    # rows without a picture have nothing to share: each is its own
     shown = [b"".join(marks[image] for image in example.images) for example in dataset.examples]
-    pictures = {mark: number for number, mark in enumerate(dict.fromkeys(shown))}
+    alone = [mark or f"no picture {place}".encode() for place, mark in enumerate(shown)]
+    pictures = {mark: number for number, mark in enumerate(dict.fromkeys(alone))}
 
     def keyed(place: int, example: Example) -> Keyed:
         prompt, mark = protocol.prompt(example), shown[place]
-        return Keyed(place, Asked(prompt, example), response_key(example.id, mark, prompt, model), pictures[mark])
+        return Keyed(
+            place, Asked(prompt, example), response_key(example.id, mark, prompt, model), pictures[alone[place]]
+        )
 
     everything = [keyed(place, example) for place, example in enumerate(dataset.examples)]
     return sorted(everything, key=lambda one: (one.picture, one.place))
@@ -276,7 +281,8 @@ def rescore(folder: Path, data: str) -> Result:
     """
     place = EvaluationFolder(folder)
     identity = place.identity
-    source = open_source(data)
+    # rows that were skipped then are skipped now; where there is none, nothing is
+    source = open_source(data, skip_bad=True)
     protocol = protocol_named(identity.protocol)
     dataset = source.load(protocol.benchmark, identity.split, limit=identity.sample)
     if dataset.fingerprint != identity.data:

@@ -15,12 +15,13 @@ from ruvlm.benchmarks.catalog import benchmark_named
 from ruvlm.benchmarks.source import Source, open_source
 from ruvlm.data.predictions import read_answers
 from ruvlm.errors import ConfigError, DataError
+from ruvlm.evaluation.evaluated import Identity
 from ruvlm.evaluation.folder import IDENTITY, EvaluationFolder
 from ruvlm.evaluation.stored import text_object
 from ruvlm.files import write_bytes
 from ruvlm.rules.named import READERS
 from ruvlm.rules.parse_ru import writes_cyrillic
-from ruvlm.schema import LETTERS, Dataset
+from ruvlm.schema import LETTERS, Example
 
 NAMED = 3
 # of letters and numbers, what stands for an answer that could not be read
@@ -53,6 +54,10 @@ def write_official(name: str, results: Path, out: Path) -> tuple[OfficialAnswers
         raise ConfigError(f"--out {out}: наборов {len(source.benchmarks)}, а файл один: назовите его .zip.")
     sets = tuple(_official(source, benchmark_named(one), results) for one in source.benchmarks)
     texts = {one.file: _text(one).encode() for one in sets}
+    if len(texts) < len(sets):
+        raise ConfigError(
+            f"--out {out}: у двух наборов файл зовётся одинаково ({', '.join(one.file for one in sets)}): сдайте их порознь."
+        )
     write_bytes(out, _archive(texts) if zipped else next(iter(texts.values())))
     return sets
 
@@ -62,8 +67,9 @@ def _official(source: Source, benchmark: Benchmark, results: Path) -> OfficialAn
     if submission is None:
         raise ConfigError(f"Набору {benchmark.name} файл ответов не нужен: ответы открыты, балл считает ruvlm eval.")
     protocol, split, said = _answers(benchmark, results)
-    dataset = source.load(benchmark.name, split)
-    ids = {example.id for example in dataset.examples}
+    place = source.places[benchmark.name]
+    examples = list(benchmark.rows.stream(place, benchmark.own_split(split)))
+    ids = dict.fromkeys(example.id for example in examples)
     missing = [name for name in ids if name not in said]
     strange = [name for name in said if name not in ids]
     if missing:
@@ -74,7 +80,7 @@ def _official(source: Source, benchmark: Benchmark, results: Path) -> OfficialAn
         raise DataError(
             f"{benchmark.name}: ответов не на его вопросы – {len(strange)} ({_few(strange)}): это другой набор."
         )
-    values = _values(dataset, protocol, submission, said)
+    values = _values(examples, protocol, submission, said)
     unread = sum(value == UNREAD.get(submission.value) for _, value in values)
     return OfficialAnswers(name=benchmark.name, submission=submission, values=tuple(values), unread=unread)
 
@@ -89,10 +95,10 @@ def _answers(benchmark: Benchmark, results: Path) -> tuple[Protocol, str, dict[s
     if not results.is_dir():
         lines = read_answers(results, joined=True).lines
         said = {line.identity or "": line.prediction or "" for line in lines}
-        return benchmark.protocols[0], "test", said
+        return benchmark.protocols[0], "", said
     folders = [path.parent for path in sorted(results.rglob(IDENTITY))]
-    identities = [(folder, text_object(folder / IDENTITY)) for folder in folders]
-    mine = [(folder, identity) for folder, identity in identities if identity["protocol"] in by_name]
+    identities = [(folder, _identity(folder)) for folder in folders]
+    mine = [(folder, identity) for folder, identity in identities if identity.protocol in by_name]
     if len(mine) != 1:
         where = ", ".join(folder.name for folder, _ in mine[:NAMED]) or "ни одной"
         raise DataError(
@@ -101,22 +107,32 @@ def _answers(benchmark: Benchmark, results: Path) -> tuple[Protocol, str, dict[s
     folder, identity = mine[0]
     responses = EvaluationFolder(folder).responses
     answered = {name: response.text for name, response in responses.items() if response.error is None}
-    return by_name[identity["protocol"]], identity["split"], answered
+    return by_name[identity.protocol], identity.split, answered
+
+
+def _identity(folder: Path) -> Identity:
+    """Of a folder of answers, judged or not. Raises DataError."""
+    try:
+        return Identity.of(text_object(folder / IDENTITY))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"Оценка в {folder} повреждена ({IDENTITY}: {error}): повторите ruvlm eval, ответы уже сохранены."
+        ) from error
 
 
 def _values(
-    dataset: Dataset, protocol: Protocol, submission: Submission, said: dict[str, str]
+    examples: Sequence[Example], protocol: Protocol, submission: Submission, said: dict[str, str]
 ) -> list[tuple[str, str]]:
     if submission.value == "text":
-        return [(example.id, said[example.id]) for example in dataset.examples]
+        return [(example.id, said[example.id]) for example in examples]
     rule = next((rule for rule in protocol.rules.values() if rule in READERS), None)
     if rule is None:
         raise ConfigError(
-            f"{dataset.name}: организаторы ждут букву, а протокол {protocol.name} букв не спрашивает: возьмите другой."
+            f"{protocol.benchmark}: организаторы ждут букву, а протокол {protocol.name} букв не спрашивает: возьмите другой."
         )
-    cyrillic = writes_cyrillic(said.values(), max(len(example.options) for example in dataset.examples))
+    cyrillic = writes_cyrillic(said.values(), max(len(example.options) for example in examples))
     values = []
-    for example in dataset.examples:
+    for example in examples:
         letter = READERS[rule](said[example.id], example.options, cyrillic).letter
         place = LETTERS.index(letter) if letter else None
         written = {"letter": letter or "", "index0": place, "index1": None if place is None else place + 1}

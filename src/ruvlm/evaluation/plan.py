@@ -16,7 +16,7 @@ from ruvlm.backends.controls import (
     RandomBackend,
     ShuffledBackend,
 )
-from ruvlm.benchmarks.catalog import protocol_named
+from ruvlm.benchmarks.catalog import benchmark_named, protocol_named
 from ruvlm.benchmarks.source import Source, open_source
 from ruvlm.errors import ConfigError, MissingSplitError
 from ruvlm.evaluation.asking import Evaluation, Progress, evaluate, protocols_for
@@ -58,7 +58,7 @@ def evaluate_model(
         protocol_named(name)
     if access.thinking and max_new_tokens is None:
         max_new_tokens = THINKING_ROOM
-    main, *beside = _backends(model, source, split, controls, access, limit, report)
+    main, *beside = backends_of(model, source, split, controls, access, limit, report)
     judge_model = None if judge is None else text_model_named(judge, access)
     root = out or RunFolder(_home(model)).evaluations
     for opened in source.guesses:
@@ -71,7 +71,7 @@ def evaluate_model(
             report(f"{main.name} не отвечает на вопросы {dataset.name}, пропускаю")
             continue
         for backend in (main,) if dataset.hidden else (main, *beside):
-            for protocol in _protocols(backend, dataset, protocols):
+            for protocol in protocols_of(backend, dataset, protocols):
                 folder = root / _folder_name(dataset, protocol, backend.name, max_new_tokens)
                 done.append(
                     evaluate(backend, dataset, protocol, folder, progress, max_new_tokens, current_ranks(), judge_model)
@@ -81,7 +81,7 @@ def evaluate_model(
     return done
 
 
-def _backends(
+def backends_of(
     model: str,
     source: Source,
     split: str,
@@ -91,7 +91,7 @@ def _backends(
     report: Callable[[str], None],
 ) -> list[Backend]:
     """The model, and beside it the controls where they are wanted."""
-    train = training_rows(source) if controls or model in CONTROLS else []
+    train = training_rows(source, split) if controls or model in CONTROLS else []
     chosen: tuple[str, ...] = CONTROLS
     if not train and (controls or model in CONTROLS):
         if model == "question-only":
@@ -128,7 +128,7 @@ def _datasets(
     return datasets
 
 
-def _protocols(backend: Backend, dataset: Dataset, wanted: tuple[str, ...]) -> tuple[str, ...]:
+def protocols_of(backend: Backend, dataset: Dataset, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """The protocols asked for that are of this data set, or all that the backend can follow."""
     if not wanted:
         return protocols_for(dataset, backend)
@@ -199,15 +199,18 @@ def _own_rows(source: Source, split: str, limit: int | None) -> list[Example]:
     return rows
 
 
-def training_rows(source: Source) -> list[Example]:
-    """The training examples that controls learn from; none where the data has no training split."""
+def training_rows(source: Source, asked: str = "test") -> list[Example]:
+    """The training examples that controls learn from; none where the data has no training split, or that is the one asked."""
     rows: list[Example] = []
     for benchmark in source.benchmarks:
-        rows += [example for example in _training_split(source, benchmark) if example.answers]
+        rows += [example for example in _training_split(source, benchmark, asked) if example.answers]
     return rows
 
 
-def _training_split(source: Source, benchmark: str) -> tuple[Example, ...]:
+def _training_split(source: Source, benchmark: str, asked: str) -> tuple[Example, ...]:
+    known = benchmark_named(benchmark)
+    if known.own_split("train") == known.own_split(asked):
+        return ()
     try:
         return source.load(benchmark, "train", bare=True).examples
     except MissingSplitError:

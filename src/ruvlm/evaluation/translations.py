@@ -13,7 +13,10 @@ from ruvlm.benchmarks.stats import mcnemar, score_columns
 from ruvlm.errors import DataError
 from ruvlm.evaluation.answers import answers_under
 from ruvlm.evaluation.evaluated import Evaluated
-from ruvlm.schema import Score, Verdict
+from ruvlm.schema import Score, Status, Verdict
+
+# of the smaller set, so many rows must be in the other
+COMMON = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +24,14 @@ class Translated:
     """Two evaluations of one model on two translations, row by row by their ids.
 
     `a` and `b` are the sets' protocols; `both`, `only_a`, `only_b`, `neither` count rows by who was right under the headline of each;
-    `changed` is the share of rows with another option, `p` that of McNemar's exact test.
+    `left_out` rows have a failed request on either side; `changed` is the share of rows with another option, `p` that of McNemar's exact test.
     """
 
     model: str
     a: str
     b: str
     n: int
+    left_out: int
     both: int
     only_a: int
     only_b: int
@@ -43,7 +47,7 @@ def compare_translations(paths: Sequence[Path]) -> list[Translated]:
     rows = [
         _pair(a, b)
         for a, b in combinations(own, 2)
-        if a.measured.model == b.measured.model and a.measured.benchmark != b.measured.benchmark
+        if a.measured.model == b.measured.model and a.measured.benchmark != b.measured.benchmark and _way(a) == _way(b)
     ]
     pairs = [row for row in rows if row is not None]
     if not pairs:
@@ -55,9 +59,13 @@ def compare_translations(paths: Sequence[Path]) -> list[Translated]:
 
 
 def _pair(one: Evaluated, other: Evaluated) -> Translated | None:
-    """None where no row has its fellow."""
+    """None where most rows have no fellow: these are no translations of one another."""
     a, b = one.verdicts, other.verdicts
-    ids = [name for name in a if name in b]
+    common = [name for name in a if name in b]
+    if len(common) < COMMON * min(len(a), len(b)):
+        return None
+    # a request that failed is no answer
+    ids = [name for name in common if Status.ERROR not in (a[name].status, b[name].status)]
     if not ids:
         return None
     right_a, right_b = ([verdicts[name].right for name in ids] for verdicts in (a, b))
@@ -70,6 +78,7 @@ def _pair(one: Evaluated, other: Evaluated) -> Translated | None:
         a=one.measured.protocol,
         b=other.measured.protocol,
         n=len(ids),
+        left_out=len(common) - len(ids),
         both=pairs.count((True, True)),
         only_a=pairs.count((True, False)),
         only_b=pairs.count((False, True)),
@@ -77,6 +86,11 @@ def _pair(one: Evaluated, other: Evaluated) -> Translated | None:
         changed=changed,
         p=mcnemar(right_a, right_b),
     )
+
+
+def _way(one: Evaluated) -> bool:
+    """Are options chosen by their likelihood? Letters are not compared with that."""
+    return "likelihood" in one.measured.headline[0]
 
 
 def _said(verdict: Verdict) -> str:

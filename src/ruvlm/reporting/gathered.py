@@ -118,7 +118,7 @@ def _rows(measured: Measured, places: Sequence[str]) -> Dataset | None:
     """The rows that an evaluation was on, by their fingerprint."""
     for place in dict.fromkeys(places):
         try:
-            source = open_source(place)
+            source = open_source(place, skip_bad=True)
             if measured.benchmark not in source.benchmarks:
                 continue
             dataset = source.load(measured.benchmark, measured.split, limit=measured.sample)

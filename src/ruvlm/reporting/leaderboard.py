@@ -105,7 +105,9 @@ def _board(group: Sequence[Evaluated]) -> Board:
 def _alike(benchmark: Benchmark, measured: Measured, figure: Published) -> bool:
     """Was it counted by the rule, on the split and over the unit of a measured headline?"""
     protocol = next((one for one in benchmark.protocols if one.name == measured.protocol), None)
-    if protocol is None or figure.note or figure.n not in (0, measured.n):
+    if protocol is None or figure.note or figure.n not in (0, measured.headline[1].n):
+        return False
+    if figure.protocol and f"{benchmark.name}/{figure.protocol}" != measured.protocol:
         return False
     unit = "group" if measured.headline[0].endswith("/circular") else "row"
     rule = protocol.rules[protocol.headline]

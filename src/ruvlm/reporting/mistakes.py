@@ -73,7 +73,7 @@ def _row(example: Example, models: Sequence[Answers], rules: Sequence[str], type
         example.question,
         example.hint,
         list(example.options),
-        example.answer,
+        example.answer if len(example.answers) < 2 else " | ".join(example.answers),
         [types[name] for name in dict.fromkeys(types_of(example))],
         answers,
     ]

@@ -15,7 +15,8 @@ TYPE_FIELDS = ("structural", "semantic", "detailed", "category", "l2")
 
 def types_of(example: Example) -> list[str]:
     """Every type an example may be filtered by."""
-    return [value for field in TYPE_FIELDS if (value := getattr(example, field))]
+    own = [value for field in TYPE_FIELDS if (value := getattr(example, field))]
+    return own + [value for values in example.facts.values() for value in values]
 
 
 def check_types(datasets: Sequence[Dataset], wanted: Sequence[str]) -> None:

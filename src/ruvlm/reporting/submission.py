@@ -60,8 +60,9 @@ def verify(path: Path, data: str) -> Verified:
         raise DataError(f"Файла {path} нет: проверьте путь.") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} – не заявка или повреждена ({error}): её делает ruvlm leaderboard pack.") from error
+    source = open_source(data, skip_bad=True)
     protocol = protocol_named(identity.protocol)
-    dataset = open_source(data).load(protocol.benchmark, identity.split, limit=identity.sample)
+    dataset = source.load(protocol.benchmark, identity.split, limit=identity.sample)
     problems = []
     if dataset.fingerprint != identity.data:
         problems.append(f"данные другие: в заявке {identity.data}, здесь {dataset.fingerprint}")

@@ -6,11 +6,14 @@ Shapes: N pictures of all sets together.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from ruvlm.benchmarks.catalog import house_benchmarks
 from ruvlm.benchmarks.source import open_source
 from ruvlm.config import DataSettings, MixSettings
 from ruvlm.data import conversations
@@ -34,7 +37,21 @@ def parts_of(data: DataSettings, grounding: bool) -> tuple[MixturePart, ...]:
     """The sets of a run: those of data.mix, or the one of data.path. Raises DataError."""
     if not data.mix:
         return (_folder(data.path, data.train_split, 1.0, None, grounding),)
-    return tuple(_part(mix, grounding) for mix in data.mix)
+    parts = tuple(_part(mix, grounding) for mix in data.mix)
+    _refuse_namesakes(parts)
+    return parts
+
+
+def _refuse_namesakes(parts: Sequence[MixturePart]) -> None:
+    """A card is known by its name: of two the rows of one would be asked in the other's words."""
+    marks: dict[str, set[str]] = defaultdict(set)
+    for dataset in (dataset for part in parts for dataset in part.datasets if dataset.name not in house_benchmarks()):
+        marks[dataset.name].add(dataset.source)
+    twice = next((name for name, sources in marks.items() if len(sources) > 1), None)
+    if twice is not None:
+        raise DataError(
+            f"[[data.mix]]: два разных набора зовутся «{twice}»: дайте им разные имена в карточках (benchmark.name)."
+        )
 
 
 def _part(mix: MixSettings, grounding: bool) -> MixturePart:

@@ -73,7 +73,10 @@ def training_text(example: Example, rng: np.random.Generator, plain_share: float
 
 
 def _as_worded(example: Example) -> TrainingText:
-    """A row that says itself how it is asked: by the first protocol, its options as they stand."""
+    """A row that says itself how it is asked: the words of the first protocol, its options as they stand.
+
+    The picture comes first and there is no system message, whatever the card says: what training knows of asking.
+    """
     protocol = benchmark_named(example.benchmark).protocols[0]
     answer = example.answer
     if protocol.choice and example.options:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,10 @@ class PictureFinder:
             if named is not None:
                 return ImageRef(named)
         if self.archive is not None and self.inner + text in self.archived:
-            return _unpacked(self.archive.read(self.inner + text))
+            try:
+                return _unpacked(self.archive.read(self.inner + text))
+            except (BadZipFile, OSError, zlib.error, NotImplementedError, RuntimeError) as error:
+                raise RowFault(f"картинка «{text[:60]}» в архиве не читается ({error})") from error
         places = [*map(str, self.folders), *([str(self.archive.filename)] if self.archive is not None else [])]
         raise RowFault(f"картинки «{text[:60]}» нет ни в {', ни в '.join(places)}")
 

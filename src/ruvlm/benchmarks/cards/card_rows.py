@@ -17,9 +17,13 @@ from ruvlm.data.images import load_image, read_bytes
 from ruvlm.data.option_columns import option_values
 from ruvlm.errors import DataError, MissingSplitError
 from ruvlm.files import picture_mark
+from ruvlm.rules.named import MOST_OPTIONS
 from ruvlm.schema import LETTERS, RUSSIAN_LETTERS, Example, ImageRef, Wording
 
 NAMED = 3
+# so many rows are looked through for a column that lines of JSON may leave out
+REACH = 1000
+CLUSTERS = ("image", "row", "group")
 TEXTS = ("text", "texts")
 LABELS: Mapping[str, Sequence[str]] = {
     "A": LETTERS,
@@ -60,7 +64,7 @@ def card_examples(card: BenchmarkCard, base: Path, split: str, skip_bad: bool = 
     if split not in card.source.splits:
         raise MissingSplitError(f"Карточка {card.path}: части «{split}» нет, есть {', '.join(card.source.splits)}.")
     raws = raw_rows(card, base, split)
-    _columns_are_there(card, raws[0])
+    _columns_are_there(card, raws[:REACH])
     finder = PictureFinder(card, files_of(card, base, split)[0].parent, base)
     examples: list[Example] = []
     faults: list[str] = []
@@ -91,9 +95,15 @@ def _refuse_unreadable(example: Example) -> None:
             raise RowFault(str(error).rstrip(".")) from error
 
 
-def _columns_are_there(card: BenchmarkCard, first: RawRow) -> None:
-    columns = card.columns
+def _columns_are_there(card: BenchmarkCard, raws: Sequence[RawRow]) -> None:
+    columns, statistics = card.columns, card.statistics
     paths = {
+        "columns.id": (columns.id if columns.id != "#" and "{" not in columns.id else "",),
+        "columns.image_id": (columns.image_id,),
+        "rotation.index": (card.rotation.index,),
+        "statistics.cluster": (statistics.cluster if statistics.cluster not in CLUSTERS else "",),
+        "statistics.group": (statistics.group,),
+        **{f"protocol «{one.name}», prompt_column": (one.prompt_column, one.fill) for one in card.protocols},
         "columns.question": (columns.question,),
         "columns.hint": (columns.hint,),
         "columns.image": columns.images,
@@ -102,10 +112,20 @@ def _columns_are_there(card: BenchmarkCard, first: RawRow) -> None:
         **{f"axes.{name}": (path,) for name, path in card.axes.items()},
     }
     absent = [
-        f"{key}: столбца «{path}» нет" for key, names in paths.items() for path in names if path and not first.has(path)
+        f"{key}: столбца «{path}» нет"
+        for key, names in paths.items()
+        for path in names
+        if path and not any(raw.has(path) for raw in raws)
     ]
     if absent:
-        raise DataError(f"Карточка {card.path}: {'; '.join(absent)} (есть {', '.join(first.values)}).")
+        raise DataError(f"Карточка {card.path}: {'; '.join(absent)} (есть {', '.join(raws[0].values)}).")
+
+
+def refuse_repeated(card: BenchmarkCard, examples: Sequence[Example]) -> None:
+    """Raise DataError for ids that are not unlike."""
+    twice = _repeated(example.id for example in examples)
+    if twice:
+        raise DataError(f"Карточка {card.path}: {twice[0]}.")
 
 
 def _repeated(ids: Iterable[str]) -> list[str]:
@@ -121,10 +141,11 @@ def _example(card: BenchmarkCard, raw: RawRow, finder: PictureFinder) -> Example
     if missing(question):
         raise RowFault(f"строка {name}, {columns.question}: вопроса нет")
     options = options_of(card, raw, name)
+    _refuse_many(card, name, len(options))
     pictures = pictures_of(card, raw, name, finder)
     if not pictures and not columns.image_optional:
         raise RowFault(f"строка {name}: картинки нет (если так и надо – columns.image_optional = true)")
-    image_id = str(raw.get(columns.image_id)) if columns.image_id else _mark(pictures, name)
+    image_id = _there(raw, columns.image_id, name) if columns.image_id else _mark(pictures, name)
     index = _index(card, raw, name)
     return Example(
         id=name,
@@ -137,7 +158,7 @@ def _example(card: BenchmarkCard, raw: RawRow, finder: PictureFinder) -> Example
         options=() if card.answer.form in TEXTS else options,
         hint=None if _blank(hint) else str(hint),
         rotation=index // card.rotation.step,
-        group=str(raw.get(card.statistics.group)) if card.statistics.group else None,
+        group=_there(raw, card.statistics.group, name) if card.statistics.group else None,
         wordings={
             f"{card.name}/{protocol.name}": _wording(card, protocol, raw, name, options, len(pictures))
             for protocol in card.protocols
@@ -188,7 +209,7 @@ def _index(card: BenchmarkCard, raw: RawRow, name: str) -> int:
 def _id(card: BenchmarkCard, raw: RawRow) -> str:
     path = card.columns.id
     if not path or path == "#":
-        return str(raw.number)
+        return str(raw.number) if raw.place is None else f"{raw.number}_{raw.place}"
     value = _filled(card, "columns.id", path, raw, {}) if "{" in path else raw.get(path)
     if missing(value):
         raise RowFault(f"строка {raw.number}, {path}: номера нет")
@@ -249,11 +270,13 @@ def _golds(card: BenchmarkCard, raw: RawRow, name: str, options: tuple[str, ...]
                 f"строка {name}, {answer.column}: не читается как {answer.decode} ({str(raw.get(answer.column))[:40]})"
             )
     if answer.form == "texts" or isinstance(value, list):
-        values = value if isinstance(value, list) else [value]
+        values = [one for one in (value if isinstance(value, list) else [value]) if not _blank(one)]
+        if not values:
+            return ()
         if answer.form not in TEXTS and len(values) != 1:
             raise RowFault(f"строка {name}, {answer.column}: ответов {len(values)}, а нужен один")
         if answer.form in TEXTS:
-            return tuple(text for text in texts_of(one for one in values if not _blank(one)))
+            return tuple(texts_of(values))
         value = values[0]
     if answer.form == "text":
         return tuple(texts_of([value]))
@@ -305,7 +328,22 @@ def _cluster(card: BenchmarkCard, raw: RawRow, name: str, image_id: str, base: i
         return name
     if kind == "image":
         return image_id
-    return str(raw.get(card.statistics.group if kind == "group" else kind))
+    return _there(raw, card.statistics.group if kind == "group" else kind, name)
+
+
+def _refuse_many(card: BenchmarkCard, name: str, count: int) -> None:
+    """Raise RowFault for more options than a rule knows letters of."""
+    for rule in (rule for protocol in card.protocols if protocol.choice for rule in protocol.rules):
+        if count >= MOST_OPTIONS.get(rule, len(LETTERS) + 1):
+            raise RowFault(f"строка {name}: вариантов {count}, а правило «{rule}» читает до {MOST_OPTIONS[rule] - 1}")
+
+
+def _there(raw: RawRow, path: str, name: str) -> str:
+    """A value that rows are put together by: nothing is no such value."""
+    value = raw.get(path)
+    if missing(value):
+        raise RowFault(f"строка {name}, {path}: значения нет")
+    return texts_of([value])[0]
 
 
 def _values(value: Any) -> tuple[str, ...]:
@@ -343,11 +381,16 @@ def _wording(
 def worded(card: BenchmarkCard, example: Example) -> Example:
     """A row made elsewhere, with what each of the card's protocols says of it. Raises DataError for a template it does not fit."""
     columns = card.columns
-    raw = RawRow({columns.question: example.question, columns.hint or "hint": example.hint, **dict(example.facts)}, 0)
-    said = {
-        f"{card.name}/{protocol.name}": _wording(card, protocol, raw, example.id, example.options, len(example.images))
-        for protocol in card.protocols
-    }
+    facts = {name: ", ".join(values) for name, values in example.facts.items()}
+    raw = RawRow({columns.question: example.question, columns.hint or "hint": example.hint, **facts}, 0)
+    asked = [protocol for protocol in card.protocols if f"{card.name}/{protocol.name}" not in example.wordings]
+    try:
+        said = {
+            f"{card.name}/{one.name}": _wording(card, one, raw, example.id, example.options, len(example.images))
+            for one in asked
+        }
+    except RowFault as fault:
+        raise DataError(f"Карточка {card.path}: {fault.said}.") from fault
     return replace(example, benchmark=card.name, wordings={**said, **example.wordings})
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ruvlm.benchmarks.base import Axis, Benchmark, Place, Protocol, Published, Rows
 from ruvlm.benchmarks.cards.card_fields import BenchmarkCard, CardProtocol
-from ruvlm.benchmarks.cards.card_rows import LABELS, CardExamples, card_examples, worded
+from ruvlm.benchmarks.cards.card_rows import LABELS, CardExamples, card_examples, refuse_repeated, worded
 from ruvlm.benchmarks.cards.raw_rows import files_of
 from ruvlm.benchmarks.choice import LetterProtocol, LikelihoodProtocol
 from ruvlm.benchmarks.short import ShortProtocol
@@ -44,7 +44,7 @@ def benchmark_of(card: BenchmarkCard, skip_bad: bool = False) -> Benchmark:
         ),
         metrics=partial(_whole_groups, card.statistics.group) if card.statistics.group else None,
         averages=partial(_macro, card.statistics.macro) if card.statistics.macro else None,
-        notes=(*card.notes, f"карточка {card.path.name}, отпечаток {card.mark}, лицензия {card.licence}"),
+        notes=(*card.notes, f"карточка {card.path.name}, отпечаток {card.mark}, {_licence(card)}"),
         published=tuple(
             Published(
                 model=one.model,
@@ -55,18 +55,28 @@ def benchmark_of(card: BenchmarkCard, skip_bad: bool = False) -> Benchmark:
                 unit=one.unit,
                 note=one.note,
                 n=one.n,
+                protocol=one.protocol,
             )
             for one in card.published
         ),
+        language=card.language,
         usual_split=card.source.split,
         submission=card.submission,
         auditor="ruvlm.audit.card_audit:check",
         grouped=card.rotation.kind != "none",
+        whole_groups=bool(card.statistics.group),
     )
 
 
+def _licence(card: BenchmarkCard) -> str:
+    """Under what the rows are, whom to cite, where they are at home, as far as the card says."""
+    cited = [f"цитировать {card.cite}"] if card.cite else []
+    said = [f"лицензия {card.licence}", *filter(None, (card.licence_note, *cited, card.home))]
+    return ", ".join(said)
+
+
 def _value(axis: str, example: Example) -> tuple[str, ...]:
-    return example.facts[axis]
+    return example.facts.get(axis, ("нет",))
 
 
 def _protocol(card: BenchmarkCard, protocol: CardProtocol) -> Protocol:
@@ -76,7 +86,11 @@ def _protocol(card: BenchmarkCard, protocol: CardProtocol) -> Protocol:
     kind: Callable[..., Protocol] = ShortProtocol
     if protocol.choice:
         likelihood = protocol.rules == ("likelihood",)
-        kind = partial(LikelihoodProtocol if likelihood else LetterProtocol, labels=LABELS[protocol.labels])
+        kind = partial(
+            LikelihoodProtocol if likelihood else LetterProtocol,
+            labels=LABELS[protocol.labels],
+            keep_empty=card.columns.options_keep,
+        )
     return kind(
         name=f"{card.name}/{protocol.name}",
         benchmark=card.name,
@@ -133,12 +147,18 @@ class CardRows(Rows):
         """
         for entry in entry_points(group=PLUGINS, name=self.card.name):
             card = replace(self.card, source=replace(self.card.source, split=split))
-            return CardExamples(tuple(worded(card, example) for example in entry.load()(card)))
+            examples = tuple(worded(card, example) for example in entry.load()(card))
+            refuse_repeated(card, examples)
+            return CardExamples(examples)
         return None
 
     def _rows_mark(self, folder: Path, split: str) -> str:
         if not entry_points(group=PLUGINS, name=self.card.name):
-            return fingerprint(files_of(self.card, folder, split))
+            pictures = {
+                image.path for e in self._examples(folder, split).examples for image in e.images if image.row is None
+            }
+            shown = f" {fingerprint(sorted(pictures))}" if pictures else ""
+            return fingerprint(files_of(self.card, folder, split)) + shown
         rows = [(e.id, e.question, e.options, e.answers) for e in self._examples(folder, split).examples]
         return f"{rows} {fingerprint(sorted(self.files(folder, split)))}"
 
@@ -152,6 +172,8 @@ class CardRows(Rows):
         """
         read = self._examples(place.folder, split)
         examples = read.examples
+        if self.card.hidden_answers:  # some may be there all the same: of shots
+            examples = tuple(replace(example, answers=()) for example in examples)
         answered = tuple(example for example in examples if example.answers)
         if not answered and self.card.submission is not None:
             answered = examples

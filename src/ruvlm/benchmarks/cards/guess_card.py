@@ -118,7 +118,7 @@ def _completed(values: Values, path: Path, reasons: Mapping[str, str], sure: Val
         guess["protocol"] = _mera_protocols(guess) if mera else [_protocol(rows, guess, said)]
     if roles is not None and roles.category and "axes" not in sure:
         guess["axes"] = {"category": roles.category}
-    turned = "" if "columns" in sure or guess["protocol"][0]["kind"] == "short" else _rotation(rows)
+    turned = "" if "columns" in sure or guess["protocol"][0].get("kind") != "choice" else _rotation(rows)
     if turned and "rotation" not in sure:
         guess["rotation"] = {"kind": "rows", "index": turned, "step": ROTATION}
         guess.setdefault("statistics", {"cluster": "group"})
@@ -154,8 +154,12 @@ def _columns(rows: _Rows, guess: Values, roles: Roles) -> Values:
 
 def _mera_columns(rows: _Rows) -> Values:
     """MERA's rows: what is asked is in `inputs`, its wording in `instruction`."""
-    inputs = rows.raws[0].get("inputs")
-    names = [f"inputs.{name}" for name in inputs if name.startswith("option_")] if isinstance(inputs, Mapping) else []
+    inputs = [raw.get("inputs") for raw in rows.raws]
+    names = list(
+        dict.fromkeys(
+            f"inputs.{n}" for one in inputs if isinstance(one, Mapping) for n in one if n.startswith("option_")
+        )
+    )
     columns: Values = {"id": "meta.id", "image": "inputs.image", "question": "inputs.question"}
     return columns | ({"options": sorted(names)} if len(names) > 1 else {})
 
@@ -352,7 +356,7 @@ def _protocol(rows: _Rows, guess: Values, said: dict[str, str]) -> Values:
 def _gold_texts(rows: _Rows, answer: Values) -> list[str]:
     golds: list[Any] = []
     for raw in rows.raws:
-        gold = raw.get(answer["column"])
+        gold = raw.get(answer.get("column", ""))
         if isinstance(gold, str) and answer.get("decode") == "json" and _is_json_list(gold):
             gold = json.loads(gold)
         golds += [one for one in listed(gold) if not missing(one)]

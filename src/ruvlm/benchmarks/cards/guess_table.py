@@ -94,7 +94,9 @@ def source_card(values: Values, path: Path) -> BenchmarkCard:
         "answer": {"column": "?", "form": "text"},
         "protocol": [{"name": "?", "kind": "short", "prompt": "?", "max_new_tokens": 1, "rules": ["exact"]}],
     }
-    return card_of({key: values[key] for key in ("schema", "benchmark", "source") if key in values} | stand_ins, path)
+    return card_of(
+        {key: values[key] for key in ("schema", "benchmark", "source", "submission") if key in values} | stand_ins, path
+    )
 
 
 def guess_source(place: Path) -> GuessedSource:
@@ -102,7 +104,7 @@ def guess_source(place: Path) -> GuessedSource:
     root = place if place.is_dir() else place.parent
     path = root / f"{place.name}, угаданная"
     if not place.is_dir():
-        return GuessedSource(values=_named(place.stem, _source(place, path)), path=path)
+        return GuessedSource(values=_named(_called(place), _source(place, path)), path=path)
     tables = _tables(place)
     if len(tables) > MOST_TABLES:
         raise DataError(f"В папке {place} таблиц {len(tables)}: назовите одну или опишите набор карточкой.")
@@ -121,6 +123,12 @@ def guess_source(place: Path) -> GuessedSource:
         return GuessedSource(values=_named(place.resolve().name, source), path=path, reasons=reasons)
     source = _splits(place, asking)
     return GuessedSource(values=_named(place.resolve().name, source), path=path, reasons=reasons)
+
+
+def _called(table: Path) -> str:
+    """What a table's set is called: with its folder where its own name says nothing, so that two of them are told apart."""
+    plain = table.stem.lower() in (*SPLITS, "data", "metadata", "questions", "table", "rows")
+    return f"{table.resolve().parent.name}-{table.stem}" if plain else table.stem
 
 
 def _tables(place: Path) -> list[Path]:

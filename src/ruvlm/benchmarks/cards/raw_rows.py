@@ -34,7 +34,7 @@ LONGEST_REFERENCE = 64
 
 @dataclass(frozen=True)
 class RawRow:
-    """A row with its number in its table; after unfolding, also its place among those of its table's row."""
+    """A row with its number among all of its split's tables; after unfolding, also its place among those of its table's row."""
 
     values: dict[str, Any]
     number: int
@@ -57,8 +57,14 @@ class RawRow:
         return value
 
     def has(self, path: str) -> bool:
-        """Does the table have such a column, whatever this row has in it?"""
-        return path in self.values or path.split(".")[0] in self.values
+        """Is there such a column, whatever this row has in it? Of a dotted path all but the last step must lead on."""
+        if path in self.values:
+            return True
+        *outer, last = path.split(".")
+        holder = self.get(".".join(outer)) if outer else self.values
+        if isinstance(holder, Mapping):
+            return last in holder
+        return isinstance(holder, list) and last.isdigit()
 
 
 def missing(value: Any) -> bool:
@@ -79,8 +85,9 @@ def raw_rows(card: BenchmarkCard, base: Path, split: str) -> list[RawRow]:
     """All rows of a split, in order. Raises DataError naming the card, the file and the key."""
     source = card.source
     files = _matching(card, base, source.splits.get(split, ()), f"source.splits.{split}")
-    rows = [row for path in files for row in _table(card, path, source.format)]
-    rows = [row for row in rows if all(_kept(row, where) for where in source.where)]
+    read = (row for path in files for row in _table(card, path, source.format))
+    numbered = [replace(row, number=number) for number, row in enumerate(read)]
+    rows = [row for row in numbered if all(_kept(row, where) for where in source.where)]
     if not rows:
         said = ", ".join(where.column for where in source.where)
         raise DataError(
@@ -92,9 +99,11 @@ def raw_rows(card: BenchmarkCard, base: Path, split: str) -> list[RawRow]:
         rows = _joined(card, base, split, rows, join)
     if source.explode:
         rows = [one for row in rows for one in _unfolded(card, row)]
+        if not rows:
+            raise DataError(f"Карточка {card.path}, source.explode: в столбце {source.explode} все списки пусты.")
     # a line of JSON may leave out what it has nothing to say of
     columns = dict.fromkeys(name for row in rows for name in row.values)
-    return [RawRow({**columns, **row.values}, number, row.place) for number, row in enumerate(rows)]
+    return [replace(row, values={**columns, **row.values}) for row in rows]
 
 
 def files_of(card: BenchmarkCard, base: Path, split: str) -> list[Path]:
@@ -105,7 +114,7 @@ def files_of(card: BenchmarkCard, base: Path, split: str) -> list[Path]:
 
 def _joined_files(card: BenchmarkCard, base: Path, split: str, join: Join) -> list[Path]:
     place = card.folder / join.path if join.path else base
-    if join.repo and not join.path:
+    if join.repo not in ("", card.source.repo) and not join.path:
         place = base.parent / join.repo.rsplit("/", 1)[-1]
     return _matching(card, place, join.files or join.splits.get(split, ()), "source.join")
 
@@ -129,7 +138,8 @@ def _table(card: BenchmarkCard, path: Path, given: str) -> list[RawRow]:
     if not kind:
         raise DataError(f"Карточка {card.path}: файл {path} неизвестного вида: назовите его ключом source.format.")
     if kind == "parquet":
-        return [RawRow(values, number) for number, values in enumerate(_parquet(path))]
+        optional = card.columns.image_optional
+        return [RawRow(values, number) for number, values in enumerate(_parquet(path, optional))]
     if kind == "jsonl":
         return [RawRow(dict(values), number) for number, values in enumerate(read_jsonl(path))]
     if kind == "json":
@@ -155,16 +165,50 @@ def _spreadsheet(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _parquet(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows whose pictures stay in the file: in place of bytes stands where they are."""
+def _parquet(path: Path, optional: bool) -> Iterator[dict[str, Any]]:
+    """Rows whose pictures stay in the file: in place of bytes stands where they are.
+
+    A row without bytes names its picture by a path, or, where pictures are `optional`, has none; else whoever reads it is told.
+    """
     parquet = open_parquet(path)
     held = list(_held(parquet.schema_arrow))
     leaves = [parquet.schema.column(n).path for n in range(len(parquet.schema.names))]
     columns = [leaf for leaf in leaves if not any(leaf == f"{name}.bytes" or leaf == name for name in held)]
+    empty = {name: _without_bytes(parquet, name) for name in held}
     for number, values in enumerate(rows_of(parquet, path, batch_size=1024, columns=columns)):
         for name in held:
+            if number in empty[name] and (optional or _path_at(values, name.split("."))):
+                continue
             _put(values, name.split("."), ImageRef(path, number, name))
         yield values
+
+
+def _path_at(values: Mapping[str, Any], parts: Sequence[str]) -> str | None:
+    """The path that stands beside a picture's bytes, if any."""
+    inner: Any = values
+    for part in parts:
+        inner = inner.get(part) if isinstance(inner, Mapping) else None
+    return inner.get("path") if isinstance(inner, Mapping) else None
+
+
+def _without_bytes(parquet: Any, name: str) -> frozenset[int]:
+    """The rows without a picture's bytes: known from the file's own counts where there is none, else read."""
+    leaves = [parquet.schema.column(n).path for n in range(len(parquet.schema.names))]
+    place = next((n for n, leaf in enumerate(leaves) if leaf in (f"{name}.bytes", name)), None)
+    if place is None:
+        return frozenset()
+    groups = [parquet.metadata.row_group(g).column(place).statistics for g in range(parquet.num_row_groups)]
+    if all(counts is not None and counts.has_null_count and counts.null_count == 0 for counts in groups):
+        return frozenset()
+    rows: set[int] = set()
+    start = 0
+    for batch in parquet.iter_batches(batch_size=256, columns=[leaves[place]]):
+        values = batch.column(0)
+        for field in leaves[place].split(".")[1:]:
+            values = values.field(field)
+        rows |= {start + n for n, there in enumerate(values.is_valid().to_pylist()) if not there}
+        start += len(values)
+    return frozenset(rows)
 
 
 def _held(schema: pa.Schema) -> Iterator[str]:
@@ -220,20 +264,25 @@ def _json(card: BenchmarkCard, path: Path) -> list[dict[str, Any]]:
 
 def _with_pictures(card: BenchmarkCard, rows: list[RawRow]) -> list[RawRow]:
     """VLMEvalKit's tables: a short value in place of a picture is the index of the row that holds it."""
-    pictures = {str(row.values.get("index")): row.values.get("image") for row in rows}
+    pictures = {str(row.values.get("index")): _parsed(row.values.get("image")) for row in rows}
     found = []
     for row in rows:
-        image = row.values.get("image")
-        if isinstance(image, str) and 0 < len(image.strip()) <= LONGEST_REFERENCE:
-            if image.strip() not in pictures:
-                raise DataError(
-                    f"Карточка {card.path}: строка {row.number} берёт картинку строки «{image.strip()}», а её нет."
-                )
-            image = pictures[image.strip()]
-        elif image is None and "image_path" in row.values:
-            image = row.values["image_path"]
-        found.append(replace(row, values={**row.values, "image": _parsed(image)}))
+        image = _parsed(row.values.get("image"))
+        if missing(image) and "image_path" in row.values:
+            image = _parsed(row.values["image_path"])
+        else:
+            image = [shown for one in listed(image) for shown in listed(_referred(card, row, one, pictures))]
+        found.append(replace(row, values={**row.values, "image": image}))
     return found
+
+
+def _referred(card: BenchmarkCard, row: RawRow, image: Any, pictures: Mapping[str, Any]) -> Any:
+    """A picture, or that of the row which a short value names."""
+    if not isinstance(image, str) or not 0 < len(image.strip()) <= LONGEST_REFERENCE:
+        return image
+    if image.strip() not in pictures:
+        raise DataError(f"Карточка {card.path}: строка {row.number} берёт картинку строки «{image.strip()}», а её нет.")
+    return pictures[image.strip()]
 
 
 def _parsed(value: Any) -> Any:
@@ -262,19 +311,28 @@ def _joined(card: BenchmarkCard, base: Path, split: str, rows: list[RawRow], joi
     index: dict[Any, tuple[RawRow, str]] = {}
     for row in other:
         for there, take in pairs:
-            key = row.get(there)
+            key = _join_key(card, there, row)
             if missing(key):
                 continue
             if key in index and index[key][0] is not row:
                 raise DataError(f"Карточка {card.path}, source.join: ключ «{str(key)[:60]}» в столбце {there} не один.")
             index[key] = (row, take)
-    absent = [row.get(join.here) for row in rows if row.get(join.here) not in index]
+    absent = [key for row in rows if (key := _join_key(card, join.here, row)) not in index]
     if absent:
         said = ", ".join(f"«{str(key)[:60]}»" for key in absent[:3])
         raise DataError(
             f"Карточка {card.path}, source.join: {len(absent)} ключей столбца {join.here} не нашлось: {said}."
         )
     return [_with(row, index[row.get(join.here)], join) for row in rows]
+
+
+def _join_key(card: BenchmarkCard, path: str, row: RawRow) -> Any:
+    key = row.get(path)
+    if isinstance(key, list | dict):
+        raise DataError(
+            f"Карточка {card.path}, source.join: ключ столбца {path} – список или объект ({str(key)[:40]})."
+        )
+    return key
 
 
 def _with(row: RawRow, found: tuple[RawRow, str], join: Join) -> RawRow:

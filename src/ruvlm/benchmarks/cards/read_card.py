@@ -33,6 +33,14 @@ DECODINGS = ("plain", "json", "python")
 PLACES = ("first", "last", "tag", "first-keep")
 LABELS = ("A", "1", "а")
 LIKELIHOOD = "likelihood"
+# what rows and their figures hang on
+ROWS = ("schema", "source", "columns", "answer", "rotation", "axes", "statistics")
+# which readers know options by letters A, B, by numbers, by letters а, б
+READ_BY = {
+    "A": frozenset(READERS) - {"number-first"},
+    "1": frozenset(("number-first", "letters-kaleidoscope", "letters-kaleidoscope-cot")),
+    "а": frozenset(("letters-ru",)),
+}
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
@@ -106,8 +114,17 @@ def _card(values: dict[str, Any], path: Path, faults: list[str]) -> BenchmarkCar
         published=tuple(_figure(one) for one in top.tables("published")),
         submission=_submission(top.table("submission")) if "submission" in values else None,
         mark=_mark(values),
-        rows_mark=_mark({key: value for key, value in values.items() if key != "protocol"}),
+        rows_mark=_mark(
+            {key: values[key] for key in ROWS if key in values} | {"benchmark": {"name": name, "language": language}}
+        ),
     )
+    for protocol in protocols if rotation.kind == "roll" else ():
+        if protocol.prompt_column or "{options}" not in protocol.prompt:
+            top.fault(
+                "rotation.kind", f"roll переставляет {{options}} в prompt, а в протоколе «{protocol.name}» их там нет"
+            )
+    if rotation.kind == "roll" and columns.options_lines[0]:
+        top.fault("rotation.kind", "roll, а варианты стоят в самом тексте вопроса: переставить их нельзя")
     if len(card.axes) > 12:
         top.fault("axes", f"разбивок {len(card.axes)}, а можно 12")
     if card.hidden_answers and card.submission is None and "mera" not in card.licence.lower():
@@ -272,7 +289,8 @@ def _protocol(table: CardTable, columns: CardColumns) -> CardProtocol:
     tag = table.text("image_tag")
     protocol = CardProtocol(
         name=table.text("name", needed=True),
-        mark=_mark(table.values),
+        # what judges an answer changes nothing of what is asked
+        mark=_mark({key: value for key, value in table.values.items() if key != "rules"}),
         choice=table.one_of("kind", ("short", "choice"), "short", needed=True) == "choice",
         prompt=table.text("prompt"),
         prompt_column=table.text("prompt_column"),
@@ -303,8 +321,14 @@ def _protocol(table: CardTable, columns: CardColumns) -> CardProtocol:
             )
         elif len(columns.options or columns.options_fixed) >= MOST_OPTIONS.get(rule, len(LETTERS) + 1):
             table.fault(
-                "rules", f"«{rule}» читает не больше {MOST_OPTIONS[rule] - 1} вариантов, а их {len(columns.options)}"
+                "rules",
+                f"«{rule}» читает не больше {MOST_OPTIONS[rule] - 1} вариантов, а их {len(columns.options or columns.options_fixed)}",
             )
+    for rule in protocol.rules if protocol.choice else ():
+        if rule in READERS and rule not in READ_BY[protocol.labels]:
+            table.fault("letters", f"«{protocol.labels}», а правило «{rule}» таких обозначений не читает")
+    if protocol.image_place == "tag" and not tag:
+        table.fault("image_tag", "image_place = tag, а слова, на место которого встаёт картинка, нет")
     if LIKELIHOOD in protocol.rules and len(protocol.rules) > 1:
         table.fault("rules", f"«{LIKELIHOOD}» – не правило чтения ответа: ему нужен свой [[protocol]]")
     table.close()
@@ -334,5 +358,7 @@ def _submission(table: CardTable) -> Submission:
         columns=table.texts("columns"),
         value=table.one_of("value", ("text", "letter", "index0", "index1"), "text"),
     )
+    if len(submission.columns) not in (0, 2):
+        table.fault("columns", f"столбцов {len(submission.columns)}, а нужно два: номер и ответ")
     table.close()
     return submission
