@@ -1,11 +1,14 @@
 """From a table and pictures to a score with floors and an interval: how long, beside the model's own time.
 
-python bench/own_table.py [ROWS]: draws pictures and a CSV without a card, answers them from a file (a model that costs nothing),
+    python bench/own_table.py [--rows 1000]
+
+Draws pictures and a CSV without a card, answers them from a file (a model that costs nothing),
 and prints the seconds of `ruvlm eval` from a fresh process, the median of five, beside those of `ruvlm --help`.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import random
@@ -46,7 +49,9 @@ def seconds(command: list[str], folder: Path) -> float:
 
 def main() -> None:
     """Print the medians and what was scored."""
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1000)
+    rows = parser.parse_args().rows
     ruvlm = [sys.executable, "-m", "ruvlm"]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

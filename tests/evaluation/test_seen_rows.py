@@ -21,7 +21,7 @@ def test_rows_are_those_of_the_whole_evaluation(world: Path, tmp_path: Path, ruv
         lines = (folder / "verdicts.jsonl").read_text(encoding="utf-8").splitlines()
         verdicts = {row["id"]: row for row in map(json.loads, lines)}
         stored = {
-            row["id"]: row["response"] if "response" in row else row
+            row["id"]: row.get("response", row)
             for row in map(json.loads, (folder / "responses.jsonl").read_text(encoding="utf-8").splitlines())
         }
         chosen = list(verdicts)[:3]

@@ -136,7 +136,7 @@ def _near(name: str, known: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
+class ListedBenchmark:
     """What is said of a benchmark in a list: `human` is people's published figure, per cent, by `human_rule`."""
 
     name: str
@@ -150,7 +150,7 @@ class Listed:
     human_rule: str
 
 
-def listed_benchmarks() -> list[Listed]:
+def listed_benchmarks() -> list[ListedBenchmark]:
     """Every benchmark that has a name here, those of the house first."""
     rows = [_listed(one, one.hub.licence, one.hub.repo) for one in house_benchmarks().values() if one.hub is not None]
     for path in shipped_cards().values():
@@ -162,7 +162,7 @@ def listed_benchmarks() -> list[Listed]:
             continue
         first = values["protocol"][0]
         rows.append(
-            Listed(
+            ListedBenchmark(
                 name=path.stem,
                 title=about["title"],
                 licence=about["licence"],
@@ -177,9 +177,9 @@ def listed_benchmarks() -> list[Listed]:
     return rows
 
 
-def _listed(benchmark: Benchmark, licence: str, repo: str, hidden: bool = False) -> Listed:
+def _listed(benchmark: Benchmark, licence: str, repo: str, hidden: bool = False) -> ListedBenchmark:
     people = next((figure for figure in benchmark.published if figure.model == "человек"), None)
-    return Listed(
+    return ListedBenchmark(
         name=benchmark.name,
         title=benchmark.title,
         licence=licence,

@@ -113,7 +113,7 @@ def open_source(name: str, skip_bad: bool = False) -> Source:
     Raises DataError saying what to do when there are none.
     """
     folder = Path(name)
-    if "," in name and not folder.exists():
+    if name.strip(", ") and "," in name and not folder.exists():
         return _together([open_source(part.strip(), skip_bad) for part in name.split(",") if part.strip()], name)
     if folder.suffix == ".toml":
         return _of_card(open_card(folder), skip_bad)
@@ -133,11 +133,7 @@ def open_source(name: str, skip_bad: bool = False) -> Source:
             level = "full" if "full" in name else "mini"
             hint = f" или нарисуйте мир командой «ruvlm data world --level {level} --out {folder}»"
         raise DataError(f"Папки с данными «{folder}» нет: проверьте путь{hint}.")
-    folders: dict[str, Path] = {}
-    for known in house_benchmarks().values():
-        for place in (folder / known.name, folder / known.title, folder):
-            if known.name not in folders and place.is_dir() and known.rows.holds(place):
-                folders[known.name] = place
+    folders = _house_folders(folder)
     if not folders and (folder / "dataset_info.json").is_file() and any(folder.glob("data-*.arrow")):
         raise DataError(
             f"{folder} – набор datasets.save_to_disk: здесь читается раскладка хаба. Скачайте набор командой ruvlm data fetch или "
@@ -167,6 +163,16 @@ def open_source(name: str, skip_bad: bool = False) -> Source:
             for name, place in folders.items()
         },
     )
+
+
+def _house_folders(folder: Path) -> dict[str, Path]:
+    """Where in a folder each benchmark of the house is that it holds."""
+    folders: dict[str, Path] = {}
+    for known in house_benchmarks().values():
+        for place in (folder / known.name, folder / known.title, folder):
+            if known.name not in folders and place.is_dir() and known.rows.holds(place):
+                folders[known.name] = place
+    return folders
 
 
 def _together(sources: list[Source], name: str) -> Source:

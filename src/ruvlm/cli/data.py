@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -62,6 +63,7 @@ def list_(json_: Annotated[bool, typer.Option("--json", help="итог в JSON")
 def card(
     table: Annotated[str, typer.Argument(help="таблица (csv, tsv, xlsx, jsonl, json, parquet) или папка с нею")],
     out: Annotated[Path | None, typer.Option(help="файл карточки; по умолчанию на экран")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="карточка в JSON")] = False,
 ) -> None:
     """Написать карточку по таблице: что угадано и почему, и два вопроса, какими их увидит модель.
 
@@ -73,11 +75,13 @@ def card(
     text = source.card_text(out)
     for question in source.guessed_questions():
         say(question)
-    if out is None:
-        tell(text)
-    else:
+    if out is not None:
         save_card(out, text)
         say(f"Готово: {out}. Проверить: ruvlm data check {out}")
+    if json_:
+        show_json(tomllib.loads(text))
+    elif out is None:
+        tell(text)
 
 
 def save_card(out: Path, text: str) -> None:

@@ -205,6 +205,8 @@ def _switched(text: str) -> bool:
 
 def _show(done: list[Evaluation], json_: bool) -> None:
     if json_:
+        from dataclasses import asdict
+
         from ruvlm.evaluation.evaluated import score_dict
 
         show_json(
@@ -216,6 +218,7 @@ def _show(done: list[Evaluation], json_: bool) -> None:
                     "split": e.dataset.split,
                     "n": e.result.n,
                     "scores": {rule: score_dict(s) for rule, s in e.result.scores.items()},
+                    "metrics": {name: asdict(metric) for name, metric in e.result.metrics.items()},
                     "unparsed": e.result.unparsed,
                     "errors": e.result.errors,
                     "absent": e.result.absent,

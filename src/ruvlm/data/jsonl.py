@@ -29,6 +29,12 @@ def _old_russian(data: bytes) -> tuple[str, str]:
     return data.decode(_CYRILLIC[0]), _CYRILLIC[0]
 
 
+def _damaged(data: bytes) -> bool:
+    """Is it UTF-8 all the same, with a few bytes spoilt? No old Russian text is read as that."""
+    text = data.decode("utf-8", "replace")
+    return text.count("\ufffd") * 10 < sum(not sign.isascii() for sign in text)
+
+
 def _decodes(data: bytes, encoding: str) -> bool:
     try:
         data.decode(encoding)
@@ -56,14 +62,17 @@ def decoded(path: Path, cyrillic: bool = False) -> tuple[str, str]:
         try:
             return data.decode(encoding), encoding
         except UnicodeDecodeError:
-            if not cyrillic or encoding != "utf-8":
+            if not cyrillic or encoding != "utf-8" or _damaged(data):
                 raise
             return _old_russian(data)
     except FileNotFoundError as error:
         raise DataError(f"Файла {path} нет: проверьте путь.") from error
     except UnicodeError as error:
         place = getattr(error, "start", 0)
-        raise DataError(f"{path}: это не текст в UTF-8 (байт {place}): сохраните его в UTF-8.") from error
+        line = data[:place].count(b"\n") + 1
+        raise DataError(
+            f"{path}, строка {line}: это не текст в UTF-8 (байт {place}): сохраните его в UTF-8."
+        ) from error
     except OSError as error:
         raise DataError(f"{path} не удалось прочитать ({because(error)}).") from error
 

@@ -13,11 +13,13 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from ruvlm.benchmarks.cards.card_fields import BenchmarkCard
-from ruvlm.benchmarks.cards.raw_rows import LONGEST_REFERENCE, RawRow, missing
+from ruvlm.benchmarks.cards.raw_rows import LONGEST_REFERENCE, RawRow, missing, texts_of
 from ruvlm.errors import DataError, OutputError, because
 from ruvlm.files import inside, picture_mark, write_bytes
 from ruvlm.schema import ImageRef
 
+# no disk holds a longer one
+LONGEST_NAME = 255
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -55,6 +57,8 @@ class PictureFinder:
         """Raises RowFault."""
         if "://" in text:
             raise RowFault(f"«{text[:60]}» – адрес: скачайте картинки, ruvlm не ходит по адресам из таблиц")
+        if any(len(part.encode()) > LONGEST_NAME for part in text.split("/")) or text.startswith("data:"):
+            raise RowFault(f"«{text[:40]}…» ({len(text)} знаков) – не путь и не картинка, которую можно прочесть")
         for folder in self.folders:
             place = inside(folder, text)
             if place is None:
@@ -74,7 +78,7 @@ class PictureFinder:
 def _with_endings(place: Path) -> Iterator[Path]:
     """What a name may mean: itself, else a picture of its stem."""
     yield place
-    for ending in ENDINGS:
+    for ending in (*ENDINGS, *(one.upper() for one in ENDINGS)):
         yield place.with_name(place.name + ending)
         if place.suffix.lower() in ENDINGS:
             yield place.with_suffix(ending)
@@ -105,7 +109,7 @@ def picture_of(value: Any, finder: PictureFinder) -> ImageRef | None:
     held = picture_bytes(value)
     if held is not None:
         return _unpacked(held)
-    return finder.find(str(value).strip())
+    return finder.find(texts_of([value])[0].strip())
 
 
 def _unpacked(data: bytes) -> ImageRef:

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ruvlm.benchmarks.cards.card_fields import BenchmarkCard, CardProtocol
+from ruvlm.benchmarks.cards.card_fields import BenchmarkCard
 from ruvlm.benchmarks.cards.card_pictures import PictureFinder, RowFault, pictures_of
-from ruvlm.benchmarks.cards.raw_rows import RawRow, decoded, files_of, missing, raw_rows, texts_of
-from ruvlm.benchmarks.cards.templates import Template, UnknownField
+from ruvlm.benchmarks.cards.card_wording import LABELS, filled, wording_of
+from ruvlm.benchmarks.cards.raw_rows import RawRow, blank, decoded, files_of, missing, raw_rows, texts_of
 from ruvlm.data.images import load_image, read_bytes
 from ruvlm.data.option_columns import option_values
 from ruvlm.errors import DataError, MissingSplitError
 from ruvlm.files import picture_mark
 from ruvlm.rules.named import MOST_OPTIONS
-from ruvlm.schema import LETTERS, RUSSIAN_LETTERS, Example, ImageRef, Wording
+from ruvlm.schema import LETTERS, RUSSIAN_LETTERS, Example, ImageRef
 
 NAMED = 3
 # so many rows are looked through for a column that lines of JSON may leave out
 REACH = 1000
 CLUSTERS = ("image", "row", "group")
 TEXTS = ("text", "texts")
-LABELS: Mapping[str, Sequence[str]] = {
-    "A": LETTERS,
-    "1": [str(number) for number in range(1, 27)],
-    "а": RUSSIAN_LETTERS.lower(),
-}
-_FIELD = re.compile(r"\{(\w+)\}")
 
 
 def place_of(card: BenchmarkCard) -> Path:
@@ -50,10 +44,11 @@ def place_of(card: BenchmarkCard) -> Path:
 
 @dataclass(frozen=True)
 class CardExamples:
-    """The rows of a split that can be asked, and what is wrong with each that was left out."""
+    """The rows of a split that can be asked, what is wrong with each that was left out, how its tables were read."""
 
     examples: tuple[Example, ...]
     faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def card_examples(card: BenchmarkCard, base: Path, split: str, skip_bad: bool = False) -> CardExamples:
@@ -63,7 +58,8 @@ def card_examples(card: BenchmarkCard, base: Path, split: str, skip_bad: bool = 
     """
     if split not in card.source.splits:
         raise MissingSplitError(f"Карточка {card.path}: части «{split}» нет, есть {', '.join(card.source.splits)}.")
-    raws = raw_rows(card, base, split)
+    notes: list[str] = []
+    raws = raw_rows(card, base, split, notes)
     _columns_are_there(card, raws[:REACH])
     finder = PictureFinder(card, files_of(card, base, split)[0].parent, base)
     examples: list[Example] = []
@@ -78,12 +74,12 @@ def card_examples(card: BenchmarkCard, base: Path, split: str, skip_bad: bool = 
             faults.append(fault.said)
     twice = _repeated(example.id for example in examples)
     if skip_bad and examples and not twice:
-        return CardExamples(tuple(examples), tuple(faults))
+        return CardExamples(tuple(examples), tuple(faults), tuple(notes))
     faults += twice
     if faults:
         more = f"; и ещё {len(faults) - NAMED}" if len(faults) > NAMED else ""
         raise DataError(f"Карточка {card.path}: {'; '.join(faults[:NAMED])}{more}.")
-    return CardExamples(tuple(examples))
+    return CardExamples(tuple(examples), notes=tuple(notes))
 
 
 def _refuse_unreadable(example: Example) -> None:
@@ -140,6 +136,8 @@ def _example(card: BenchmarkCard, raw: RawRow, finder: PictureFinder) -> Example
     question, hint = raw.get(columns.question), raw.get(columns.hint) if columns.hint else None
     if missing(question):
         raise RowFault(f"строка {name}, {columns.question}: вопроса нет")
+    if isinstance(question, list | dict):
+        raise RowFault(f"строка {name}, {columns.question}: вопрос – не текст ({str(question)[:40]})")
     options = options_of(card, raw, name)
     _refuse_many(card, name, len(options))
     pictures = pictures_of(card, raw, name, finder)
@@ -150,17 +148,17 @@ def _example(card: BenchmarkCard, raw: RawRow, finder: PictureFinder) -> Example
     return Example(
         id=name,
         benchmark=card.name,
-        question=str(question),
+        question=texts_of([question])[0],
         answers=_golds(card, raw, name, options),
         images=pictures,
         image_id=image_id,
         cluster=_cluster(card, raw, name, image_id, index % card.rotation.step),
         options=() if card.answer.form in TEXTS else options,
-        hint=None if _blank(hint) else str(hint),
+        hint=None if blank(hint) else str(hint),
         rotation=index // card.rotation.step,
         group=_there(raw, card.statistics.group, name) if card.statistics.group else None,
         wordings={
-            f"{card.name}/{protocol.name}": _wording(card, protocol, raw, name, options, len(pictures))
+            f"{card.name}/{protocol.name}": wording_of(card, protocol, raw, name, options, len(pictures))
             for protocol in card.protocols
         },
         facts={axis: _values(raw.get(path)) for axis, path in card.axes.items()},
@@ -190,7 +188,9 @@ def _turned(card: BenchmarkCard, raw: RawRow, example: Example) -> Iterator[Exam
             answers=tuple(LETTERS[(LETTERS.index(letter) - turn) % count] for letter in example.answers),
             rotation=turn,
             wordings={
-                f"{card.name}/{protocol.name}": _wording(card, protocol, raw, example.id, options, len(example.images))
+                f"{card.name}/{protocol.name}": wording_of(
+                    card, protocol, raw, example.id, options, len(example.images)
+                )
                 for protocol in card.protocols
             },
         )
@@ -210,15 +210,10 @@ def _id(card: BenchmarkCard, raw: RawRow) -> str:
     path = card.columns.id
     if not path or path == "#":
         return str(raw.number) if raw.place is None else f"{raw.number}_{raw.place}"
-    value = _filled(card, "columns.id", path, raw, {}) if "{" in path else raw.get(path)
+    value = filled(card, "columns.id", path, raw, {}) if "{" in path else raw.get(path)
     if missing(value):
         raise RowFault(f"строка {raw.number}, {path}: номера нет")
     return texts_of([value])[0]
-
-
-def _blank(value: Any) -> bool:
-    """Missing, as an option or an answer may be."""
-    return missing(value) or (isinstance(value, str) and value.strip() in ("nan", "NaN"))
 
 
 def options_of(card: BenchmarkCard, raw: RawRow, name: str) -> tuple[str, ...]:
@@ -238,9 +233,15 @@ def options_of(card: BenchmarkCard, raw: RawRow, name: str) -> tuple[str, ...]:
         values = _lines(str(raw.get(columns.options_lines[0])), columns.options_lines[1])
     if len(values) > len(LETTERS):
         raise RowFault(f"строка {name}: вариантов {len(values)}, а бывает до {len(LETTERS)}")
-    options = ["" if _blank(value) else texts_of([value])[0].strip() for value in values]
+    if strange := next((value for value in values if isinstance(value, list | dict)), None):
+        raise RowFault(f"строка {name}: вариант – не текст ({str(strange)[:40]})")
+    options = ["" if blank(value) else texts_of([value])[0].strip() for value in values]
     while options and not options[-1] and not columns.options_keep:
         options.pop()
+    count = len(options) if columns.options_keep else sum(map(bool, options))
+    if count < 2:
+        kept = ' (варианты без текста – картинки? тогда columns.options_empty = "keep")' if count < len(values) else ""
+        raise RowFault(f"строка {name}: вариантов {count}, а нужно хотя бы два{kept}")
     return tuple(options)
 
 
@@ -261,23 +262,30 @@ def _lines(text: str, first: str) -> list[str]:
 def _golds(card: BenchmarkCard, raw: RawRow, name: str, options: tuple[str, ...]) -> tuple[str, ...]:
     answer = card.answer
     value = raw.get(answer.column)
-    if _blank(value) or any(type(value) is type(one) and value == one for one in answer.hidden):
+    if blank(value) or any(type(value) is type(one) and value == one for one in answer.hidden):
         return ()
     if isinstance(value, str) and answer.decode != "plain":
+        if value.strip() in ("null", "None"):
+            return ()
         value = decoded(value, answer.decode)
+        value = sorted(value, key=str) if isinstance(value, set) else list(value) if isinstance(value, tuple) else value
         if value is None:
             raise RowFault(
                 f"строка {name}, {answer.column}: не читается как {answer.decode} ({str(raw.get(answer.column))[:40]})"
             )
     if answer.form == "texts" or isinstance(value, list):
-        values = [one for one in (value if isinstance(value, list) else [value]) if not _blank(one)]
+        values = [one for one in (value if isinstance(value, list) else [value]) if not blank(one)]
         if not values:
             return ()
+        if strange := next((one for one in values if isinstance(one, list | dict)), None):
+            raise RowFault(f"строка {name}, {answer.column}: ответ – не текст ({str(strange)[:40]})")
         if answer.form not in TEXTS and len(values) != 1:
             raise RowFault(f"строка {name}, {answer.column}: ответов {len(values)}, а нужен один")
         if answer.form in TEXTS:
             return tuple(texts_of(values))
         value = values[0]
+    if isinstance(value, dict):
+        raise RowFault(f"строка {name}, {answer.column}: ответ – не текст ({str(value)[:40]})")
     if answer.form == "text":
         return tuple(texts_of([value]))
     return (_letter(card, value, name, options),)
@@ -350,94 +358,3 @@ def _values(value: Any) -> tuple[str, ...]:
     """The values of a row on an axis: several of a list, «нет» of nothing."""
     values = [one for one in (value if isinstance(value, list) else [value]) if not missing(one)]
     return tuple(texts_of(values)) or ("нет",)
-
-
-def _wording(
-    card: BenchmarkCard, protocol: CardProtocol, raw: RawRow, name: str, options: tuple[str, ...], pictures: int
-) -> Wording:
-    """What the model is asked, and where its pictures stand in that."""
-    labels = LABELS[protocol.labels]
-    listed = protocol.option_join.join(
-        protocol.option_line.replace("{letter}", labels[place]).replace("{text}", option)
-        for place, option in enumerate(options)
-        if option or card.columns.options_keep
-    )
-    columns = card.columns
-    drawn = {
-        "question": raw.get(columns.question),
-        "hint": None if not columns.hint or _blank(raw.get(columns.hint)) else raw.get(columns.hint),
-        "options": listed or None,
-        "#": (raw.number if raw.place is None else raw.place),
-    }
-
-    def filled(key: str, text: str) -> str:
-        return _filled(card, f"protocol «{protocol.name}», {key}", text, raw, drawn)
-
-    text = _own_wording(protocol, raw, name) if protocol.prompt_column else filled("prompt", protocol.prompt)
-    system = filled("system", protocol.system) if protocol.system else ""
-    return _placed(protocol, text, system, name, pictures)
-
-
-def worded(card: BenchmarkCard, example: Example) -> Example:
-    """A row made elsewhere, with what each of the card's protocols says of it. Raises DataError for a template it does not fit."""
-    columns = card.columns
-    facts = {name: ", ".join(values) for name, values in example.facts.items()}
-    raw = RawRow({columns.question: example.question, columns.hint or "hint": example.hint, **facts}, 0)
-    asked = [protocol for protocol in card.protocols if f"{card.name}/{protocol.name}" not in example.wordings]
-    try:
-        said = {
-            f"{card.name}/{one.name}": _wording(card, one, raw, example.id, example.options, len(example.images))
-            for one in asked
-        }
-    except RowFault as fault:
-        raise DataError(f"Карточка {card.path}: {fault.said}.") from fault
-    return replace(example, benchmark=card.name, wordings={**said, **example.wordings})
-
-
-def _placed(protocol: CardProtocol, text: str, system: str, name: str, pictures: int) -> Wording:
-    """The pictures first, last, or each where its word stands."""
-    tag, place = protocol.image_tag, protocol.image_place
-    if place == "last" and pictures:
-        text = text.replace(tag, "") if tag else text
-        return Wording(text, (text, *("",) * pictures), system)
-    if not tag or place == "first-keep":
-        return Wording(text, (), system)
-    whole = text.replace(tag, "").strip()
-    parts = tuple(text.split(tag))
-    if place == "first" or not pictures:
-        return Wording(whole, (), system)
-    if len(parts) != pictures + 1:
-        raise RowFault(
-            f"строка {name}, protocol «{protocol.name}»: меток {tag} {len(parts) - 1}, а картинок {pictures}"
-        )
-    return Wording(whole, parts if any(parts[:-1]) else (), system)
-
-
-def _own_wording(protocol: CardProtocol, raw: RawRow, name: str) -> str:
-    text = raw.get(protocol.prompt_column)
-    if missing(text):
-        raise RowFault(f"строка {name}, {protocol.prompt_column}: формулировки нет")
-    fields: Any = raw.get(protocol.fill) if protocol.fill else raw.values
-    fields = fields if isinstance(fields, Mapping) else {}
-    absent = [field for field in _FIELD.findall(str(text)) if missing(fields.get(field))]
-    if absent:
-        raise RowFault(f"строка {name}, {protocol.prompt_column}: нет значения для {{{absent[0]}}}")
-    return _FIELD.sub(lambda match: texts_of([fields[match[1]]])[0], str(text))
-
-
-def _filled(card: BenchmarkCard, key: str, text: str, raw: RawRow, drawn: Mapping[str, Any]) -> str:
-    def value(path: str) -> Any:
-        if path in drawn:
-            return drawn[path]
-        if path == "#":
-            return raw.number if raw.place is None else raw.place
-        if not raw.has(path):
-            raise UnknownField(path)
-        return raw.get(path)
-
-    try:
-        return Template(text).fill(value)
-    except UnknownField as unknown:
-        raise DataError(
-            f"Карточка {card.path}, {key}: поля «{unknown}» нет (есть question, hint, options, {', '.join(raw.values)})."
-        ) from unknown

@@ -15,7 +15,8 @@ import numpy as np
 
 from ruvlm.benchmarks.base import Axis, Benchmark, Place, Protocol, Published, Rows
 from ruvlm.benchmarks.cards.card_fields import BenchmarkCard, CardProtocol
-from ruvlm.benchmarks.cards.card_rows import LABELS, CardExamples, card_examples, refuse_repeated, worded
+from ruvlm.benchmarks.cards.card_rows import CardExamples, card_examples, refuse_repeated
+from ruvlm.benchmarks.cards.card_wording import LABELS, worded
 from ruvlm.benchmarks.cards.raw_rows import files_of
 from ruvlm.benchmarks.choice import LetterProtocol, LikelihoodProtocol
 from ruvlm.benchmarks.short import ShortProtocol
@@ -192,6 +193,7 @@ class CardRows(Rows):
             fingerprint=mark.hexdigest()[:16],
             examples=answered,
             notes=(
+                *read.notes,
                 *((f"строк без опубликованного ответа: {hidden}, они не спрошены",) if hidden else ()),
                 *(
                     (f"негодных строк пропущено: {len(read.faults)} (первая – {read.faults[0]})",)

@@ -66,26 +66,62 @@ def roles_of(table: str, rows: Sequence[RawRow]) -> Roles:
     """Raises DataError where two columns may have one role."""
     columns = list(dict.fromkeys(name for row in rows for name in row.values))
     by_role = {role: _column(table, role, columns, rows) for role in _NAMES}
-    own = {name.strip().lower(): name for name in columns if name not in by_role.values()}
-    series = option_columns([dict.fromkeys(own)]) or ()
-    lists = [name for name in columns if _plain(name) in _OPTION_LISTS]
-    options = () if lists else tuple(own[name] for name in series)
+    own = [name for name in columns if name not in by_role.values()]
+    lists = [name for name in own if _plain(name) in _OPTION_LISTS]
+    options = () if lists else _options(table, own, bool(by_role["answer"]))
     return Roles(**by_role, options=options, options_list=lists[0] if lists else "")
+
+
+def _options(table: str, columns: Sequence[str], answered: bool) -> tuple[str, ...]:
+    """The columns of options in their order. Raises DataError where one of their kind would be left out."""
+    named: dict[str, str] = {}
+    for name in columns:
+        plain = name.strip().lower()
+        # beside a gold answer «Ответ 1», «Вариант № 1» and a bare «1» are options
+        if answered:
+            plain = re.sub(r"^(?:вариант(?:\s+ответа)?|ответ)\s*№?\s*(?=[a-zа-яё]$|\d{1,2}$)", "option ", plain)
+            plain = re.sub(r"^(\d{1,2})$", r"option \1", plain)
+        named.setdefault(plain, name)
+    options = tuple(named[name] for name in option_columns([dict.fromkeys(named)]) or ())
+    marks = {option_mark(plain) for plain, name in named.items() if name in options}
+    left = [
+        name
+        for plain, name in named.items()
+        if options
+        and name not in options
+        and (mark := option_mark(plain))
+        and mark.isalpha() == next(iter(marks)).isalpha()
+    ]
+    if left:
+        raise DataError(
+            f"{table}: столбец «{left[0]}» похож на вариант, а идут они не подряд ({', '.join(options)}): перечислите их в карточке, "
+            "columns.options."
+        )
+    return options
+
+
+def option_mark(name: str) -> str:
+    """The letter or number of an option that a column's name ends in; empty where it has none."""
+    match = re.fullmatch(r"(?:.*[ _-])?\(?([a-zа-яё]|\d{1,2})\)?[.)]?", name.strip().lower())
+    return match[1] if match else ""
 
 
 def _column(table: str, role: str, columns: Sequence[str], rows: Sequence[RawRow]) -> str:
     """The first name in the order of the list; two that mean the role and nothing else must hold the same."""
     certain, possible = _NAMES[role]
-    by_name: dict[str, str] = {}
+    by_name: dict[str, list[str]] = {}
     for name in columns:
-        by_name.setdefault(_plain(name), name)
-    sure = [by_name[name] for name in certain if name in by_name]
-    if len(sure) > 1 and any(_text(row.get(sure[0])) != _text(row.get(sure[1])) for row in rows):
+        by_name.setdefault(_plain(name), []).append(name)
+    fitting = [name for known in certain for name in by_name.get(known, ())]
+    fitting = fitting or [name for known in possible for name in by_name.get(known, ())]
+    sure = fitting if certain else fitting[:1]  # an id, a hint, a category: the first is as good as another
+    differing = [one for one in sure[1:] if any(_text(row.get(sure[0])) != _text(row.get(one)) for row in rows)]
+    if differing:
         key = "answer.column" if role == "answer" else f"columns.{role}"
         raise DataError(
-            f"{table}: столбцы «{sure[0]}» и «{sure[1]}» подходят на одно место: назовите нужный в карточке, {key}."
+            f"{table}: столбцы «{sure[0]}» и «{differing[0]}» подходят на одно место: назовите нужный в карточке, {key}."
         )
-    return next(iter([*sure, *(by_name[name] for name in possible if name in by_name)]), "")
+    return next(iter(fitting), "")
 
 
 def _text(value: Any) -> str:

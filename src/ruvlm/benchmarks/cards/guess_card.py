@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +12,15 @@ from typing import Any
 
 from ruvlm.benchmarks.cards.card_fields import BenchmarkCard
 from ruvlm.benchmarks.cards.card_pictures import PictureFinder, RowFault, picture_bytes, picture_of
-from ruvlm.benchmarks.cards.card_rows import options_of, place_of
+from ruvlm.benchmarks.cards.card_rows import place_of
 from ruvlm.benchmarks.cards.card_text import card_text
 from ruvlm.benchmarks.cards.column_roles import Roles, roles_of
+from ruvlm.benchmarks.cards.guess_answer import GuessedRows, answer_of, is_json_list, is_russian
 from ruvlm.benchmarks.cards.guess_table import MERA, Values, guess_source, picture_folders, source_card
-from ruvlm.benchmarks.cards.raw_rows import RawRow, files_of, listed, missing, raw_rows, texts_of
+from ruvlm.benchmarks.cards.raw_rows import files_of, listed, missing, raw_rows, texts_of
 from ruvlm.benchmarks.cards.read_card import card_of, card_values
 from ruvlm.errors import DataError
 from ruvlm.rules.official import match_numeric
-from ruvlm.schema import LETTERS, RUSSIAN_LETTERS
 
 SECTIONS = ("columns", "answer", "protocol")
 ORDER = (
@@ -37,9 +36,6 @@ ORDER = (
     "published",
     "submission",
 )
-# letters that look like Latin ones, so that their alphabet says nothing
-_ALIKE = frozenset("АВСЕНКМОРТХ")
-MOST_HIDDEN = 0.3
 ROTATION = 1_000_000
 _MERA_RULES = {"choice": ["mera-em", "letters-ru", "letters-vlmevalkit"], "short": ["mera-em", "exact", "exact-ru"]}
 
@@ -76,27 +72,10 @@ def open_table(place: Path) -> OpenedCard:
     return _completed(source.values, source.path, source.reasons, sure={})
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of a table that is guessed at, with what it is called and where its pictures may be."""
-
-    card: BenchmarkCard
-    base: Path
-    raws: Sequence[RawRow]
-
-    @property
-    def called(self) -> str:
-        return f"Карточка {self.card.path}"
-
-    def texts(self, path: str) -> list[str]:
-        """A column's values that are there."""
-        return [texts_of([value])[0] for raw in self.raws if not missing(value := raw.get(path))]
-
-
 def _completed(values: Values, path: Path, reasons: Mapping[str, str], sure: Values) -> OpenedCard:
     card = source_card(values, path)
     base = place_of(card)
-    rows = _Rows(card, base, raw_rows(card, base, card.source.split))
+    rows = GuessedRows(card, base, raw_rows(card, base, card.source.split))
     said = dict(reasons)
     guess: Values = dict(values)
     mera = set(rows.raws[0].values) >= MERA
@@ -110,7 +89,7 @@ def _completed(values: Values, path: Path, reasons: Mapping[str, str], sure: Val
         column = "outputs" if mera else (roles or roles_of(str(base), rows.raws)).answer
         if not column:
             raise _no_column(rows, "ответом", "answer.column")
-        guess["answer"] = _answer(rows, guess, column, said)
+        guess["answer"] = answer_of(rows, guess, column, said)
     about = guess["benchmark"]
     if "language" not in about and not sure:
         guess["benchmark"] = {**about, "language": _language(rows.texts(guess["columns"]["question"]))}
@@ -127,7 +106,7 @@ def _completed(values: Values, path: Path, reasons: Mapping[str, str], sure: Val
     return OpenedCard(card=card_of(ordered, path), guessed=ordered, reasons=said)
 
 
-def _no_column(rows: _Rows, what: str, key: str) -> DataError:
+def _no_column(rows: GuessedRows, what: str, key: str) -> DataError:
     columns = ", ".join(rows.raws[0].values)
     return DataError(f"{rows.called}: столбца с {what} не видно (есть {columns}): назовите его, {key}.")
 
@@ -135,7 +114,7 @@ def _no_column(rows: _Rows, what: str, key: str) -> DataError:
 # --- columns
 
 
-def _columns(rows: _Rows, guess: Values, roles: Roles) -> Values:
+def _columns(rows: GuessedRows, guess: Values, roles: Roles) -> Values:
     if not roles.question:
         raise _no_column(rows, "вопросом", "columns.question")
     image = roles.image or ("imageId" if guess["source"].get("rows") == "*" and rows.raws[0].has("imageId") else "")
@@ -152,7 +131,7 @@ def _columns(rows: _Rows, guess: Values, roles: Roles) -> Values:
     return columns
 
 
-def _mera_columns(rows: _Rows) -> Values:
+def _mera_columns(rows: GuessedRows) -> Values:
     """MERA's rows: what is asked is in `inputs`, its wording in `instruction`."""
     inputs = [raw.get("inputs") for raw in rows.raws]
     names = list(
@@ -164,11 +143,13 @@ def _mera_columns(rows: _Rows) -> Values:
     return columns | ({"options": sorted(names)} if len(names) > 1 else {})
 
 
-def _with_images(rows: _Rows, guess: Values) -> Values:
+def _with_images(rows: GuessedRows, guess: Values) -> Values:
     """The source with the folder of its pictures, where they are not beside the table. Raises DataError for one that is nowhere."""
     image = guess["columns"]["image"]
     values = [one for raw in rows.raws for one in listed(raw.get(image))]
-    names = [one for one in dict.fromkeys(one for one in values if isinstance(one, str)) if not missing(one)]
+    said = [one.get("path") if isinstance(one, Mapping) and not one.get("bytes") else one for one in values]
+    plain = [texts_of([one])[0] for one in said if isinstance(one, str | int | float) and not missing(one)]
+    names = list(dict.fromkeys(plain))
     names = [name for name in names if picture_bytes(name) is None]
     source: Values = guess["source"]
     absent = _absent(rows, guess, source, names)
@@ -188,7 +169,7 @@ def _with_images(rows: _Rows, guess: Values) -> Values:
     return source
 
 
-def _absent(rows: _Rows, guess: Values, source: Values, names: Sequence[str]) -> dict[str, str]:
+def _absent(rows: GuessedRows, guess: Values, source: Values, names: Sequence[str]) -> dict[str, str]:
     """The pictures that are not found, each with the reason."""
     card = source_card({**guess, "source": source}, rows.card.path)
     finder = PictureFinder(card, files_of(card, rows.base, card.source.split)[0].parent, rows.base)
@@ -201,119 +182,12 @@ def _absent(rows: _Rows, guess: Values, source: Values, names: Sequence[str]) ->
     return absent
 
 
-# --- gold answers
-
-
-def _answer(rows: _Rows, guess: Values, column: str, said: dict[str, str]) -> Values:
-    golds = [raw.get(column) for raw in rows.raws]
-    given = [gold for gold in golds if not missing(gold) and gold != [] and str(gold).strip() not in ("nan", "NaN")]
-    hidden = len(golds) - len(given)
-    if hidden > MOST_HIDDEN * len(golds):
-        raise DataError(
-            f"{rows.called}: в столбце {column} ответа нет у {hidden} строк из {len(golds)}: если так и надо, напишите answer.column в "
-            "карточке."
-        )
-    if hidden:
-        said["answer"] = f"без ответа строк: {hidden}, они не спрашиваются"
-    if "options" in guess["columns"] or "options_fixed" in guess["columns"]:
-        return {"column": column, **_choice_form(rows, guess, column)}
-    if all(isinstance(gold, list) for gold in given):
-        return {"column": column, "form": "texts"}
-    lists = [isinstance(gold, str) and _is_json_list(gold) for gold in given]
-    if all(lists):
-        return {"column": column, "form": "texts", "decode": "json"}
-    if any(lists):
-        raise DataError(
-            f"{rows.called}: в столбце {column} список у {sum(lists)} ответов из {len(given)}: нужен у всех или ни у одного "
-            "(answer.form, answer.decode)."
-        )
-    return {"column": column, "form": "text"}
-
-
-def _is_json_list(text: str) -> bool:
-    if not text.lstrip().startswith("["):
-        return False
-    try:
-        return isinstance(json.loads(text), list)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _choice_form(rows: _Rows, guess: Values, column: str) -> Values:
-    """Letters, else the options' texts, else numbers from 0 or from 1: what holds for every gold answer."""
-    stand_in = {"answer": {"column": "?", "form": "text"}}
-    protocol = {"name": "?", "kind": "short", "prompt": "?", "max_new_tokens": 1, "rules": ["exact"]}
-    kept = {key: guess[key] for key in ("schema", "benchmark", "source", "columns")}
-    card = card_of({**kept, **stand_in, "protocol": [protocol]}, rows.card.path)
-    pairs: list[tuple[str, tuple[str, ...]]] = []
-    for raw in rows.raws:
-        gold = raw.get(column)
-        gold = gold[0] if isinstance(gold, list) and len(gold) == 1 else gold
-        if missing(gold) or str(gold).strip() in ("nan", "NaN"):
-            continue
-        try:
-            pairs.append((texts_of([gold])[0].strip(), options_of(card, raw, str(raw.number))))
-        except RowFault as fault:
-            raise DataError(f"{rows.called}: {fault.said}.") from fault
-    if all(len(gold) == 1 and gold.isalpha() for gold, _ in pairs):
-        letters = _letters(rows, guess, column, pairs)
-        if letters is not None:
-            return letters
-    if all(options.count(gold) == 1 for gold, options in pairs):
-        return {"form": "option"}
-    if all(re.fullmatch(r"\d{1,3}", gold) for gold, _ in pairs):
-        places = [(int(gold), len(options)) for gold, options in pairs]
-        if any(place == 0 for place, _ in places) and all(place < count for place, count in places):
-            return {"form": "index0"}
-        if any(place == count for place, count in places) and all(1 <= place <= count for place, count in places):
-            return {"form": "index1"}
-        raise DataError(
-            f"{rows.called}: номера в столбце {column} могут быть и с нуля, и с единицы: напишите answer.form = "
-            '"index0" или "index1".'
-        )
-    gold = next((g for g, options in pairs if options.count(g) != 1), pairs[0][0] if pairs else "")
-    raise DataError(
-        f"{rows.called}: «{gold[:40]}» в столбце {column} – не буква, не номер и не текст одного из вариантов: исправьте строку "
-        f"или напишите answer.form."
-    )
-
-
-def _letters(rows: _Rows, guess: Values, column: str, pairs: Sequence[tuple[str, tuple[str, ...]]]) -> Values | None:
-    """None where some letter is of no option. Raises DataError where the alphabet could be either."""
-    golds = {gold.upper() for gold, _ in pairs}
-    russian = {gold for gold in golds if _is_russian(gold)}
-    columns = guess["columns"].get("options", "")
-    named = [name for name in columns if len(name.strip()) == 1] if isinstance(columns, list) else []
-    of_columns = {_is_russian(name.strip().upper()) for name in named}
-    unclear = (
-        (russian and russian != golds)
-        or (of_columns and of_columns != {bool(russian)})
-        or (russian and not of_columns and russian <= _ALIKE)
-    )
-    if unclear:
-        names = {True: "кириллица (Cyrillic)", False: "латиница (Latin)"}
-        seen = " и ".join(names[flag] for flag in sorted({_is_russian(gold) for gold in golds}))
-        beside = " и ".join(names[flag] for flag in sorted(of_columns)) or "букв нет"
-        raise DataError(
-            f"{rows.called}: буквы ответов в столбце {column} ({', '.join(sorted(golds))}) – {seen}, а у вариантов {beside}: «В» – "
-            'третья буква или вторая (Latin B)? Напишите answer.form = "letter" и answer.letters = "A" или "а".'
-        )
-    alphabet = RUSSIAN_LETTERS if russian else LETTERS
-    if any(not -1 < alphabet.find(gold.upper()) < len(options) for gold, options in pairs):
-        return None
-    return {"form": "letter", "letters": "а"} if russian else {"form": "letter"}
-
-
-def _is_russian(letter: str) -> bool:
-    return unicodedata.name(letter[:1], "").startswith("CYRILLIC")
-
-
 # --- how it is asked
 
 
 def _language(questions: Sequence[str]) -> str:
     letters = [sign for question in questions for sign in question if sign.isalpha()]
-    russian = sum(_is_russian(sign) for sign in letters)
+    russian = sum(is_russian(sign) for sign in letters)
     return "ru" if 2 * russian > len(letters) else "en"
 
 
@@ -327,7 +201,7 @@ _WORDS = {
 }
 
 
-def _protocol(rows: _Rows, guess: Values, said: dict[str, str]) -> Values:
+def _protocol(rows: GuessedRows, guess: Values, said: dict[str, str]) -> Values:
     word, brief, letter = _WORDS.get(guess["benchmark"].get("language", "ru"), _WORDS["en"])
     question = "[[{hint}\n]]{question}\n" if "hint" in guess["columns"] else "{question}\n"
     if "options" in guess["columns"] or "options_fixed" in guess["columns"]:
@@ -353,11 +227,11 @@ def _protocol(rows: _Rows, guess: Values, said: dict[str, str]) -> Values:
     }
 
 
-def _gold_texts(rows: _Rows, answer: Values) -> list[str]:
+def _gold_texts(rows: GuessedRows, answer: Values) -> list[str]:
     golds: list[Any] = []
     for raw in rows.raws:
         gold = raw.get(answer.get("column", ""))
-        if isinstance(gold, str) and answer.get("decode") == "json" and _is_json_list(gold):
+        if isinstance(gold, str) and answer.get("decode") == "json" and is_json_list(gold):
             gold = json.loads(gold)
         golds += [one for one in listed(gold) if not missing(one)]
     return [text for text in texts_of(golds) if text.strip()] or [""]
@@ -373,7 +247,7 @@ def _mera_protocols(guess: Values) -> list[Values]:
     ]
 
 
-def _rotation(rows: _Rows) -> str:
+def _rotation(rows: GuessedRows) -> str:
     """The column whose numbers say that some rows turn the options of others; empty where none does."""
     column = next((name for name in rows.raws[0].values if name.strip().lower() == "index"), "")
     texts = rows.texts(column) if column else []

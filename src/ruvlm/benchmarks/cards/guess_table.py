@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -14,7 +15,7 @@ from ruvlm.benchmarks.cards.card_fields import BenchmarkCard
 from ruvlm.benchmarks.cards.card_pictures import ENDINGS
 from ruvlm.benchmarks.cards.column_roles import Roles, roles_of
 from ruvlm.benchmarks.cards.raw_rows import SUFFIXES, RawRow, raw_rows
-from ruvlm.benchmarks.cards.read_card import card_of
+from ruvlm.benchmarks.cards.read_card import card_of, shipped_cards
 from ruvlm.data.answer_tables import layout_of
 from ruvlm.data.jsonl import read_text
 from ruvlm.errors import DataError
@@ -25,6 +26,7 @@ SPLITS = ("test", "testdev", "dev", "val", "validation", "train")
 MERA = frozenset(("instruction", "inputs", "outputs", "meta"))
 VLMEVALKIT = frozenset(("index", "question", "answer"))
 MOST_TABLES = 40
+_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 UNKNOWN_LICENCE = "не указана"
 _CYRILLIC = dict(
     zip(
@@ -108,7 +110,7 @@ def guess_source(place: Path) -> GuessedSource:
     tables = _tables(place)
     if len(tables) > MOST_TABLES:
         raise DataError(f"В папке {place} таблиц {len(tables)}: назовите одну или опишите набор карточкой.")
-    asking = [one for one in (_asking(table, path) for table in tables) if one is not None]
+    asking = [one for one in (_asking(table, path, len(tables) == 1) for table in tables) if one is not None]
     if not asking:
         said = ", ".join(table.name for table in tables) or "таблиц нет"
         raise DataError(
@@ -119,7 +121,7 @@ def guess_source(place: Path) -> GuessedSource:
     if len(asking) == 1:
         source = asking[0].source
         if asking[0].path.parent != root:
-            source = {**source, "path": ".", "splits": {"default": [f"data/{asking[0].path.name}"]}}
+            source = {**source, "path": ".", "splits": {"default": [f"data/{glob.escape(asking[0].path.name)}"]}}
         return GuessedSource(values=_named(place.resolve().name, source), path=path, reasons=reasons)
     source = _splits(place, asking)
     return GuessedSource(values=_named(place.resolve().name, source), path=path, reasons=reasons)
@@ -146,22 +148,32 @@ def _splits(place: Path, asking: Sequence[_Asking]) -> Values:
     splits: dict[str, list[str]] = {}
     for one in asking:
         name = next((split for split in sorted(SPLITS, key=len, reverse=True) if split in one.path.stem.lower()), "")
-        splits.setdefault(name, []).append(str(one.path.relative_to(place)))
+        splits.setdefault(name, []).append(glob.escape(str(one.path.relative_to(place))))
     alike = len({frozenset(one.columns) for one in asking}) == 1 and len({one.path.suffix for one in asking}) == 1
-    if not alike or "" in splits or any(len(names) > 1 for names in splits.values()):
+    # parts of one table, as the hub writes them
+    sharded = all(_SHARD.search(one.path.stem) for one in asking)
+    if not alike or "" in splits or (not sharded and any(len(names) > 1 for names in splits.values())):
         said = ", ".join(one.path.name for one in asking)
         raise DataError(f"В папке {place} вопросы задают несколько таблиц ({said}): назовите одну.")
     first = next(split for split in SPLITS if split in splits)
-    return {**asking[0].source, "path": ".", "split": first, "splits": splits}
+    ways = [{key: value for key, value in one.source.items() if key != "path"} for one in asking]
+    # what is not common to all files each file is left to tell
+    shared = {key: value for key, value in ways[0].items() if all(way.get(key) == value for way in ways)}
+    return {**shared, "path": ".", "split": first, "splits": splits}
 
 
-def _asking(table: Path, path: Path) -> _Asking | None:
-    """None for a table without questions or answers, and for a file that is no table."""
+def _asking(table: Path, path: Path, alone: bool) -> _Asking | None:
+    """None for a table without questions or answers, and for a document of JSON that is no table.
+
+    Raises DataError for a table that cannot be read: it might be the one that asks.
+    """
     try:
         source = _source(table, table.parent / path.name)
         rows = rows_of(source, table.parent / path.name)
     except DataError:
-        return None
+        if table.suffix.lower() == ".json" and not alone:
+            return None
+        raise
     columns = tuple(rows[0].values)
     if not set(columns) >= MERA:
         roles: Roles = roles_of(str(table), rows)
@@ -215,6 +227,9 @@ def _named(name: str, source: Values) -> Values:
     """A card's head; its name in the letters that a name may have."""
     latin = "".join(_CYRILLIC.get(sign, sign) for sign in name.lower())
     short = re.sub(r"[^a-z0-9]+", "-", latin).strip("-") or "table"
+    # a name that is a folder of the house, or a card of the package
+    if (Path(__file__).parents[1] / short.replace("-", "_")).is_dir() or short in shipped_cards():
+        short += "-own"
     return {
         "schema": 1,
         "benchmark": {"name": short, "title": name, "licence": UNKNOWN_LICENCE},
@@ -229,6 +244,6 @@ def picture_folders(root: Path) -> list[str]:
 
 def _holding(root: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        if any(name.lower().endswith(ENDINGS) for name in names):
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        if any(name.lower().endswith((*ENDINGS, ".gif", ".bmp", ".tif", ".tiff")) for name in names):
             yield Path(place)

@@ -10,14 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from ruvlm.benchmarks.cards.card_fields import BenchmarkCard, Join, Where
+from ruvlm.benchmarks.cards.parquet_rows import parquet_rows
 from ruvlm.data.answer_tables import NoValue, read_delimited
-from ruvlm.data.images import open_parquet, rows_of
 from ruvlm.data.jsonl import read_jsonl, read_text
 from ruvlm.errors import DataError, MissingSplitError
-from ruvlm.schema import ImageRef
+from ruvlm.files import sound
 
 SUFFIXES = {
     ".parquet": "parquet",
@@ -81,12 +79,26 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def raw_rows(card: BenchmarkCard, base: Path, split: str) -> list[RawRow]:
-    """All rows of a split, in order. Raises DataError naming the card, the file and the key."""
+def blank(value: Any) -> bool:
+    """Missing, as an option or an answer may be."""
+    return missing(value) or (isinstance(value, str) and value.strip() in ("nan", "NaN"))
+
+
+def raw_rows(card: BenchmarkCard, base: Path, split: str, notes: list[str] | None = None) -> list[RawRow]:
+    """All rows of a split, in order. Raises DataError naming the card, the file and the key.
+
+    What a reader should know of how the tables were read is added to `notes`.
+    """
     source = card.source
+    notes = [] if notes is None else notes
     files = _matching(card, base, source.splits.get(split, ()), f"source.splits.{split}")
-    read = (row for path in files for row in _table(card, path, source.format))
+    read = (row for path in files for row in _table(card, path, source.format, notes))
     numbered = [replace(row, number=number) for number, row in enumerate(read)]
+    for where in source.where:
+        if numbered and not any(row.has(where.column) for row in numbered):
+            raise DataError(
+                f"Карточка {card.path}, source.where: столбца «{where.column}» нет (есть {', '.join(numbered[0].values)})."
+            )
     rows = [row for row in numbered if all(_kept(row, where) for where in source.where)]
     if not rows:
         said = ", ".join(where.column for where in source.where)
@@ -98,7 +110,11 @@ def raw_rows(card: BenchmarkCard, base: Path, split: str) -> list[RawRow]:
     for join in source.joins:
         rows = _joined(card, base, split, rows, join)
     if source.explode:
+        parents = len(rows)
         rows = [one for row in rows for one in _unfolded(card, row)]
+        empty = parents - len({row.number for row in rows})
+        if rows and empty:
+            notes.append(f"строк таблицы без единого вопроса (столбец {source.explode} – пустой список): {empty}")
         if not rows:
             raise DataError(f"Карточка {card.path}, source.explode: в столбце {source.explode} все списки пусты.")
     # a line of JSON may leave out what it has nothing to say of
@@ -125,7 +141,9 @@ def _matching(card: BenchmarkCard, base: Path, globs: Sequence[str], key: str) -
     files: dict[Path, None] = {}
     for mask in globs:
         found = [
-            path for path in sorted(base.glob(mask)) if path.is_file() and (mask != "*" or path.suffix in SUFFIXES)
+            path
+            for path in sorted(_globbed(card, base, mask, key))
+            if path.is_file() and (mask != "*" or path.suffix in SUFFIXES)
         ]
         if not found:
             raise MissingSplitError(f"Карточка {card.path}, {key}: под «{mask}» в {base} нет ни одного файла.")
@@ -133,29 +151,39 @@ def _matching(card: BenchmarkCard, base: Path, globs: Sequence[str], key: str) -
     return list(files)
 
 
-def _table(card: BenchmarkCard, path: Path, given: str) -> list[RawRow]:
+def _globbed(card: BenchmarkCard, base: Path, mask: str, key: str) -> list[Path]:
+    try:
+        return list(base.glob(mask))
+    except (ValueError, NotImplementedError) as error:
+        raise DataError(f"Карточка {card.path}, {key}: «{mask}» – не имя и не образец файлов набора.") from error
+
+
+def _table(card: BenchmarkCard, path: Path, given: str, notes: list[str]) -> list[RawRow]:
     kind = given or SUFFIXES.get(path.suffix.lower(), "")
     if not kind:
         raise DataError(f"Карточка {card.path}: файл {path} неизвестного вида: назовите его ключом source.format.")
     if kind == "parquet":
         optional = card.columns.image_optional
-        return [RawRow(values, number) for number, values in enumerate(_parquet(path, optional))]
+        return [RawRow(values, number) for number, values in enumerate(parquet_rows(path, optional))]
     if kind == "jsonl":
         return [RawRow(dict(values), number) for number, values in enumerate(read_jsonl(path))]
     if kind == "json":
         return [RawRow(dict(values), number) for number, values in enumerate(_json(card, path))]
     if kind == "xlsx":
-        return [RawRow(values, number) for number, values in enumerate(_spreadsheet(path))]
+        return [RawRow(values, number) for number, values in enumerate(_spreadsheet(path, notes))]
     suffix = ".csv" if kind == "csv" else ".tsv"
     table = read_delimited(path, suffix, card.source.delimiter, card.source.encoding)
+    notes += [f"{path.name}: {note}" for note in table.notes]
     rows = [RawRow(values, number) for number, values in enumerate(table.rows)]
     return _with_pictures(card, rows) if kind == "vlmevalkit" else rows
 
 
-def _spreadsheet(path: Path) -> list[dict[str, Any]]:
+def _spreadsheet(path: Path, notes: list[str]) -> list[dict[str, Any]]:
     from ruvlm.data.spreadsheet import read_spreadsheet
 
-    rows = read_spreadsheet(path).rows
+    table = read_spreadsheet(path)
+    rows = table.rows
+    notes += [f"{path.name}: {note}" for note in table.notes]
     cell = next((value for row in rows for value in row.values() if isinstance(value, NoValue)), None)
     if cell is not None:
         raise DataError(
@@ -163,83 +191,6 @@ def _spreadsheet(path: Path) -> list[dict[str, Any]]:
             "сохраните, а если это текст, начните его с апострофа."
         )
     return rows
-
-
-def _parquet(path: Path, optional: bool) -> Iterator[dict[str, Any]]:
-    """Rows whose pictures stay in the file: in place of bytes stands where they are.
-
-    A row without bytes names its picture by a path, or, where pictures are `optional`, has none; else whoever reads it is told.
-    """
-    parquet = open_parquet(path)
-    held = list(_held(parquet.schema_arrow))
-    leaves = [parquet.schema.column(n).path for n in range(len(parquet.schema.names))]
-    columns = [leaf for leaf in leaves if not any(leaf == f"{name}.bytes" or leaf == name for name in held)]
-    empty = {name: _without_bytes(parquet, name) for name in held}
-    for number, values in enumerate(rows_of(parquet, path, batch_size=1024, columns=columns)):
-        for name in held:
-            if number in empty[name] and (optional or _path_at(values, name.split("."))):
-                continue
-            _put(values, name.split("."), ImageRef(path, number, name))
-        yield values
-
-
-def _path_at(values: Mapping[str, Any], parts: Sequence[str]) -> str | None:
-    """The path that stands beside a picture's bytes, if any."""
-    inner: Any = values
-    for part in parts:
-        inner = inner.get(part) if isinstance(inner, Mapping) else None
-    return inner.get("path") if isinstance(inner, Mapping) else None
-
-
-def _without_bytes(parquet: Any, name: str) -> frozenset[int]:
-    """The rows without a picture's bytes: known from the file's own counts where there is none, else read."""
-    leaves = [parquet.schema.column(n).path for n in range(len(parquet.schema.names))]
-    place = next((n for n, leaf in enumerate(leaves) if leaf in (f"{name}.bytes", name)), None)
-    if place is None:
-        return frozenset()
-    groups = [parquet.metadata.row_group(g).column(place).statistics for g in range(parquet.num_row_groups)]
-    if all(counts is not None and counts.has_null_count and counts.null_count == 0 for counts in groups):
-        return frozenset()
-    rows: set[int] = set()
-    start = 0
-    for batch in parquet.iter_batches(batch_size=256, columns=[leaves[place]]):
-        values = batch.column(0)
-        for field in leaves[place].split(".")[1:]:
-            values = values.field(field)
-        rows |= {start + n for n, there in enumerate(values.is_valid().to_pylist()) if not there}
-        start += len(values)
-    return frozenset(rows)
-
-
-def _held(schema: pa.Schema) -> Iterator[str]:
-    """The columns that hold pictures: bytes, or a struct of bytes and a path; at any depth of structs."""
-
-    def walk(name: str, kind: pa.DataType) -> Iterator[str]:
-        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-            yield name
-        elif pa.types.is_struct(kind):
-            names = [kind.field(n).name for n in range(kind.num_fields)]
-            if "bytes" in names and set(names) <= {"bytes", "path"}:
-                yield name
-            else:
-                for n, inner in enumerate(names):
-                    yield from walk(f"{name}.{inner}", kind.field(n).type)
-
-    for field in schema:
-        yield from walk(field.name, field.type)
-
-
-def _put(values: dict[str, Any], parts: list[str], ref: ImageRef) -> None:
-    *outer, last = parts
-    for part in outer:
-        inner = values.get(part)
-        if not isinstance(inner, dict):
-            return
-        values = inner
-    # a struct that is null has no picture; of bare bytes only reading tells
-    if last in values and values[last] is None:
-        return
-    values[last] = ref
 
 
 def _json(card: BenchmarkCard, path: Path) -> list[dict[str, Any]]:
@@ -305,7 +256,12 @@ def _kept(row: RawRow, where: Where) -> bool:
 
 def _joined(card: BenchmarkCard, base: Path, split: str, rows: list[RawRow], join: Join) -> list[RawRow]:
     """The rows with another table's columns. Raises DataError for a key that is not there, or there twice."""
-    other = [row for path in _joined_files(card, base, split, join) for row in _table(card, path, "")]
+    other = [row for path in _joined_files(card, base, split, join) for row in _table(card, path, "", [])]
+    lacking = [name for name in join.take if other and not any(row.has(name) for row in other)]
+    if lacking:
+        raise DataError(
+            f"Карточка {card.path}, source.join: столбца «{lacking[0]}» нет (есть {', '.join(other[0].values)})."
+        )
     several = len(join.there) > 1
     pairs = list(zip(join.there, join.take, strict=True)) if several else [(join.there[0], "")]
     index: dict[Any, tuple[RawRow, str]] = {}
@@ -367,4 +323,4 @@ def decoded(text: str, how: str) -> Any:
 
 def texts_of(values: Iterable[Any]) -> list[str]:
     """Numbers and texts as texts; a whole number without its «.0»."""
-    return [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values]
+    return [sound(str(int(v)) if isinstance(v, float) and v.is_integer() else str(v)) for v in values]

@@ -33,6 +33,7 @@ DECODINGS = ("plain", "json", "python")
 PLACES = ("first", "last", "tag", "first-keep")
 LABELS = ("A", "1", "а")
 LIKELIHOOD = "likelihood"
+TEXTS = ("text", "texts")
 # what rows and their figures hang on
 ROWS = ("schema", "source", "columns", "answer", "rotation", "axes", "statistics")
 # which readers know options by letters A, B, by numbers, by letters а, б
@@ -114,24 +115,33 @@ def _card(values: dict[str, Any], path: Path, faults: list[str]) -> BenchmarkCar
         published=tuple(_figure(one) for one in top.tables("published")),
         submission=_submission(top.table("submission")) if "submission" in values else None,
         mark=_mark(values),
-        rows_mark=_mark(
-            {key: values[key] for key in ROWS if key in values} | {"benchmark": {"name": name, "language": language}}
-        ),
+        rows_mark=_rows_mark(values, name, language),
     )
-    for protocol in protocols if rotation.kind == "roll" else ():
+    _refuse_unfit(top, card, values)
+    about.close()
+    top.close()
+    return card
+
+
+def _refuse_unfit(top: CardTable, card: BenchmarkCard, values: dict[str, Any]) -> None:
+    """Name what is right in its section and wrong beside another."""
+    for protocol in card.protocols if card.rotation.kind == "roll" else ():
         if protocol.prompt_column or "{options}" not in protocol.prompt:
             top.fault(
                 "rotation.kind", f"roll переставляет {{options}} в prompt, а в протоколе «{protocol.name}» их там нет"
             )
-    if rotation.kind == "roll" and columns.options_lines[0]:
+    if card.rotation.kind == "roll" and card.columns.options_lines[0]:
         top.fault("rotation.kind", "roll, а варианты стоят в самом тексте вопроса: переставить их нельзя")
+    chosen = [protocol.name for protocol in card.protocols if protocol.choice]
+    if chosen and card.answer.form in TEXTS and "answer" in values:
+        top.fault(
+            "answer.form",
+            f"«{card.answer.form}», а протокол «{chosen[0]}» – выбор: нужно letter, index0, index1 или option",
+        )
     if len(card.axes) > 12:
         top.fault("axes", f"разбивок {len(card.axes)}, а можно 12")
     if card.hidden_answers and card.submission is None and "mera" not in card.licence.lower():
-        about.fault("hidden_answers", "ответов нет, а раздела [submission] тоже нет")
-    about.close()
-    top.close()
-    return card
+        top.fault("benchmark.hidden_answers", "ответов нет, а раздела [submission] тоже нет")
 
 
 def _mark(values: dict[str, Any]) -> str:
@@ -142,6 +152,14 @@ def _mark(values: dict[str, Any]) -> str:
         kept["benchmark"] = {key: value for key, value in kept["benchmark"].items() if key not in shown}
     text = json.dumps(kept, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _rows_mark(values: dict[str, Any], name: str, language: str) -> str:
+    """Where the files lie is not part of it: what they hold is known by their own marks."""
+    kept = {key: values[key] for key in ROWS if key in values} | {"benchmark": {"name": name, "language": language}}
+    if isinstance(kept.get("source"), dict):
+        kept["source"] = {key: value for key, value in kept["source"].items() if key != "path"}
+    return _mark(kept)
 
 
 def _source(table: CardTable, folder: Path) -> CardSource:
@@ -178,6 +196,8 @@ def _source(table: CardTable, folder: Path) -> CardSource:
         explode=explode.text("column"),
         explode_decode=explode.one_of("decode", ("list", "json", "python"), "list"),
     )
+    if len(source.delimiter) > 1:
+        table.fault("delimiter", f"«{source.delimiter}», а нужен один знак")
     if source.revision and not re.fullmatch("[0-9a-f]{40}", source.revision):
         table.fault("revision", f"«{source.revision}», а нужно 40 шестнадцатеричных знаков")
     explode.close()
@@ -244,6 +264,10 @@ def _columns(table: CardTable) -> CardColumns:
         lines.close()
     if given is not None and columns.options_fixed:
         table.fault("options_fixed", "есть и options: нужно одно из двух")
+    if lines is not None and not columns.options_lines[1]:
+        table.fault("options", "lines пуст, а нужно начало первого варианта: «1. » или «A. »")
+    if len(columns.options_fixed) == 1:
+        table.fault("options_fixed", "вариант один, а бывает от 2")
     if len(several) > len(LETTERS) or len(several) == 1:
         table.fault("options", f"столбцов {len(several)}, а вариантов бывает от 2 до {len(LETTERS)}")
     table.close()
@@ -312,6 +336,8 @@ def _protocol(table: CardTable, columns: CardColumns) -> CardProtocol:
         table.fault("kind", "выбор варианта, а в [columns] нет options")
     if protocol.choice and "{letter}" not in protocol.option_line:
         table.fault("option_line", "нет {letter}")
+    if not protocol.rules and "rules" in table.values:
+        table.fault("rules", "список пуст: нужно хотя бы одно правило, первое – главное")
     known = (*READERS, LIKELIHOOD) if protocol.choice else tuple(MATCHERS)
     for rule in protocol.rules:
         if rule not in known:
