@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -574,3 +576,154 @@ def test_what_is_learnt_is_what_is_asked(tmp_path: Path) -> None:
     for example in examples:
         text = training_text(example, np.random.default_rng(0))
         assert (text.prompt, text.answer) == (protocol.prompt(example).text, example.answer)
+
+
+# --- found by a reader and by somebody who set out to break this
+
+FAULTS = {
+    "form": ('form = "letter"', 'form = "text"', "answer.form"),
+    "labels": ("max_new", 'letters = "1"\nmax_new', "protocol[0].letters"),
+    "delimiter": ('path = "rows.jsonl"', 'path = "rows.jsonl"\ndelimiter = ";;"', "source.delimiter"),
+    "rules": ('rules = ["letters-ru", "mera-em"]', "rules = []", "protocol[0].rules"),
+    "tag": ("max_new", 'image_place = "tag"\nmax_new', "image_tag"),
+    "cluster": ("[[protocol]]", '[statistics]\ncluster = "pairr"\n[[protocol]]', "statistics.cluster"),
+    "group": ("[[protocol]]", '[statistics]\ngroup = "pairr"\n[[protocol]]', "statistics.group"),
+    "where": ("[columns]", '[[source.where]]\ncolumn = "splt"\npresent = false\n[columns]', "«splt»"),
+    "glob": ("[columns]", '[source.splits]\ndefault = "/etc/*.json"\n[columns]', "source.splits"),
+    "roll": ("{options}", "{A} {B}", "rotation.kind"),
+    "two columns": ("[columns]", "[columns]", "submission.columns"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_card_that_would_be_judged_wrong_is_refused(tmp_path: Path, name: str) -> None:
+    before, after, said = FAULTS[name]
+    text = CARD.replace(before, after)
+    text += '[rotation]\nkind = "roll"\n' if name == "roll" else ""
+    text += '[submission]\nformat = "csv"\ncolumns = ["id"]\n' if name == "two columns" else ""
+    text = text.replace('path = "rows.jsonl"', 'path = "."') if name == "glob" else text
+    with pytest.raises(DataError) as error:
+        rows_of(mine(tmp_path, text))
+    assert said in str(error.value)
+
+
+def test_labels_in_cyrillic_are_read_in_cyrillic(tmp_path: Path, ruvlm: Run) -> None:
+    """«в» is the third of а, б, в, whoever else answers nothing that would tell."""
+    rows = [{**row, "C": row["C"] or "ещё", "gold": "C"} for row in ROWS]
+    text = CARD.replace('["letters-ru", "mera-em"]', '["letters-ru"]').replace("max_new", 'letters = "а"\nmax_new')
+    card = mine(tmp_path, text, rows)
+    answers = tmp_path / "said.jsonl"
+    answers.write_text(
+        "".join(json.dumps({"id": str(n), "prediction": "в"}) + "\n" for n in (1, 2, 3)), encoding="utf-8"
+    )
+    ran = ruvlm("eval", f"file:{answers}", "--data", card, "--out", tmp_path / "r", "--no-controls", "--json")
+    assert json.loads(ran.out)[0]["scores"]["mine/letters-ru/vanilla"]["value"] == 100
+
+
+def test_a_gap_between_options_is_no_answer(tmp_path: Path, ruvlm: Run) -> None:
+    """An empty text is in every text: «не знаю» named the gap, and named options named two."""
+    rows = [{**ROWS[0], "B": "", "gold": "A"}, {**ROWS[1], "A": "да", "B": None, "C": "нет", "gold": "A"}]
+    card = mine(tmp_path, CARD.replace('["letters-ru", "mera-em"]', '["letters-lmms", "letters-vlmevalkit"]'), rows)
+    answers = tmp_path / "said.jsonl"
+    lines = [{"id": "1", "prediction": "это кот"}, {"id": "2", "prediction": "не знаю"}]
+    answers.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    ran = ruvlm("eval", f"file:{answers}", "--data", card, "--out", tmp_path / "r", "--json")
+    own, *controls = json.loads(ran.out)
+    assert [own["scores"][f"mine/{rule}/vanilla"]["correct"] for rule in ("letters-lmms", "letters-vlmevalkit")] == [
+        1,
+        1,
+    ]
+    assert own["unparsed"] == 1
+    assert all(control["unparsed"] == 0 for control in controls)
+
+
+def test_controls_do_not_learn_what_they_are_asked(tmp_path: Path, ruvlm: Run) -> None:
+    text = CARD.replace("[columns]", '[source.splits]\ntrain = "rows.jsonl"\n[columns]').replace(
+        'path = "rows.jsonl"', 'path = "."'
+    )
+    ran = ruvlm("eval", "random", "--data", mine(tmp_path, text), "--out", tmp_path / "r", "--json")
+    assert {row["model"] for row in json.loads(ran.out)} == {"random", "majority"}
+    assert "question-only не обучить" in ran.err
+
+
+def test_judging_otherwise_asks_nothing_again(tmp_path: Path, ruvlm: Run) -> None:
+    """A rule more, a note of the licence, another place of the file: the answers are the same questions'."""
+    card = mine(tmp_path / "set")
+    asked = []
+    for text in (
+        CARD,
+        CARD.replace('"mera-em"]', '"mera-em", "letters-vlmevalkit"]').replace(
+            "licence =", 'licence_note = "x"\nlicence ='
+        ),
+    ):
+        card.write_text(text, encoding="utf-8")
+        ran = ruvlm("eval", "random", "--data", card, "--out", tmp_path / "r", "--no-controls", "--json")
+        assert ran.code == 0, ran.err
+        asked.append({path.parent.name: path.stat().st_mtime_ns for path in (tmp_path / "r").glob("*/responses.jsonl")})
+    assert asked[0] == asked[1]
+
+
+def test_other_pictures_are_other_data(tmp_path: Path) -> None:
+    marks = set()
+    for shade in (1, 2):
+        card = mine(tmp_path / "set")
+        stand_in(tmp_path / "set" / "a.png", 40 + shade)
+        marks.add(open_source(str(card)).load("mine", "").fingerprint)
+    assert len(marks) == 2
+
+
+def test_a_submission_of_a_card_is_verified_afresh(tmp_path: Path) -> None:
+    """In a process that has not opened the card before."""
+    card = mine(tmp_path / "set")
+    run = [sys.executable, "-m", "ruvlm"]
+    for command in (
+        ["eval", "majority", "--data", str(card), "--out", "r", "--no-controls"],
+        ["leaderboard", "pack", "PACKED", "--out", "s.json"],
+        ["leaderboard", "verify", "s.json", "--data", str(card)],
+    ):
+        folder = next(iter(tmp_path.glob("r/*")), tmp_path)
+        words = [str(folder) if word == "PACKED" else word for word in command]
+        done = subprocess.run([*run, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_pictures_of_a_parquet_table_may_be_paths(tmp_path: Path) -> None:
+    mine(tmp_path)
+    rows = [
+        {"id": 1, "q": "Что?", "A": "x", "B": "y", "C": "z", "gold": "A", "image": {"bytes": None, "path": "a.png"}},
+        {
+            "id": 2,
+            "q": "Кто?",
+            "A": "x",
+            "B": "y",
+            "C": "z",
+            "gold": "B",
+            "image": {"bytes": (tmp_path / "b.png").read_bytes(), "path": "z"},
+        },
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    (tmp_path / "p.toml").write_text(CARD.replace("rows.jsonl", "rows.parquet"), encoding="utf-8")
+    first, second = rows_of(tmp_path / "p.toml")
+    assert read_bytes(first.image) == (tmp_path / "a.png").read_bytes()
+    assert read_bytes(second.image) == (tmp_path / "b.png").read_bytes()
+
+
+def test_rows_without_questions_are_counted(tmp_path: Path) -> None:
+    text = (
+        CARD.replace("[columns]", '[source.explode]\ncolumn = "qs"\n[columns]')
+        .replace('question = "q"', 'question = "qs"')
+        .replace('id = "id"\n', "")
+    )
+    rows = [{**ROWS[0], "qs": ["Что?", "Где?"]}, {**ROWS[1], "qs": []}]
+    card = mine(tmp_path, text, rows)
+    dataset = open_source(str(card)).load("mine", "")
+    assert [example.id for example in dataset.examples] == ["0_0", "0_1"]
+    assert any("без единого вопроса" in note and note.endswith(": 1") for note in dataset.notes)
+
+
+def test_answers_of_an_evaluation_that_skipped_rows_are_judged_again(tmp_path: Path, ruvlm: Run) -> None:
+    card = mine(tmp_path, CARD, [*ROWS, {**ROWS[0], "id": 9, "image": "нет.png"}])
+    ran = ruvlm("eval", "random", "--data", card, "--out", tmp_path / "r", "--no-controls", "--skip-bad")
+    assert ran.code == 0, ran.err
+    ran = ruvlm("score", next((tmp_path / "r").iterdir()), "--data", card)
+    assert ran.code == 0, ran.err

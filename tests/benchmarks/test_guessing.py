@@ -242,3 +242,122 @@ def test_several_sets_are_asked_at_once(tmp_path: Path, ruvlm: Run) -> None:
     twice = ruvlm("eval", "random", "--data", f"{first},{first}", "--out", tmp_path / "r2")
     assert twice.code == 2
     assert "набор one назван дважды" in twice.err
+
+
+# --- what people bring, found by somebody who set out to break this
+
+HEAD = "question,answer,image\n"
+REFUSED: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
+    "a broken part of a set": (
+        {"train.csv": QUESTIONS, "test.csv": HEAD + 'Как?,"так,a.png\n'},
+        ("test.csv", "кавычка"),
+    ),
+    "an alphabet in a word": (
+        {"t.csv": "question,Option A,Option B,Option C,answer,image\nКто?,x,y,z,Б,a.png\nГде?,x,y,z,В,b.png\n"},
+        ("Cyrillic", "Latin"),
+    ),
+    "an option left out": (
+        {"t.csv": "question,A,B,C,E,answer,image\nКто?,x,y,z,w,A,a.png\n"},
+        ("«E»", "columns.options"),
+    ),
+    "Ё among letters": ({"t.csv": "Вопрос;А;Б;В;Г;Д;Е;Ё;Ответ;Фото\nКто?;а1;б1;в1;г1;д1;е1;ё1;Б;a.png\n"}, ("«Ё»",)),
+    "names that differ in case": (
+        {"t.csv": "question,Question,answer,image\nКто?,Who?,кот,a.png\n"},
+        ("«question» и «Question»",),
+    ),
+    "two possible answers": ({"t.csv": "question,label,target,image\nКто?,кот,пёс,a.png\n"}, ("«label» и «target»",)),
+    "a letter of no option": (
+        {"t.csv": "question,A,B,C,answer,image\nКто?,x,y,z,B,a.png\nГде?,x,y,z,D,b.png\n"},
+        ("«D»",),
+    ),
+    "a number of no option": (
+        {"t.csv": "question,A,B,C,answer,image\nКто?,x,y,z,0,a.png\nГде?,x,y,z,7,b.png\n"},
+        ("«7»",),
+    ),
+    "a long value for a picture": ({"t.csv": HEAD + f"Кто?,кот,{'слово ' * 60}\n"}, ("не путь и не картинка",)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_somebody_broke_is_refused(tmp_path: Path, name: str, ruvlm: Run) -> None:
+    files, words = REFUSED[name]
+    ran = ruvlm("data", "card", laid(tmp_path / "set", files))
+    assert ran.code == 2
+    for word in words:
+        assert word in ran.err
+    assert "не предвидели" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("files", "part", "wanted"),
+    [
+        (
+            {"t.csv": "Вопрос;Вариант А;Вариант Б;Вариант В;Ответ;Фото\nКто?;x;y;z;В;a.png\nГде?;x;y;z;А;b.png\n"},
+            "answer",
+            {"column": "Ответ", "form": "letter", "letters": "а"},
+        ),
+        (
+            {"t.csv": "Вопрос;Ответ 1;Ответ 2;Ответ 3;Правильный ответ;Фото\nКто?;x;y;z;3;a.png\nГде?;x;y;z;2;b.png\n"},
+            "answer",
+            {"column": "Правильный ответ", "form": "index1"},
+        ),
+        (
+            {"t.csv": "question;answers;image\nКто?;['кот', 'кошка'];a.png\nГде?;['дом'];b.png\n"},
+            "answer",
+            {"column": "answers", "form": "texts", "decode": "python"},
+        ),
+        (
+            {"t.json": json.dumps({"1": {"question": "Кто?", "answer": "кот", "imageId": 7}})},
+            "columns",
+            {"id": "id", "image": "imageId", "question": "question"},
+        ),
+        ({"test[1].csv": QUESTIONS, "train[1].csv": QUESTIONS}, "source", None),
+        ({"test-00000-of-00002.csv": QUESTIONS, "test-00001-of-00002.csv": QUESTIONS}, "source", None),
+        ({"test.csv": QUESTIONS.replace(",", ";"), "train.csv": QUESTIONS}, "source", None),
+    ],
+    ids=[
+        "letters in words",
+        "answers by number",
+        "a list of Python",
+        "numbers of pictures",
+        "brackets",
+        "shards",
+        "unlike files",
+    ],
+)
+def test_what_people_have_is_understood(
+    tmp_path: Path, files: dict[str, str], part: str, wanted: dict[str, Any] | None
+) -> None:
+    folder = laid(tmp_path / "set", files, ("a.png", "b.png", "images/7.jpg"))
+    card = guessed(folder)
+    if wanted is not None:
+        assert card[part] == wanted
+    assert rows_of(folder, "")
+
+
+def test_a_spoilt_byte_is_named_and_no_other_alphabet_guessed(tmp_path: Path) -> None:
+    folder = laid(tmp_path / "set", {})
+    (folder / "t.csv").write_bytes(QUESTIONS.encode() + "Что это за зверь?".encode() + b"\xff,\xd0\xba,a.png\n")
+    with pytest.raises(DataError, match=r"строка 4: это не текст в UTF-8"):
+        open_table(folder / "t.csv")
+
+
+def test_a_name_of_the_house_is_not_taken(tmp_path: Path) -> None:
+    folder = laid(tmp_path / "set", {"gqa-ru.csv": QUESTIONS, "weird.csv": QUESTIONS})
+    for name in ("gqa-ru", "weird"):
+        assert open_source(str(folder / f"{name}.csv")).benchmarks == (f"{name}-own",)
+
+
+def test_nothing_between_commas_is_no_set(ruvlm: Run) -> None:
+    assert ruvlm("data", "card", ",").code == 2
+
+
+def test_a_second_sheet_is_told_of(tmp_path: Path) -> None:
+    folder = laid(tmp_path / "set", {})
+    book = Workbook()
+    for sheet in (book.active, book.create_sheet("B")):
+        for line in (("Вопрос", "Ответ", "Фото"), ("Кто?", "кот", "a.png")):
+            sheet.append(line)
+    book.save(folder / "t.xlsx")
+    source = open_source(str(folder))
+    assert any("листов с таблицами 2" in note for note in source.load("set", "").notes)
