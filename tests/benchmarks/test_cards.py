@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from ruvlm.benchmarks import catalog
 from ruvlm.benchmarks.cards.card_rows import card_examples, place_of
 from ruvlm.benchmarks.cards.read_card import read_card
 from ruvlm.benchmarks.cards.templates import Template
@@ -727,3 +728,27 @@ def test_answers_of_an_evaluation_that_skipped_rows_are_judged_again(tmp_path: P
     assert ran.code == 0, ran.err
     ran = ruvlm("score", next((tmp_path / "r").iterdir()), "--data", card)
     assert ran.code == 0, ran.err
+
+
+def test_a_card_may_take_the_place_of_a_set_of_the_house(world: Path, tmp_path: Path, ruvlm: Run) -> None:
+    """GQA-ru by somebody's card on the same rows: what its own code counts."""
+    card = card_beside(tmp_path, "gqa_ru", {})
+    own = ruvlm("eval", "majority", "--data", world / "gqa-ru", "--no-controls", "--out", tmp_path / "own", "--json")
+    try:
+        ran = ruvlm(
+            "eval",
+            "majority",
+            "--card",
+            card,
+            "--data",
+            world / "gqa-ru",
+            "--no-controls",
+            "--out",
+            tmp_path / "r",
+            "--json",
+        )
+    finally:
+        catalog._described.clear()
+    assert ran.code == 0, ran.err
+    (theirs,) = json.loads(ran.out)
+    assert theirs["scores"]["gqa-ru/exact"] == json.loads(own.out)[0]["scores"]["gqa-ru/lmms"]

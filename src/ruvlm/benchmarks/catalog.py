@@ -41,10 +41,15 @@ def house_benchmarks() -> Mapping[str, Benchmark]:
     return _benchmarks(tuple(ruvlm.benchmarks.__path__))
 
 
-def describe(benchmark: Benchmark) -> None:
-    """Know a benchmark by its name from now on. Raises ConfigError for the name of one that is a folder here."""
-    if benchmark.name in house_benchmarks():
-        raise ConfigError(f"Карточка зовёт набор «{benchmark.name}», а такой здесь уже есть: назовите его иначе.")
+def describe(benchmark: Benchmark, replacing: bool = False) -> None:
+    """Know a benchmark by its name from now on.
+
+    Raises ConfigError for the name of one that is a folder here, unless it is to take its place.
+    """
+    if benchmark.name in house_benchmarks() and not replacing:
+        raise ConfigError(
+            f"Карточка зовёт набор «{benchmark.name}», а такой здесь уже есть: назовите его иначе или дайте карточку ключом --card."
+        )
     _described[benchmark.name] = benchmark
 
 

@@ -165,6 +165,11 @@ def open_source(name: str, skip_bad: bool = False) -> Source:
     )
 
 
+def open_by_card(card: Path, folder: Path | None, skip_bad: bool = False) -> Source:
+    """The set that a card describes, its rows in a folder or where the card says, whatever else bears its name. Raises RuvlmError."""
+    return _of_card(open_card(card), skip_bad, folder, replacing=True)
+
+
 def _house_folders(folder: Path) -> dict[str, Path]:
     """Where in a folder each benchmark of the house is that it holds."""
     folders: dict[str, Path] = {}
@@ -186,14 +191,14 @@ def _together(sources: list[Source], name: str) -> Source:
     return Source(sources[0].folder, places, tuple(guess for source in sources for guess in source.guesses))
 
 
-def _of_card(opened: OpenedCard, skip_bad: bool, folder: Path | None = None) -> Source:
+def _of_card(opened: OpenedCard, skip_bad: bool, folder: Path | None = None, replacing: bool = False) -> Source:
     """The benchmark that a card describes, known by its name from now on. Raises RuvlmError."""
     card = opened.card
     place = place_of(card) if folder is None else folder
     manifest = read_manifest(place) if place.is_dir() else None
     origin = f"{sound(manifest.label)}, " if manifest is not None else ""
     label = f"{origin}карточка {card.name} {card.rows_mark[:8]}"
-    describe(benchmark_of(card, skip_bad))
+    describe(benchmark_of(card, skip_bad), replacing)
     guesses = () if opened.guessed is None else (opened,)
     return Source(place, {card.name: Place(folder=place, label=label, graphs=None)}, guesses)
 

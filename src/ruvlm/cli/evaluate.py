@@ -27,11 +27,14 @@ def evaluate(
         ),
     ],
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="world, имя набора, папка, таблица с картинками или карточка .toml; несколько – через запятую"
+            help="world (по умолчанию), имя набора, папка, таблица с картинками или карточка .toml; несколько – через запятую"
         ),
-    ] = "world",
+    ] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="карточка, которая заменит набор с её именем; --data – папка с его строками")
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(help="часть набора: test, val, holdout, train; по умолчанию главная, у мира и GQA-ru – test"),
@@ -97,6 +100,7 @@ def evaluate(
     from ruvlm.reporting.card import write_card
     from ruvlm.run_folder import RunFolder
 
+    data = data or ("" if card is not None else "world")
     if save_card is not None:
         from ruvlm.benchmarks.source import open_source
         from ruvlm.cli.data import save_card as saved
@@ -134,6 +138,7 @@ def evaluate(
                 progress=progress,
                 limit=limit,
                 skip_bad=skip_bad,
+                card=card,
                 report=say,
             )
     except (KeyboardInterrupt, SystemExit):

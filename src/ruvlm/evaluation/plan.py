@@ -17,7 +17,7 @@ from ruvlm.backends.controls import (
     ShuffledBackend,
 )
 from ruvlm.benchmarks.catalog import benchmark_named, protocol_named
-from ruvlm.benchmarks.source import Source, open_source
+from ruvlm.benchmarks.source import Source, open_by_card, open_source
 from ruvlm.errors import ConfigError, MissingSplitError
 from ruvlm.evaluation.asking import Evaluation, Progress, evaluate, protocols_for
 from ruvlm.processes import current_ranks, local_device
@@ -45,15 +45,17 @@ def evaluate_model(
     progress: Progress | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
+    card: Path | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> list[Evaluation]:
     """Evaluate a model, then its controls, under every protocol asked for. Raises RuvlmError.
 
-    An empty `split` is the one that each benchmark is mostly asked on.
+    An empty `split` is the one that each benchmark is mostly asked on. With a `card` the data are what it says, in the folder `data`
+    where that is not empty.
 
     Under torchrun every process asks about its own pictures, and all return the same.
     """
-    source = open_source(data, skip_bad)
+    source = open_source(data, skip_bad) if card is None else open_by_card(card, Path(data) if data else None, skip_bad)
     for name in protocols:
         protocol_named(name)
     if access.thinking and max_new_tokens is None:

@@ -82,7 +82,7 @@ def _completed(values: Values, path: Path, reasons: Mapping[str, str], sure: Val
     roles = None if mera or "columns" in sure else roles_of(str(base), rows.raws)
     if "columns" not in sure:
         guess["columns"] = (
-            _mera_columns(rows) if mera else _columns(rows, guess, roles or roles_of(str(base), rows.raws))
+            _mera_columns(rows) if mera else _columns(rows, guess, roles or roles_of(str(base), rows.raws), said)
         )
         guess["source"] = _with_images(rows, guess)
     if "answer" not in sure:
@@ -114,13 +114,16 @@ def _no_column(rows: GuessedRows, what: str, key: str) -> DataError:
 # --- columns
 
 
-def _columns(rows: GuessedRows, guess: Values, roles: Roles) -> Values:
+def _columns(rows: GuessedRows, guess: Values, roles: Roles, said: dict[str, str]) -> Values:
     if not roles.question:
         raise _no_column(rows, "вопросом", "columns.question")
     image = roles.image or ("imageId" if guess["source"].get("rows") == "*" and rows.raws[0].has("imageId") else "")
     if not image:
         raise _no_column(rows, "картинкой (image)", "columns.image")
-    columns: Values = {"id": roles.id} if roles.id and len(set(rows.texts(roles.id))) == len(rows.raws) else {}
+    unlike = bool(roles.id) and len(set(rows.texts(roles.id))) == len(rows.raws)
+    columns: Values = {"id": roles.id} if unlike else {}
+    if roles.id and not unlike:
+        said["columns"] = f"номера в столбце {roles.id} повторяются или пропущены: строки названы по порядку"
     columns |= {"image": image, "question": roles.question}
     if roles.hint:
         columns["hint"] = roles.hint

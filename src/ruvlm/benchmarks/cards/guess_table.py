@@ -110,9 +110,10 @@ def guess_source(place: Path) -> GuessedSource:
     tables = _tables(place)
     if len(tables) > MOST_TABLES:
         raise DataError(f"В папке {place} таблиц {len(tables)}: назовите одну или опишите набор карточкой.")
-    asking = [one for one in (_asking(table, path, len(tables) == 1) for table in tables) if one is not None]
+    columns: dict[str, tuple[str, ...]] = {}
+    asking = [one for one in (_asking(table, path, len(tables) == 1, columns) for table in tables) if one is not None]
     if not asking:
-        said = ", ".join(table.name for table in tables) or "таблиц нет"
+        said = "; ".join(f"{name}: {', '.join(names)}" for name, names in columns.items()) or "таблиц нет"
         raise DataError(
             f"В папке {place} нет таблицы с вопросами и ответами ({said}): нужны столбцы question и answer."
         )
@@ -162,8 +163,8 @@ def _splits(place: Path, asking: Sequence[_Asking]) -> Values:
     return {**shared, "path": ".", "split": first, "splits": splits}
 
 
-def _asking(table: Path, path: Path, alone: bool) -> _Asking | None:
-    """None for a table without questions or answers, and for a document of JSON that is no table.
+def _asking(table: Path, path: Path, alone: bool, seen: dict[str, tuple[str, ...]]) -> _Asking | None:
+    """None for a table without questions or answers, and for a document of JSON that is no table. Its columns are put into `seen`.
 
     Raises DataError for a table that cannot be read: it might be the one that asks.
     """
@@ -174,7 +175,7 @@ def _asking(table: Path, path: Path, alone: bool) -> _Asking | None:
         if table.suffix.lower() == ".json" and not alone:
             return None
         raise
-    columns = tuple(rows[0].values)
+    columns = seen[table.name] = tuple(rows[0].values)
     if not set(columns) >= MERA:
         roles: Roles = roles_of(str(table), rows)
         if not roles.asks:
@@ -219,7 +220,9 @@ def _document(table: Path) -> Values:
     lists = [key for key, value in document.items() if isinstance(value, list) and value and isinstance(value[0], dict)]
     if len(lists) == 1:
         return {"rows": lists[0]}
-    held = next((row for row in document.values() if isinstance(row, dict)), {})
+    held = next((row for row in document.values() if isinstance(row, dict)), None)
+    if held is None:  # one row on one line
+        return {"format": "jsonl"}
     return {"rows": "*", "key_as": "key" if "id" in held else "id"}
 
 

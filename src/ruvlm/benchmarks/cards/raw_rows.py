@@ -307,7 +307,7 @@ def _unfolded(card: BenchmarkCard, row: RawRow) -> Iterator[RawRow]:
         value = decoded(value, decode)
     if not isinstance(value, list):
         raise DataError(
-            f"Карточка {card.path}, source.explode: в столбце {column} строки {row.number} не список ({str(value)[:60]})."
+            f"Карточка {card.path}, source.explode: в столбце {column} строки {row.number} не список ({str(row.get(column))[:60]})."
         )
     for place, item in enumerate(value):
         yield RawRow({**row.values, column: item}, row.number, place)
