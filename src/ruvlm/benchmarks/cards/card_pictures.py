@@ -40,6 +40,7 @@ class PictureFinder:
         source = card.source
         root = base if base.is_dir() else base.parent
         self.folders, self.inner = [beside], source.images_root
+        self._known: dict[str, ImageRef] = {}
         self.archive: ZipFile | None = None
         self.archived: frozenset[str] = frozenset()
         if source.images.endswith(".zip"):
@@ -54,7 +55,12 @@ class PictureFinder:
             self.folders.append(root / source.images / source.images_root)
 
     def find(self, text: str) -> ImageRef:
-        """Raises RowFault."""
+        """Looked for once, however many rows name it. Raises RowFault."""
+        if text not in self._known:
+            self._known[text] = self._looked_for(text)
+        return self._known[text]
+
+    def _looked_for(self, text: str) -> ImageRef:
         if "://" in text:
             raise RowFault(f"«{text[:60]}» – адрес: скачайте картинки, ruvlm не ходит по адресам из таблиц")
         if any(len(part.encode()) > LONGEST_NAME for part in text.split("/")) or text.startswith("data:"):

@@ -132,6 +132,7 @@ class CardRows(Rows):
     def __init__(self, card: BenchmarkCard, skip_bad: bool) -> None:
         self.card, self._skip_bad = card, skip_bad
         self._read: dict[tuple[Path, str], CardExamples] = {}
+        self._marks: dict[tuple[Path, str], str] = {}
 
     def _examples(self, folder: Path, split: str) -> CardExamples:
         """Read once: controls go by the same rows as the model."""
@@ -154,6 +155,12 @@ class CardRows(Rows):
         return None
 
     def _rows_mark(self, folder: Path, split: str) -> str:
+        """Of everything that was read, once as that is."""
+        if (folder, split) not in self._marks:
+            self._marks[folder, split] = self._mark(folder, split)
+        return self._marks[folder, split]
+
+    def _mark(self, folder: Path, split: str) -> str:
         if not entry_points(group=PLUGINS, name=self.card.name):
             pictures = {
                 image.path for e in self._examples(folder, split).examples for image in e.images if image.row is None

@@ -104,7 +104,7 @@ def source_card(values: Values, path: Path) -> BenchmarkCard:
 def guess_source(place: Path) -> GuessedSource:
     """Raises DataError where no table asks, or two do that are no splits of one."""
     root = place if place.is_dir() else place.parent
-    path = root / f"{place.name}, угаданная"
+    path = root / f"{place.resolve().name}, угаданная"
     if not place.is_dir():
         return GuessedSource(values=_named(_called(place), _source(place, path)), path=path)
     tables = _tables(place)
