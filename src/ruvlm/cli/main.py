@@ -14,7 +14,22 @@ from typing import Any
 
 import typer
 
-from ruvlm.cli import ask, compare, data, demo, doctor, evaluate, leaderboard, model, push, report, rules, submit, train
+from ruvlm.cli import (
+    ask,
+    compare,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    leaderboard,
+    model,
+    push,
+    report,
+    rules,
+    submit,
+    train,
+)
 from ruvlm.cli.console import say
 from ruvlm.cli.russian import App
 from ruvlm.errors import RuvlmError, because
@@ -38,6 +53,7 @@ app.command("parse")(rules.parse)
 app.command("match")(rules.match)
 app.command("ask")(ask.ask)
 app.command("demo")(demo.demo)
+app.command("explain")(explain.explain)
 app.command("submit")(submit.submit)
 app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)

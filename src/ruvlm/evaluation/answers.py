@@ -6,15 +6,30 @@ import hashlib
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
+from ruvlm.data.answer_tables import read_table
 from ruvlm.data.split_files import sha256_of
 from ruvlm.data.tool_logs import holds_tables
 from ruvlm.errors import DataError
-from ruvlm.evaluation.evaluated import Evaluated, Identity, Measured
+from ruvlm.evaluation.evaluated import AskedHow, Evaluated, Identity, Logged, Measured
 from ruvlm.evaluation.folder import EvaluationFolder, evaluations_in, holds_evaluations
 from ruvlm.evaluation.table import AnswerSheet, answered, judged, scored
 from ruvlm.schema import Response, Verdict
+
+# what tools call their own verdict of a row, and what they asked it with
+OWN_SCORES = ("exact_match", "accuracy", "acc", "correct", "is_correct", "hit", "match", "verdict", "score")
+PROMPTS = ("prompt", "input", "full_prompt", "context")
+
+
+def _is_score(value: Any) -> bool:
+    """A share of one, or a verdict; of text «1», «0.5»."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return False
+    return isinstance(value, bool | int | float) and 0 <= value <= 1
 
 
 @final
@@ -37,6 +52,14 @@ class AnswersFile(Evaluated):
         return self._sheet.lettering is not None
 
     @property
+    def model(self) -> str:
+        return self.path.stem
+
+    @property
+    def how(self) -> AskedHow | None:
+        return None
+
+    @property
     def finished_on(self) -> date:
         return datetime.fromtimestamp(self._sheet.path.stat().st_mtime, UTC).date()
 
@@ -47,6 +70,21 @@ class AnswersFile(Evaluated):
     @property
     def responses(self) -> dict[str, Response]:
         return {row.name: Response(row.prediction) for row in self._sheet.rows}
+
+    @cached_property
+    def logged(self) -> dict[str, Logged]:
+        """By the tool's own columns, whatever rule decided them."""
+        table = read_table(self._sheet.path)
+        rows = dict(zip(table.lines, table.rows, strict=True))
+        column = next((name for name in OWN_SCORES if all(_is_score(row.get(name)) for row in table.rows)), "")
+        prompt = next((name for name in PROMPTS if all(isinstance(row.get(name), str) for row in table.rows)), "")
+        return {
+            row.name: Logged(
+                float(rows[row.number][column]) if column else None, str(rows[row.number][prompt]) if prompt else ""
+            )
+            for row in self._sheet.rows
+            if row.number in rows and (column or prompt)
+        }
 
     @cached_property
     def measured(self) -> Measured:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -14,7 +15,7 @@ from ruvlm.benchmarks.catalog import benchmark_named, protocol_named, score
 from ruvlm.benchmarks.source import open_source
 from ruvlm.data.images import read_bytes
 from ruvlm.errors import DataError
-from ruvlm.evaluation.evaluated import Identity, Usage
+from ruvlm.evaluation.evaluated import AskedHow, Identity, Usage
 from ruvlm.evaluation.folder import EvaluationFolder
 from ruvlm.evaluation.llm_judge import judge_unread
 from ruvlm.evaluation.store import RESPONSES, response_key
@@ -127,8 +128,23 @@ def evaluate(
                 result=result,
                 verdicts=verdicts,
                 usage=Usage.of(responses, backend.prices),
+                how=_asked_how(table, keyed),
             )
     return done
+
+
+def _asked_how(protocol: Protocol, keyed: Sequence[Keyed]) -> AskedHow:
+    """A mark of every word that was said, whatever the order, and the settings of the answers."""
+    said = hashlib.sha256()
+    for one in sorted(keyed, key=lambda one: one.place):
+        prompt = one.asked.prompt
+        said.update(repr((one.asked.example.id, prompt.text, prompt.parts, prompt.system)).encode())
+    settings = {
+        "max_new_tokens": str(protocol.generation.max_new_tokens),
+        "stop": repr(protocol.generation.stop),
+        "image_size": str(protocol.image_size),
+    }
+    return AskedHow(said=said.hexdigest()[:16], settings=settings)
 
 
 def _unscored(

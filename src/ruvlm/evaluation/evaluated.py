@@ -72,6 +72,31 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AskedHow:
+    """How a model was asked: a mark of every word that was said to it, and the settings of its answers by name."""
+
+    said: str
+    settings: dict[str, str]
+
+    @property
+    def limit(self) -> int:
+        """Of new tokens; 0 where it is not known."""
+        text = self.settings.get("max_new_tokens", "")
+        return int(text) if text.isdecimal() else 0
+
+
+@dataclass(frozen=True)
+class Logged:
+    """What a tool wrote of a row beside its answer: its own score of it, 0 to 1, and the prompt, as far as it did."""
+
+    score: float | None
+    prompt: str
+
+
+UNLOGGED = Logged(None, "")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measured:
     """One evaluation: who was asked what, and every figure.
 
@@ -95,6 +120,7 @@ class Measured:
     letters: tuple[LetterUse, ...]
     fingerprints: dict[str, str]
     sample: int | None
+    how: AskedHow | None = None
 
     @property
     def rows(self) -> str:
@@ -146,6 +172,21 @@ class Evaluated(ABC):
     @property
     @abstractmethod
     def choice(self) -> bool: ...
+
+    @property
+    def model(self) -> str:
+        """Whom it is of."""
+        return self.measured.model
+
+    @property
+    def how(self) -> AskedHow | None:
+        """How it was asked; None where nobody wrote that down."""
+        return self.measured.how
+
+    @property
+    def logged(self) -> dict[str, Logged]:
+        """What another tool wrote of its rows, by id; nothing where none did."""
+        return {}
 
     @property
     @abstractmethod

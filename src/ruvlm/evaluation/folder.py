@@ -15,7 +15,7 @@ from typing import Any, final
 
 from ruvlm.benchmarks.catalog import protocols
 from ruvlm.errors import DataError, OutputError, because
-from ruvlm.evaluation.evaluated import NAMES, Evaluated, Identity, Measured, Usage, score_dict
+from ruvlm.evaluation.evaluated import NAMES, AskedHow, Evaluated, Identity, Measured, Usage, score_dict
 from ruvlm.evaluation.store import RESPONSES, ResponseStore, merge_shards, read_responses
 from ruvlm.evaluation.stored import (
     json_object,
@@ -129,6 +129,7 @@ class EvaluationFolder(Evaluated):
         result: Result,
         verdicts: Sequence[Verdict],
         usage: Usage,
+        how: AskedHow,
     ) -> None:
         """Verdicts, then the figures. Raises OutputError."""
         write_text(self.path / VERDICTS, "".join(json_line(plain(verdict)) for verdict in verdicts))
@@ -154,6 +155,7 @@ class EvaluationFolder(Evaluated):
             "split": identity.split,
             "usage": asdict(usage),
             "fingerprints": marks,
+            "asked": asdict(how),
         }
         write_json(self.path / SUMMARY, figures)
 
@@ -199,6 +201,7 @@ class EvaluationFolder(Evaluated):
                 letters=tuple(map(letter_use_of, figures["letters"])),
                 fingerprints={str(k): str(v) for k, v in figures["fingerprints"].items()},
                 sample=sample,
+                how=_how(figures.get("asked")),
             )
 
     @property
@@ -250,6 +253,13 @@ def evaluations_in(folder: Path) -> list[EvaluationFolder]:
 def holds_evaluations(folder: Path) -> bool:
     """Is it an evaluation, finished or not, or a folder of some?"""
     return (folder / IDENTITY).is_file() or (folder.is_dir() and any(folder.glob(f"*/{IDENTITY}")))
+
+
+def _how(asked: Any) -> AskedHow | None:
+    """None for what earlier versions wrote."""
+    if not isinstance(asked, dict) or not isinstance(asked.get("settings"), dict):
+        return None
+    return AskedHow(said=str(asked.get("said")), settings={str(k): str(v) for k, v in asked["settings"].items()})
 
 
 def _plain_scores(scores: Mapping[str, Score]) -> dict[str, dict[str, Any]]:

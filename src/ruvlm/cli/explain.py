@@ -1,0 +1,80 @@
+"""ruvlm explain: why two scores differ."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ruvlm.cli.console import cells, results, say, show_json, tell
+
+if TYPE_CHECKING:
+    from ruvlm.evaluation.explain import Explanation
+
+
+def explain(
+    a: Annotated[Path, typer.Argument(help="папка оценки, журнал другой программы или файл ответов")],
+    b: Annotated[Path, typer.Argument(help="то же: с чем сравнить")],
+    rule_a: Annotated[
+        str | None, typer.Option(help="правило первого вместо его главного: exact, letters-lmms…")
+    ] = None,
+    rule_b: Annotated[str | None, typer.Option(help="правило второго")] = None,
+    same_model: Annotated[
+        bool, typer.Option("--same-model", help="модель одна и та же, хоть и зовётся по-разному")
+    ] = False,
+    png: Annotated[Path | None, typer.Option(help="куда нарисовать лестницу причин")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
+) -> None:
+    """Объяснить, почему баллы разные: строки, правило, оборванные, непрочитанные, просьба, настройки – и модель.
+
+    Пример: ruvlm explain results/a/eval/ОЦЕНКА lmms_eval_samples.jsonl
+    """
+    from ruvlm.evaluation.explain import explain as explained
+
+    explanation = explained(a, b, rule_a, rule_b, same_model)
+    if png is not None:
+        from ruvlm.files import write_bytes
+        from ruvlm.reporting.waterfall import waterfall
+
+        write_bytes(png, waterfall(explanation))
+    if json_:
+        show_json(asdict(explanation))
+        return
+    _show(explanation)
+    if png is not None:
+        say(f"Лестница причин: {png}")
+
+
+CAUSES = {
+    "rows": "другие строки",
+    "rule": "другое правило",
+    "cut": "оборванные ответы",
+    "unread": "непрочитанные ответы",
+    "prompt": "другая просьба",
+    "settings": "другие настройки",
+    "model": "сама модель",
+}
+
+
+def _show(explanation: Explanation) -> None:
+    from rich.table import Table
+
+    e = explanation
+    tell(f"{e.a} ({e.rule_a}): {e.value_a:.2f} %")
+    tell(f"{e.b} ({e.rule_b}): {e.value_b:.2f} %")
+    tell(f"Разность {e.difference:+.2f} пункта; общих строк {e.n}. Из чего она:")
+    table = Table()
+    for column in ("причина", "пунктов", "примеры"):
+        table.add_column(column)
+    for cause, points in asdict(e.parts).items():
+        rows = e.examples.get(cause, ())
+        interval = ""
+        if cause == "model" and e.model_low is not None:
+            interval = f" ({e.model_low:+.2f} … {e.model_high:+.2f})"
+        table.add_row(*cells(CAUSES[cause], f"{points:+.2f}{interval}", ", ".join(row.id for row in rows[:3])))
+    results.print(table)
+    for note in e.notes:
+        tell(f"  {note}")
+    say("Десять строк на каждую причину – с --json; одну строку целиком покажет ruvlm score ПАПКА --ids НОМЕР.")

@@ -1,0 +1,149 @@
+"""Why two scores differ: pairs of files that differ in one thing alone, and a real log whose difference is known."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ruvlm.evaluation.explain import explain
+from ruvlm.rules.match import match_reference
+from tests.support.cards import stand_in
+from tests.support.house import SHARED, Ran
+
+Run = Callable[..., Ran]
+Row = dict[str, Any]
+WORDS = ("да", "нет", "кошка", "собака", "дом", "лес")
+OPTIONS = {"A": "кот", "B": "пёс", "C": "лис", "D": "волк"}
+
+
+def short(rng: random.Random, count: int = 200) -> list[Row]:
+    """Short answers, about two of three right."""
+    golds = [rng.choice(WORDS) for _ in range(count)]
+    return [
+        {"id": str(n), "prediction": gold if rng.random() < 0.66 else "мимо", "gold": gold, "prompt": "Ответь."}
+        for n, gold in enumerate(golds)
+    ]
+
+
+def letters(rng: random.Random, count: int = 200) -> list[Row]:
+    golds = [rng.choice("ABCD") for _ in range(count)]
+    return [
+        {"id": str(n), "prediction": gold if rng.random() < 0.66 else "D", "gold": gold, **OPTIONS}
+        for n, gold in enumerate(golds)
+    ]
+
+
+def changed(
+    rows: list[Row], rng: random.Random, share: float, answer: Callable[[Row], str], **fields: str
+) -> list[Row]:
+    """Some right rows answered otherwise."""
+    return [
+        {**row, **fields, "prediction": answer(row)}
+        if row["prediction"] == row["gold"] and rng.random() < share
+        else {**row, **fields}
+        for row in rows
+    ]
+
+
+def pair(cause: str, rng: random.Random) -> tuple[list[Row], list[Row], dict[str, Any]]:
+    """Two logs that differ in one thing, and how `explain` is asked."""
+    rows = short(rng)
+    if cause == "rows":
+        return rows, rows + [{**row, "id": f"x{row['id']}", "prediction": row["gold"]} for row in rows[:80]], {}
+    if cause == "rule":
+        said = changed(rows, rng, 0.5, lambda row: f"Ответ: {row['gold']}.")
+        return said, said, {"rule_a": "exact", "rule_b": "exact-ru"}
+    if cause == "cut":
+        return rows, changed(rows, rng, 0.4, lambda row: f"<think>Это {row['gold']}, но"), {}
+    if cause == "unread":
+        chosen = letters(rng)
+        return chosen, changed(chosen, rng, 0.4, lambda row: "затрудняюсь сказать"), {}
+    if cause == "prompt":
+        return rows, changed(rows, rng, 0.4, lambda row: "иначе", prompt="Кратко!"), {"same_model": True}
+    return rows, changed(rows, rng, 0.4, lambda row: "иначе"), {}
+
+
+def written(path: Path, rows: list[Row]) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("cause", ["rows", "rule", "cut", "unread", "prompt", "model"])
+def test_a_planted_cause_has_the_difference(cause: str, tmp_path: Path) -> None:
+    for seed in range(20):
+        one, other, asked = pair(cause, random.Random(seed))
+        found = explain(written(tmp_path / "a.jsonl", one), written(tmp_path / "b.jsonl", other), **asked)
+        parts = vars(found.parts)
+        assert found.difference != 0
+        assert sum(parts.values()) == pytest.approx(found.difference)
+        assert parts[cause] / found.difference >= 0.95, (seed, parts)
+        assert found.examples.get(cause) or cause == "rows"
+
+
+def test_other_settings_of_one_model_are_its_settings(tmp_path: Path, ruvlm: Run) -> None:
+    """The same name, the same words, another limit: only a folder of ours says so."""
+    rng = random.Random(0)
+    rows = short(rng, 60)
+    stand_in(tmp_path / "p.png", 1)
+    table = [
+        {"question": f"Что {row['id']}?", "answer": row["gold"], "image": "p.png", "id": row["id"]} for row in rows
+    ]
+    written(tmp_path / "t.jsonl", table)
+    folders = []
+    for number, said in enumerate((rows, changed(rows, rng, 0.4, lambda row: "иначе"))):
+        answers = written(tmp_path / "model.jsonl", [{"id": r["id"], "prediction": r["prediction"]} for r in said])
+        limit = ("--max-new-tokens", "7") if number else ()
+        out = tmp_path / f"r{number}"
+        ran = ruvlm("eval", f"file:{answers}", "--data", tmp_path / "t.jsonl", "--no-controls", "--out", out, *limit)
+        assert ran.code == 0, ran.err
+        folders.append(next(out.iterdir()))
+    ran = ruvlm("explain", *folders, "--json", "--png", tmp_path / "w.png")
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    assert found["parts"]["settings"] == pytest.approx(found["difference"])
+    assert (tmp_path / "w.png").read_bytes()[:4] == b"\x89PNG"
+    assert ruvlm("explain", *folders).code == 0
+
+
+def test_dice_for_unread_answers_are_the_unread(tmp_path: Path) -> None:
+    """A tool that throws dice for what it could not read says so in its own score."""
+    rng = random.Random(1)
+    rows = changed(letters(rng), rng, 0.4, lambda row: "затрудняюсь сказать")
+    thrown = [
+        {**row, "hit": int(row["prediction"] == row["gold"] or (len(row["prediction"]) > 1 and rng.random() < 0.25))}
+        for row in rows
+    ]
+    found = explain(written(tmp_path / "a.jsonl", rows), written(tmp_path / "b.jsonl", thrown), rule_a="letters-lmms")
+    assert found.difference > 0
+    assert found.parts.unread == pytest.approx(found.difference)
+
+
+def test_a_real_log_with_its_authors_verdicts(tmp_path: Path) -> None:
+    """300 answers of a real model: 139 right by its author, by the reference rule a count of this test's own."""
+    log = SHARED / "real" / "gqa_ru" / "predictions_llava_gemma2b_lora_testdev300.jsonl"
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    bare = [{name: row[name] for name in ("id", "prediction", "gold")} for row in rows]
+    own = [{**plain, "correct": row["correct_reported"]} for plain, row in zip(bare, rows, strict=True)]
+    found = explain(written(tmp_path / "a.jsonl", own), written(tmp_path / "b.jsonl", bare), rule_b="exact")
+    by_author = sum(row["correct_reported"] for row in rows)
+    by_reference = sum(match_reference(row["prediction"], row["gold"]) for row in rows)
+    assert by_author == 139
+    assert found.difference == pytest.approx(100 * (by_reference - by_author) / len(rows))
+    assert found.parts.rule == pytest.approx(found.difference)
+
+
+def test_what_cannot_be_explained_is_said(tmp_path: Path, ruvlm: Run) -> None:
+    rows = short(random.Random(0), 5)
+    one = written(tmp_path / "a.jsonl", rows)
+    other = written(tmp_path / "b.jsonl", [{**row, "id": f"y{row['id']}"} for row in rows])
+    ran = ruvlm("explain", one, other)
+    assert ran.code == 2
+    assert "ни одной общей строки" in ran.err
+    ran = ruvlm("explain", one, one, "--rule-b", "letters-lmms")
+    assert ran.code == 2
+    assert "правила «letters-lmms» среди его баллов нет" in ran.err
