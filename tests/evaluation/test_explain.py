@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ruvlm.evaluation.explain import explain
+from ruvlm.evaluation.causes import explain
 from ruvlm.rules.match import match_reference
 from tests.support.cards import stand_in
 from tests.support.house import SHARED, Ran

@@ -11,7 +11,7 @@ import typer
 from ruvlm.cli.console import cells, results, say, show_json, tell
 
 if TYPE_CHECKING:
-    from ruvlm.evaluation.explain import Explanation
+    from ruvlm.evaluation.causes import Explanation
 
 
 def explain(
@@ -31,7 +31,7 @@ def explain(
 
     Пример: ruvlm explain results/a/eval/ОЦЕНКА lmms_eval_samples.jsonl
     """
-    from ruvlm.evaluation.explain import explain as explained
+    from ruvlm.evaluation.causes import explain as explained
 
     explanation = explained(a, b, rule_a, rule_b, same_model)
     if png is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import asdict
 
-from ruvlm.evaluation.explain import Explanation
+from ruvlm.evaluation.causes import Explanation
 
 NAMES = {
     "rows": "строки",
