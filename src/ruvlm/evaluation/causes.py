@@ -19,6 +19,8 @@ from ruvlm.rules.cleaning import cleaned
 from ruvlm.schema import Absent, Response, Status, Verdict
 
 EXAMPLES = 10
+# enough for an interval that stands beside six causes
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +116,7 @@ def explain(
     totals["rows"] = (value_b - value_a) - (other.mean(common) - one.mean(common))
     of_model = [points[name].get("model", 0.0) for name in common]
     clusters = [one.rows[name].cluster for name in common]
-    _, low, high = difference(clusters, [0.0] * len(common), of_model)
+    _, low, high = difference(clusters, [0.0] * len(common), of_model, RESAMPLES)
     return Explanation(
         a=one.name,
         b=other.name,
