@@ -127,7 +127,7 @@ class Dataset:
     """Examples of one split of one benchmark, or of a training set that is none, with where they came from.
 
     `source` is «world-mini», «deepvk/GQA-ru@revision» or «local»; figures on a world are never called a score on the
-    real benchmark. `sample` is the limit under which it was drawn from a larger set.
+    real benchmark. `warnings` are what is missing of its rows. `sample` is the limit under which it was drawn from a larger set.
     """
 
     name: str
@@ -136,6 +136,7 @@ class Dataset:
     fingerprint: str
     examples: tuple[Example, ...]
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     vocabulary: Vocabulary | None = None
     sample: int | None = None
 

@@ -246,7 +246,7 @@ def test_hidden_answers_are_not_asked(tmp_path: Path) -> None:
     card = mine(tmp_path, CARD.replace('form = "letter"', 'form = "letter"\nhidden = ["-"]'), rows)
     dataset = open_source(str(card)).load("mine", "test")
     assert [example.id for example in dataset.examples] == ["1"]
-    assert "2, они не спрошены" in dataset.notes[0]
+    assert "2, они не спрошены" in dataset.warnings[0]
     mine(tmp_path, CARD, [{**ROWS[0], "gold": None}])
     with pytest.raises(DataError, match="нет ни одного опубликованного ответа"):
         open_source(str(card)).load("mine", "test")

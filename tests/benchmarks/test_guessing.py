@@ -361,3 +361,56 @@ def test_a_second_sheet_is_told_of(tmp_path: Path) -> None:
     book.save(folder / "t.xlsx")
     source = open_source(str(folder))
     assert any("листов с таблицами 2" in note for note in source.load("set", "").notes)
+
+
+# --- what a newcomer met
+
+
+def test_a_column_of_numbers_is_the_id_however_it_is_called(tmp_path: Path, ruvlm: Run) -> None:
+    """Answers numbered from one were scored a row off."""
+    folder = laid(tmp_path / "set", {"t.csv": "№;Вопрос;Ответ;Картинка\n1;Кто?;кот;a.png\n2;Где?;дом;b.png\n"})
+    assert [row.id for row in rows_of(folder)] == ["1", "2"]
+    answers = tmp_path / "said.jsonl"
+    answers.write_text('{"id": "1", "prediction": "кот"}\n{"id": "7", "prediction": "дом"}\n', encoding="utf-8")
+    ran = ruvlm("eval", f"file:{answers}", "--data", folder, "--out", tmp_path / "r", "--no-controls")
+    assert ran.code == 1
+    for said in ("нет ответов на 1 из 2", "не из этой части: 1"):
+        assert said in ran.out + ran.err
+
+
+def test_other_pictures_beside_do_not_hide_the_tables_own(tmp_path: Path) -> None:
+    """`data show` writes pictures below the folder that it is called in."""
+    table = {"t.csv": QUESTIONS}
+    folder = laid(tmp_path / "set", table, ("фото/a.png", "фото/b.png", "results/show/x.png"))
+    assert guessed(folder)["source"]["images"] == "фото"
+    twice = laid(tmp_path / "twice", table, ("one/a.png", "one/b.png", "two/a.png", "two/b.png"))
+    with pytest.raises(DataError, match="нашлось 0 из 2"):
+        open_table(twice)
+
+
+def test_rows_without_a_picture_are_skipped_and_said(tmp_path: Path, ruvlm: Run) -> None:
+    folder = laid(tmp_path / "set", {"t.csv": QUESTIONS + "Что?,лес,нет.png\nКак?,,a.png\n"})
+    ran = ruvlm("eval", "majority", "--data", folder, "--out", tmp_path / "r", "--no-controls")
+    assert ran.code == 2
+    assert "--skip-bad" in ran.err
+    ran = ruvlm("eval", "majority", "--data", folder, "--out", tmp_path / "r", "--no-controls", "--skip-bad")
+    assert ran.code == 0, ran.err
+    for said in ("негодных строк пропущено: 1", "без опубликованного ответа: 1"):
+        assert said in ran.out + ran.err
+
+
+def test_a_card_is_edited_and_asked_again(tmp_path: Path, ruvlm: Run) -> None:
+    """Another wording is another evaluation beside the first; each knows where its rows were."""
+    folder = laid(tmp_path / "set", {"t.csv": QUESTIONS})
+    card = folder / "my.toml"
+    assert ruvlm("data", "card", folder / "t.csv", "--out", card).code == 0
+    for words in ("Ответь одним словом.", "Отвечай кратко."):
+        card.write_text(card.read_text(encoding="utf-8").replace("Ответь одним словом.", words), encoding="utf-8")
+        ran = ruvlm("eval", "random", "--data", card, "--out", tmp_path / "r", "--no-controls")
+        assert ran.code == 0, ran.err
+    folders = sorted((tmp_path / "r").iterdir())
+    assert len(folders) == 2
+    assert ruvlm("score", folders[0]).code == 0, "the data are those that were written down"
+    ran = ruvlm("report", tmp_path / "r", "--out", tmp_path / "r.html")
+    assert ran.code == 0, ran.err
+    assert "не нашлось" not in ran.err

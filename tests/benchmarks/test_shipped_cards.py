@@ -205,7 +205,7 @@ def test_rows_without_their_picture_are_counted(tmp_path: Path, ruvlm: Run) -> N
     assert ran.code == 0, ran.err
     (first, *_) = json.loads(ran.out)
     assert first["n"] == 1
-    assert any("негодных строк пропущено: 1" in note for note in first["notes"])
+    assert any("негодных строк пропущено: 1" in note for note in first["warnings"])
 
 
 @pytest.mark.parametrize(("name", "same"), [("weird", ()), ("worldcuisines-ru", ()), ("mmbench-dev-ru-parrot", ())])

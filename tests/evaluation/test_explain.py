@@ -137,6 +137,19 @@ def test_a_real_log_with_its_authors_verdicts(tmp_path: Path) -> None:
     assert found.parts.rule == pytest.approx(found.difference)
 
 
+def test_a_worse_second_is_explained_as_a_better_one(tmp_path: Path) -> None:
+    """Few pictures: the interval is that of the edges, where a share below nothing is none."""
+    rng = random.Random(2)
+    rows = [{**row, "imageId": str(n % 4)} for n, row in enumerate(short(rng, 12))]
+    one = written(tmp_path / "a.jsonl", rows)
+    other = written(tmp_path / "b.jsonl", changed(rows, rng, 0.8, lambda row: "иначе"))
+    there, back = explain(one, other), explain(other, one)
+    assert there.difference == pytest.approx(-back.difference)
+    assert there.model_low == pytest.approx(-(back.model_high or 0))
+    assert there.model_low is not None
+    assert there.model_low < there.difference < (there.model_high or 0)
+
+
 def test_what_cannot_be_explained_is_said(tmp_path: Path, ruvlm: Run) -> None:
     rows = short(random.Random(0), 5)
     one = written(tmp_path / "a.jsonl", rows)

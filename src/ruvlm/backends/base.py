@@ -102,6 +102,11 @@ class Backend(ABC):
         return ()
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know before its figures."""
+        return ()
+
+    @property
     def parameters(self) -> int | None:
         """How many parameters, where that is known."""
         return None

@@ -35,10 +35,15 @@ class ReplayBackend(Backend):
         self._path = path
         self._answers: dict[str, str] = {}
         self._notes: tuple[str, ...] = ()
+        self._mismatches: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
         return self._notes
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self._mismatches
 
     def covers(self, dataset: Dataset) -> bool:
         return bool(self._matched(dataset))
@@ -59,7 +64,7 @@ class ReplayBackend(Backend):
             )
         if extra > 0:
             notes.append(f"в файле есть ответы на вопросы не из этой части: {extra}")
-        self._notes = (*notes, *self._read_notes)
+        self._mismatches, self._notes = tuple(notes), self._read_notes
 
     def _matched(self, dataset: Dataset) -> dict[str, str]:
         """Answers by the data set's ids; nothing if none of them is in the file."""

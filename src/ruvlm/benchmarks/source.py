@@ -116,11 +116,11 @@ def open_source(name: str, skip_bad: bool = False) -> Source:
     if name.strip(", ") and "," in name and not folder.exists():
         return _together([open_source(part.strip(), skip_bad) for part in name.split(",") if part.strip()], name)
     if folder.suffix == ".toml":
-        return _of_card(open_card(folder), skip_bad)
+        return _of_card(open_card(folder, skip_bad), skip_bad)
     if folder.is_file() or folder.suffix.lower() in SUFFIXES:
-        return _of_card(open_table(folder), skip_bad)
+        return _of_card(open_table(folder, skip_bad), skip_bad)
     if name in shipped_cards() and not folder.is_dir():
-        return _of_card(open_card(shipped_cards()[name]), skip_bad)
+        return _of_card(open_card(shipped_cards()[name], skip_bad), skip_bad)
     if not folder.is_dir():
         folder = Path(WORLDS.get(name, f"data/{name}" if name in benchmarks() else name))
     called = folder.resolve().name.rsplit("--", 1)[-1].lower()  # of a hub's cache the set's own name
@@ -148,9 +148,9 @@ def open_source(name: str, skip_bad: bool = False) -> Source:
             f"В папке {folder} карточек {len(own)} ({', '.join(path.name for path in own)}): назовите одну."
         )
     if own:
-        return _of_card(open_card(own[0]), skip_bad)
+        return _of_card(open_card(own[0], skip_bad), skip_bad)
     if not folders and holds_tables(folder):
-        return _of_card(open_table(folder), skip_bad)
+        return _of_card(open_table(folder, skip_bad), skip_bad)
     if not folders:
         layouts = ", ни ".join(f"{known.name} ({known.rows.layout})" for known in house_benchmarks().values())
         raise DataError(f"В папке {folder} нет ни {layouts}: проверьте --data.")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check(
-    data: Annotated[str, typer.Argument(help="папка с gqa-ru/ и mmbench-ru/, или gqa-ru, mmbench-ru, world")],
+    data: Annotated[str, typer.Argument(help="имя набора, папка, таблица с картинками, карточка .toml или world")],
     images: Annotated[
         bool, typer.Option("--images/--no-images", help="смотреть и картинки: целы ли они и нет ли утечек")
     ] = True,

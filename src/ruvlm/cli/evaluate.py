@@ -243,7 +243,7 @@ def _table(done: list[Evaluation]) -> None:
 
     source, split = done[0].dataset.source, done[0].dataset.split
     table = Table(title=Text(plain(f"Данные: {source}, часть {split}")), title_justify="left")
-    for column in ("модель", "правило", "n", "верно, %", "95 % интервал", "не прочитано", "ошибок"):
+    for column in ("модель", "правило", "n", "верно, %", "95 % интервал", "не прочитано", "без ответа"):
         table.add_column(column, justify="left" if column in ("модель", "правило") else "right")
     for evaluation in done:
         for rule, score in evaluation.result.scores.items():
@@ -285,7 +285,10 @@ def score(
         bool, typer.Option("--reference-random", help="и circular lmms-eval, где непрочитанное угадывается наугад")
     ] = False,
     gold: Annotated[Path | None, typer.Option(help="верные ответы отдельным файлом, по id или index")] = None,
-    data: Annotated[str, typer.Option(help="для папки оценки: данные, на которых она сделана")] = "world",
+    data: Annotated[
+        str | None,
+        typer.Option(help="для папки оценки: данные, на которых она сделана; по умолчанию – те, что записаны"),
+    ] = None,
     ids: Annotated[str | None, typer.Option(help="для папки оценки: показать эти строки, a,b,c или @файл")] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="перечислить строки, на которых правила расходятся")
@@ -305,6 +308,7 @@ def score(
 
     columns = Columns(prediction_field, gold_field, id_field)
     stored = holds_evaluations(file)
+    data = data or (_data_of(file) if stored else "world")
     if ids is not None:
         from ruvlm.evaluation.seen_rows import stored_rows, wanted_ids
 
@@ -322,6 +326,18 @@ def score(
     else:
         result = score_file(file, gold, reference_random, columns)
     _tell_result(result, json_)
+
+
+def _data_of(folder: Path) -> str:
+    """By what name the data of an evaluation were found; the world where that is not written down."""
+    from ruvlm.errors import DataError
+    from ruvlm.evaluation.folder import EvaluationFolder
+
+    try:
+        how = EvaluationFolder(folder).how
+    except DataError:  # said by whoever needs the folder
+        return "world"
+    return how.data if how is not None and how.data else "world"
 
 
 def _tell_disputes(rows: list[Dispute], json_: bool) -> None:

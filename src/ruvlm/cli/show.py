@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def show(
-    data: Annotated[str, typer.Argument(help="папка с gqa-ru/ и mmbench-ru/, или gqa-ru, mmbench-ru, world")] = "world",
+    data: Annotated[
+        str, typer.Argument(help="имя набора, папка, таблица с картинками, карточка .toml или world")
+    ] = "world",
     split: Annotated[str, typer.Option(help="часть: test, val, holdout, train; по умолчанию главная")] = "",
     n: Annotated[int, typer.Option("--n", help="картинок", min=1, max=500)] = 12,
     each: Annotated[int, typer.Option(help="вопросов под картинкой", min=1, max=40)] = 4,

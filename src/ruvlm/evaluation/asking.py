@@ -80,10 +80,11 @@ def evaluate(
     max_new_tokens: int | None = None,
     ranks: Ranks = Ranks(),  # noqa: B008
     judge_model: TextModel | None = None,
+    where: str = "",
 ) -> Evaluation:
     """Evaluate into a folder; answers that are there already are not asked for again.
 
-    `judge_model` is asked about letters that could not be read.
+    `judge_model` is asked about letters that could not be read. `where` is what the data were named by.
 
     Raises OutputError if another process writes there, or the folder holds an evaluation of something else.
     """
@@ -108,15 +109,15 @@ def evaluate(
         responses = _stored(keyed, place)
         if dataset.hidden:
             return _unscored(protocol, dataset, backend, responses, asked, folder)
-        verdicts, notes = (
-            table.judge_all(dataset.examples, responses),
-            (*backend.notes, *_moved(backend, keyed), *_empty(responses), *_foreign(dataset, responses), *damaged),
-        )
+        verdicts = table.judge_all(dataset.examples, responses)
+        told = (*_moved(backend, keyed), *_empty(responses), *_foreign(dataset, responses), *damaged)
+        notes = (*backend.notes, *told)
         if judge_model is not None and table.asks_letter and ranks.first:
             judged = judge_unread(judge_model, dataset.examples, responses, verdicts, place.judgements)
             verdicts, notes = judged.verdicts, (*notes, judged.note)
         result = score(table, dataset, verdicts)
-        result = warned(replace(result, notes=(*result.notes, *dataset.notes, *notes)), table, responses)
+        result = replace(result, notes=(*result.notes, *dataset.notes, *notes))
+        result = warned(result, table, responses, (*dataset.warnings, *backend.warnings))
         done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, backend.advice)
         if ranks.first:
             place.finish(
@@ -128,12 +129,12 @@ def evaluate(
                 result=result,
                 verdicts=verdicts,
                 usage=Usage.of(responses, backend.prices),
-                how=_asked_how(table, keyed),
+                how=_asked_how(table, keyed, where),
             )
     return done
 
 
-def _asked_how(protocol: Protocol, keyed: Sequence[Keyed]) -> AskedHow:
+def _asked_how(protocol: Protocol, keyed: Sequence[Keyed], where: str) -> AskedHow:
     """A mark of every word that was said, whatever the order, and the settings of the answers."""
     said = hashlib.sha256()
     for one in sorted(keyed, key=lambda one: one.place):
@@ -144,7 +145,7 @@ def _asked_how(protocol: Protocol, keyed: Sequence[Keyed]) -> AskedHow:
         "stop": repr(protocol.generation.stop),
         "image_size": str(protocol.image_size),
     }
-    return AskedHow(said=said.hexdigest()[:16], settings=settings)
+    return AskedHow(said=said.hexdigest()[:16], settings=settings, data=where)
 
 
 def _unscored(
@@ -168,12 +169,12 @@ def rescored(dataset: Dataset, protocol: Protocol, answers: Mapping[str, Respons
     """Figures of answers by their examples' ids, by today's rules; what has no answer counts as not asked."""
     responses = [answers.get(example.id, UNASKED) for example in dataset.examples]
     result = score(protocol, dataset, protocol.judge_all(dataset.examples, responses))
-    return warned(replace(result, notes=(*result.notes, *dataset.notes)), protocol, responses)
+    return warned(replace(result, notes=(*result.notes, *dataset.notes)), protocol, responses, dataset.warnings)
 
 
-def warned(result: Result, protocol: Protocol, responses: Sequence[Response]) -> Result:
-    """A result with what must be known before its figures: answers cut off, answers that are none."""
-    return replace(result, warnings=(*_cut_short(protocol, responses), *_absent(result)))
+def warned(result: Result, protocol: Protocol, responses: Sequence[Response], missing: tuple[str, ...] = ()) -> Result:
+    """A result with what must be known before its figures: answers cut off, answers that are none, what else is `missing`."""
+    return replace(result, warnings=(*_cut_short(protocol, responses), *_absent(result), *missing))
 
 
 def _cut_short(protocol: Protocol, responses: Sequence[Response]) -> tuple[str, ...]:

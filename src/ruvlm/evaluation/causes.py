@@ -114,9 +114,12 @@ def explain(
     totals = {cause: 100 * sum(p.get(cause, 0.0) for p in points.values()) / len(common) for cause in asdict(Parts())}
     value_a, value_b = one.mean(list(one.rows)), other.mean(list(other.rows))
     totals["rows"] = (value_b - value_a) - (other.mean(common) - one.mean(common))
+    # rows of other causes are alike for both: what is left to compare is the model
     of_model = [points[name].get("model", 0.0) for name in common]
+    left = [max(0.0, -point) for point in of_model]
+    right = [max(0.0, point) for point in of_model]
     clusters = [one.rows[name].cluster for name in common]
-    _, low, high = difference(clusters, [0.0] * len(common), of_model, RESAMPLES)
+    _, low, high = difference(clusters, left, right, RESAMPLES)
     return Explanation(
         a=one.name,
         b=other.name,

@@ -73,10 +73,13 @@ class Usage:
 
 @dataclass(frozen=True, kw_only=True)
 class AskedHow:
-    """How a model was asked: a mark of every word that was said to it, and the settings of its answers by name."""
+    """How a model was asked: a mark of every word that was said to it, the settings of its answers by name, by what name the data
+    were found.
+    """
 
     said: str
     settings: dict[str, str]
+    data: str = ""
 
     @property
     def limit(self) -> int:

@@ -259,7 +259,11 @@ def _how(asked: Any) -> AskedHow | None:
     """None for what earlier versions wrote."""
     if not isinstance(asked, dict) or not isinstance(asked.get("settings"), dict):
         return None
-    return AskedHow(said=str(asked.get("said")), settings={str(k): str(v) for k, v in asked["settings"].items()})
+    return AskedHow(
+        said=str(asked.get("said")),
+        settings={str(k): str(v) for k, v in asked["settings"].items()},
+        data=str(asked.get("data", "")),
+    )
 
 
 def _plain_scores(scores: Mapping[str, Score]) -> dict[str, dict[str, Any]]:

@@ -76,7 +76,9 @@ def evaluate_model(
             for protocol in protocols_of(backend, dataset, protocols):
                 folder = root / _folder_name(dataset, protocol, backend.name, max_new_tokens)
                 done.append(
-                    evaluate(backend, dataset, protocol, folder, progress, max_new_tokens, current_ranks(), judge_model)
+                    evaluate(
+                        backend, dataset, protocol, folder, progress, max_new_tokens, current_ranks(), judge_model, data
+                    )
                 )
     if not done:
         raise ConfigError(f"Для {model} на {data} нет ни одного подходящего протокола: проверьте --protocol и --split.")
@@ -145,7 +147,10 @@ def protocols_of(backend: Backend, dataset: Dataset, wanted: tuple[str, ...]) ->
 
 
 def _folder_name(dataset: Dataset, protocol: str, model: str, max_new_tokens: int | None) -> str:
-    parts = [dataset.source, dataset.split, protocol, model]
+    known = protocol_named(protocol)
+    # a card is edited and asked again: its protocols of one name may be two
+    named = f"{protocol}-{known.wording[:6]}" if known.mark else protocol
+    parts = [dataset.source, dataset.split, named, model]
     if max_new_tokens is not None:
         parts.append(f"max{max_new_tokens}")
     return "-".join(re.sub(r"[^\w.+-]", "_", part) for part in parts)

@@ -64,7 +64,8 @@ def gather(paths: Sequence[Path], data: Sequence[str], report: Callable[[str], N
     """
     pairs = [(path, one) for path in paths for one in answers_under(path)]
     origins = {one.path: path.name for path, one in pairs}
-    places = [*data, *(where for path in paths for where in _trained_on(path)), "world"]
+    asked = (one.how.data for _, one in pairs if one.how is not None and one.how.data)
+    places = [*data, *asked, *(where for path in paths for where in _trained_on(path)), "world"]
     sections = [_section(group, origins, places, report) for group in same_rows([one for _, one in pairs])]
     sections.sort(key=lambda s: (s.first.drawn, s.first.benchmark, s.first.split == "holdout", s.first.protocol))
     return Gathered(tuple(sections), tuple(_histories(paths)))
@@ -81,7 +82,9 @@ def _section(
     if dataset is None and all(one.identity is None for one in group):
         report(f"{first.source}: это файл ответов, вопросы и картинки покажу рядом с оценкой на тех же строках")
     elif dataset is None:
-        report(f"строк {first.source} ({first.split}) нет: вопросы и картинки покажу, если указать --data")
+        report(
+            f"строк набора «{first.source}» ({first.split}) не нашлось: вопросы и картинки покажу, если указать --data"
+        )
     names = _named([one for one, _ in own], origins)
     models = tuple(Answers(name, m, one.responses, one.verdicts) for name, (one, m) in zip(names, own, strict=True))
     controls = {c.model: c for c in beside(first, [m for _, m in together])}

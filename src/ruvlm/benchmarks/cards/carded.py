@@ -199,8 +199,8 @@ class CardRows(Rows):
             source=place.label,
             fingerprint=mark.hexdigest()[:16],
             examples=answered,
-            notes=(
-                *read.notes,
+            notes=read.notes,
+            warnings=(
                 *((f"строк без опубликованного ответа: {hidden}, они не спрошены",) if hidden else ()),
                 *(
                     (f"негодных строк пропущено: {len(read.faults)} (первая – {read.faults[0]})",)

@@ -35,7 +35,10 @@ _NAMES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType
             ("image", "img", "picture", "картинка", "изображение", "фото", "images"),
             ("imagepath", "файл", "имяфайла", "filename", "file", "path"),
         ),
-        "id": ((), ("id", "questionid", "qid", "index", "uid", "номер")),
+        "id": (
+            (),
+            ("id", "questionid", "qid", "index", "uid", "номер", "№", "№п/п", "n", "#", "номервопроса", "idвопроса"),
+        ),
         "hint": ((), ("hint", "context", "подсказка", "контекст")),
         "category": ((), ("category", "категория", "type", "тип", "subject")),
     }

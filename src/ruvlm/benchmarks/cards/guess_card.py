@@ -22,6 +22,8 @@ from ruvlm.benchmarks.cards.read_card import card_of, card_values
 from ruvlm.errors import DataError
 from ruvlm.rules.official import match_numeric
 
+# so many folders are looked through for the pictures of a table
+MOST_FOLDERS = 50
 SECTIONS = ("columns", "answer", "protocol")
 ORDER = (
     "schema",
@@ -58,21 +60,29 @@ class OpenedCard:
         return card_text({**self.guessed, "source": source}, self.reasons)
 
 
-def open_card(path: Path) -> OpenedCard:
-    """A card from a file; the sections that it leaves out are guessed. Raises DataError."""
+def open_card(path: Path, skip_bad: bool = False) -> OpenedCard:
+    """A card from a file; the sections that it leaves out are guessed, with `skip_bad` though some pictures are nowhere.
+
+    Raises DataError.
+    """
     values = card_values(path)
     if all(section in values for section in SECTIONS):
         return OpenedCard(card=card_of(values, path))
-    return _completed(values, path, {}, sure=values)
+    return _completed(values, path, {}, sure=values, skip_bad=skip_bad)
 
 
-def open_table(place: Path) -> OpenedCard:
-    """The card of a table, or of a folder that holds one. Raises DataError saying which line of a card would settle it."""
+def open_table(place: Path, skip_bad: bool = False) -> OpenedCard:
+    """The card of a table, or of a folder that holds one, with `skip_bad` though some pictures are nowhere.
+
+    Raises DataError saying which line of a card would settle it.
+    """
     source = guess_source(place)
-    return _completed(source.values, source.path, source.reasons, sure={})
+    return _completed(source.values, source.path, source.reasons, sure={}, skip_bad=skip_bad)
 
 
-def _completed(values: Values, path: Path, reasons: Mapping[str, str], sure: Values) -> OpenedCard:
+def _completed(
+    values: Values, path: Path, reasons: Mapping[str, str], sure: Values, skip_bad: bool = False
+) -> OpenedCard:
     card = source_card(values, path)
     base = place_of(card)
     rows = GuessedRows(card, base, raw_rows(card, base, card.source.split))
@@ -84,7 +94,7 @@ def _completed(values: Values, path: Path, reasons: Mapping[str, str], sure: Val
         guess["columns"] = (
             _mera_columns(rows) if mera else _columns(rows, guess, roles or roles_of(str(base), rows.raws), said)
         )
-        guess["source"] = _with_images(rows, guess)
+        guess["source"] = _with_images(rows, guess, skip_bad)
     if "answer" not in sure:
         column = "outputs" if mera else (roles or roles_of(str(base), rows.raws)).answer
         if not column:
@@ -146,7 +156,7 @@ def _mera_columns(rows: GuessedRows) -> Values:
     return columns | ({"options": sorted(names)} if len(names) > 1 else {})
 
 
-def _with_images(rows: GuessedRows, guess: Values) -> Values:
+def _with_images(rows: GuessedRows, guess: Values, skip_bad: bool) -> Values:
     """The source with the folder of its pictures, where they are not beside the table. Raises DataError for one that is nowhere."""
     image = guess["columns"]["image"]
     values = [one for raw in rows.raws for one in listed(raw.get(image))]
@@ -157,17 +167,20 @@ def _with_images(rows: GuessedRows, guess: Values) -> Values:
     source: Values = guess["source"]
     absent = _absent(rows, guess, source, names)
     root = rows.base if rows.base.is_dir() else rows.base.parent
-    if absent and "images" not in source and len(folders := picture_folders(root)) == 1:
-        inside = {**source, "images": folders[0]}
-        if not (still := _absent(rows, guess, inside, names)):
-            return inside
-        absent = still if len(still) < len(absent) else absent
-    if absent:
+    if absent and "images" not in source:
+        inside = [{**source, "images": folder} for folder in picture_folders(root)[:MOST_FOLDERS]]
+        left = [(_absent(rows, guess, one, names), one) for one in inside]
+        best = min((len(still) for still, _ in left), default=len(absent))
+        fitting = [(still, one) for still, one in left if len(still) == best]
+        # of two folders with the same pictures neither is the one
+        if best < len(absent) and len(fitting) == 1:
+            absent, source = fitting[0]
+    if absent and (not skip_bad or len(absent) == len(names)):
         shown = ", ".join(f"«{name[:60]}»" for name in list(absent)[:3])
         why = next((fault for fault in absent.values() if "картинки" not in fault[:9]), "")
         raise DataError(
             f"{rows.called}: не нашлись картинки столбца {image}: {shown}; нашлось {len(names) - len(absent)} из {len(names)}"
-            f"{f' ({why})' if why else ''}: положите их рядом с таблицей или назовите папку, source.images."
+            f"{f' ({why})' if why else ''}: положите их рядом с таблицей, назовите папку (source.images) или пропустите такие строки: --skip-bad."
         )
     return source
 
