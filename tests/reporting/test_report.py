@@ -232,6 +232,10 @@ def test_rows_that_are_not_found_are_told_of(
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "alone"
     shutil.copytree(evaluated[0] / "eval", folder)
+    for path in folder.glob("*/summary.json"):  # as if the data had moved away since
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary["asked"]["data"] = "moved/away"
+        path.write_text(json.dumps(summary), encoding="utf-8")
     done = ruvlm("report", folder, "--out", tmp_path / "r.html")
     assert done.code == 0, done.err
     assert "указать --data" in done.err

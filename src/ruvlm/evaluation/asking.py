@@ -110,14 +110,13 @@ def evaluate(
         if dataset.hidden:
             return _unscored(protocol, dataset, backend, responses, asked, folder)
         verdicts = table.judge_all(dataset.examples, responses)
-        told = (*_moved(backend, keyed), *_empty(responses), *_foreign(dataset, responses), *damaged)
-        notes = (*backend.notes, *told)
+        notes = (*_told(backend, dataset, keyed, responses), *damaged)
         if judge_model is not None and table.asks_letter and ranks.first:
             judged = judge_unread(judge_model, dataset.examples, responses, verdicts, place.judgements)
             verdicts, notes = judged.verdicts, (*notes, judged.note)
         result = score(table, dataset, verdicts)
-        result = replace(result, notes=(*result.notes, *dataset.notes, *notes))
         result = warned(result, table, responses, (*dataset.warnings, *backend.warnings))
+        result = replace(result, notes=(*result.notes, *dataset.notes, *notes))
         done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, backend.advice)
         if ranks.first:
             place.finish(
@@ -219,6 +218,11 @@ def _foreign(dataset: Dataset, responses: Sequence[Response]) -> tuple[str, ...]
     if russian and foreign:
         notes.append(f"ответов не по-русски: {foreign} из {len(answered)}")
     return tuple(notes)
+
+
+def _told(backend: Backend, dataset: Dataset, keyed: Sequence[Keyed], responses: Sequence[Response]) -> tuple[str, ...]:
+    """What a reader of the figures should know of how they came about."""
+    return (*backend.notes, *_moved(backend, keyed), *_empty(responses), *_foreign(dataset, responses))
 
 
 def _moved(backend: Backend, keyed: Sequence[Keyed]) -> tuple[str, ...]:
