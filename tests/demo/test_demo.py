@@ -27,6 +27,7 @@ from ruvlm.demo.spotlight import spotlight
 from ruvlm.errors import DataError
 from tests.support.browsing import browsing, violations
 from tests.support.house import Ran
+from tests.support.runs import moved_away
 from tests.support.serving import page_of
 
 # its fixtures are dear: one worker makes them
@@ -345,6 +346,7 @@ def test_evaluations_that_cannot_be_shown_do_not_close_the_page(asked_runs: Path
     from ruvlm.demo.serving import _own
 
     shutil.copytree(asked_runs / "nano" / "eval", tmp_path / "run" / "eval")
+    moved_away(tmp_path / "run" / "eval")
     said: list[str] = []
     assert _own([str(tmp_path / "run"), "nano"], [], said.append) == []
     assert "«Ошибки» будет пуста" in said[0]

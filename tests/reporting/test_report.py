@@ -13,6 +13,7 @@ from ruvlm.benchmarks.source import open_source
 from ruvlm.reporting.calibration import calibration
 from tests.support.browsing import browsing, violations
 from tests.support.house import Ran
+from tests.support.runs import moved_away
 
 # its fixtures are dear: one worker makes them
 pytestmark = pytest.mark.xdist_group("report")
@@ -232,10 +233,7 @@ def test_rows_that_are_not_found_are_told_of(
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "alone"
     shutil.copytree(evaluated[0] / "eval", folder)
-    for path in folder.glob("*/summary.json"):  # as if the data had moved away since
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        summary["asked"]["data"] = "moved/away"
-        path.write_text(json.dumps(summary), encoding="utf-8")
+    moved_away(folder)
     done = ruvlm("report", folder, "--out", tmp_path / "r.html")
     assert done.code == 0, done.err
     assert "указать --data" in done.err
