@@ -251,7 +251,7 @@ def test_answers_to_hidden_questions_are_handed_in(tmp_path: Path, ruvlm: Run) -
     assert ran.code == 0, ran.err
     (row,) = json.loads(ran.out)
     assert row["scores"] == {}
-    assert any("ruvlm submit" in note for note in row["notes"])
+    assert any("ruvlm submit" in warning for warning in row["warnings"])
     for results in (tmp_path / "r", answers):
         out = tmp_path / "mera.zip"
         ran = ruvlm("submit", "labtabvqa", results, "--out", out)

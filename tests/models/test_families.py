@@ -70,10 +70,18 @@ def asked(pictures: list[ImageRef], candidates: tuple[str, ...] = ()) -> list[As
 
 
 def by_transformers(loaded: Loaded, item: Asked) -> tuple[list[int], str]:
-    """Ids of the model's own template and what `generate` makes of them: a loop of this test's own."""
-    content = [{"type": "image", "image": load_image(item.prompt.image)}, {"type": "text", "text": item.prompt.text}]
+    """Ids of the model's own template and what `generate` makes of them: a loop of this test's own, messages put together by hand."""
+    images = [{"type": "image", "image": load_image(ref)} for ref in item.prompt.images]
+    content: list[dict[str, Any]] = [*images, {"type": "text", "text": item.prompt.text}]
+    if item.prompt.parts:
+        content = [{"type": "text", "text": item.prompt.parts[0]}]
+        for image, part in zip(images, item.prompt.parts[1:], strict=True):
+            content += [image, {"type": "text", "text": part}]
+    messages: list[dict[str, Any]] = [{"role": "user", "content": [c for c in content if c.get("text") != ""]}]
+    if item.prompt.system:
+        messages.insert(0, {"role": "system", "content": [{"type": "text", "text": item.prompt.system}]})
     inputs = loaded.processor.apply_chat_template(
-        [{"role": "user", "content": content}],
+        messages,
         tokenize=True,
         add_generation_prompt=True,
         return_dict=True,
@@ -123,7 +131,7 @@ def test_pictures_stand_where_the_wording_puts_them(name: str, root: Path, pictu
         )
         for count, parts, said in LAYOUTS.values()
     ]
-    expected = [laid_out(loaded, item) for item in items]
+    expected = [by_transformers(loaded, item) for item in items]
     for item, (ids, _) in zip(items, expected, strict=True):
         shown = [load_image(ref) for ref in item.prompt.images]
         reader = PromptReader(loaded.processor, loaded.model.config.model_type)
@@ -134,31 +142,6 @@ def test_pictures_stand_where_the_wording_puts_them(name: str, root: Path, pictu
     plain = asked(pictures)
     assert [r.text for r in backend.answer(plain)] == [by_transformers(loaded, item)[1] for item in plain]
     assert any("один раз на картинку" in note for note in backend.notes)
-
-
-def laid_out(loaded: Loaded, item: Asked) -> tuple[list[int], str]:
-    """As `by_transformers`, the messages put together by hand."""
-    images = [{"type": "image", "image": load_image(ref)} for ref in item.prompt.images]
-    content: list[dict[str, Any]] = [*images, {"type": "text", "text": item.prompt.text}]
-    if item.prompt.parts:
-        content = [{"type": "text", "text": item.prompt.parts[0]}]
-        for image, part in zip(images, item.prompt.parts[1:], strict=True):
-            content += [image, {"type": "text", "text": part}]
-    messages: list[dict[str, Any]] = [{"role": "user", "content": [c for c in content if c.get("text") != ""]}]
-    if item.prompt.system:
-        messages.insert(0, {"role": "system", "content": [{"type": "text", "text": item.prompt.system}]})
-    inputs = loaded.processor.apply_chat_template(
-        messages,
-        tokenize=True,
-        add_generation_prompt=True,
-        return_dict=True,
-        return_tensors="pt",
-        enable_thinking=False,
-    )
-    ids = inputs["input_ids"][0].tolist()
-    with torch.inference_mode():
-        written = loaded.model.generate(**inputs, max_new_tokens=12, do_sample=False)[0, len(ids) :]
-    return ids, loaded.processor.tokenizer.decode(written, skip_special_tokens=True)
 
 
 @pytest.mark.parametrize("name", [*SHARED, *PLAIN])

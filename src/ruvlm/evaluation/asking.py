@@ -152,8 +152,9 @@ def _unscored(
 ) -> Evaluation:
     """Answers to questions whose own answers are not published: kept, and not judged."""
     failed = sum(response.error is not None for response in responses)
-    notes = (f"ответы {dataset.name} закрыты: балла нет, файл для организаторов делает ruvlm submit", *dataset.notes)
-    result = Result(n=len(responses), scores={}, errors=failed, notes=notes)
+    closed = f"ответы {dataset.name} закрыты: балла нет, файл для организаторов делает ruvlm submit"
+    warnings = (closed, *dataset.warnings, *backend.warnings)
+    result = Result(n=len(responses), scores={}, errors=failed, notes=dataset.notes, warnings=warnings)
     return Evaluation(protocol, dataset, backend.name, result, (), asked, folder, backend.advice)
 
 
