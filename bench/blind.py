@@ -12,7 +12,8 @@ import json
 from pathlib import Path
 
 from ruvlm.backends.base import Asked
-from ruvlm.backends.controls import MajorityBackend, QuestionOnlyBackend
+from ruvlm.backends.controls import MajorityBackend
+from ruvlm.backends.question_only import QuestionOnlyBackend
 from ruvlm.benchmarks.catalog import benchmark_named, protocol_named
 from ruvlm.schema import Example, ImageRef
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ruvlm.backends.base import Asked, Backend
-from ruvlm.backends.controls import RandomBackend, gold_text
+from ruvlm.backends.controls import RandomBackend
+from ruvlm.backends.question_only import gold_text
 from ruvlm.benchmarks.catalog import benchmark_named
 from ruvlm.benchmarks.circular import groups_of
 from ruvlm.benchmarks.source import open_source

@@ -259,7 +259,15 @@ def test_the_whole_command(models: dict[str, Path], little: Path, tmp_path: Path
     ran = ruvlm(*arguments)
     assert ran.code == 0, ran.err
     rows = json.loads(ran.out)
-    assert {row["model"] for row in rows} == {"hf:qwen", "blind:hf:qwen", "random", "majority", "question-only"}
+    assert {row["model"] for row in rows} == {
+        "hf:qwen",
+        "blind:hf:qwen",
+        "no-picture:hf:qwen",
+        "guess:hf:qwen",
+        "random",
+        "majority",
+        "question-only",
+    }
     assert {row["protocol"] for row in rows} == {"gqa-ru/lmms", "mmbench-ru/lmms", "mmbench-ru/likelihood"}
     again = ruvlm(*arguments)
     assert json.loads(again.out) == rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -187,3 +188,49 @@ def page_of(process: subprocess.Popen[str]) -> tuple[str, str]:
         assert line, said
         said += line
     return opened[1], said
+
+
+class ChatServer:
+    """A loopback OpenAI-compatible server that answers by a function of the question's words and its pictures' bytes."""
+
+    def __init__(self, answer: Callable[[str, list[bytes]], str]) -> None:
+        self.requests: list[tuple[str, list[bytes]]] = []
+        self._lock = threading.Lock()
+        chat = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                content = body["messages"][-1]["content"]
+                parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+                text = "".join(part["text"] for part in parts if part["type"] == "text")
+                urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+                pictures = [base64.b64decode(url.partition(",")[2]) for url in urls]
+                with chat._lock:
+                    chat.requests.append((text, pictures))
+                said = answer(text, pictures)
+                reply = {"choices": [{"message": {"content": said}, "finish_reason": "stop"}], "model": body["model"]}
+                data = json.dumps(reply).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, format: str, *args: object) -> None:
+                return
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.spec = f"openai:m@http://127.0.0.1:{self.server.server_port}/v1"
+
+
+@contextmanager
+def chatting(answer: Callable[[str, list[bytes]], str]) -> Iterator[ChatServer]:
+    chat = ChatServer(answer)
+    try:
+        yield chat
+    finally:
+        chat.server.shutdown()
+        chat.server.server_close()

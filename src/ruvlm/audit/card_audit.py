@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ruvlm.audit.findings import Checked, Fact, FindingKind, Findings, Task
 from ruvlm.audit.pictures import Picture, look, report
 from ruvlm.backends.base import Asked
-from ruvlm.backends.controls import QuestionOnlyBackend
+from ruvlm.backends.question_only import cross_fitted
 from ruvlm.benchmarks.base import Place, Protocol
 from ruvlm.data.images import read_bytes
 from ruvlm.errors import DataError, MissingSplitError
@@ -66,26 +66,14 @@ def _facts(task: Task, examples: Sequence[Example]) -> list[tuple[str, str]]:
     return facts
 
 
-# fewer groups of rows than twice this, and what a part of them teaches about the rest is chance
-FOLDS = 5
-
-
 def question_only(protocol: Protocol, answered: Sequence[Example]) -> float | None:
-    """The share right by the words of the question alone, learnt from the other parts of the same rows; None for too few.
-
-    Rows of one cluster are in one part, so no question is learnt from its own picture.
-    """
-    clusters = {name: number for number, name in enumerate(dict.fromkeys(example.cluster for example in answered))}
-    if len(clusters) < 2 * FOLDS:
-        return None
+    """The share right by the words of the question alone, learnt from the other parts of the same rows; None for too few."""
     scores: list[float] = []
-    for fold in range(FOLDS):
-        held = [example for example in answered if clusters[example.cluster] % FOLDS == fold]
-        control = QuestionOnlyBackend([example for example in answered if clusters[example.cluster] % FOLDS != fold])
+    for held, control in cross_fitted(answered):
         asked = [Asked(protocol.prompt(example), example) for example in held]
         verdicts = protocol.judge_all(held, list(control.answer(asked)))
         scores += [verdict.score for verdict in verdicts]
-    return sum(scores) / len(scores)
+    return sum(scores) / len(scores) if scores else None
 
 
 def _look_at_rows(examples: Sequence[Example], where: str, findings: Findings) -> None:

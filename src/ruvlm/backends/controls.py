@@ -1,24 +1,24 @@
-"""What a score must beat: random answers, the majority answer, the same model on a grey or another picture, the question."""
+"""What a score must beat: random answers, the majority answer, the same model blind or before another picture."""
 
 from __future__ import annotations
 
 import hashlib
 import random
+import re
 import shutil
 import tempfile
 import weakref
 from abc import abstractmethod
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from ruvlm.backends.base import Asked, Backend
 from ruvlm.data.images import read_bytes
-from ruvlm.errors import DataError
+from ruvlm.errors import ConfigError, DataError
 from ruvlm.files import picture_mark
 from ruvlm.schema import LETTERS, Dataset, Example, ImageRef, Response
 
@@ -44,7 +44,7 @@ class MajorityBackend(Backend):
                 yield Response(self._answer)
                 continue
             chosen = min(LETTERS.index(self._letter), len(item.example.options) - 1)
-            yield _chosen(item, chosen)
+            yield chosen_option(item, chosen)
 
 
 def _places(asked: Asked) -> list[int]:
@@ -53,7 +53,7 @@ def _places(asked: Asked) -> list[int]:
     return [place for place, reply in enumerate(replies) if reply] or list(range(len(asked.example.options)))
 
 
-def _chosen(asked: Asked, place: int) -> Response:
+def chosen_option(asked: Asked, place: int) -> Response:
     """An answer by one of the options, as the protocol wants it."""
     scores = tuple(0.0 if n == place else -1.0 for n in range(len(asked.example.options)))
     return Response((asked.prompt.replies or LETTERS)[place], mean_logprobs=scores, sum_logprobs=scores)
@@ -76,13 +76,13 @@ class RandomBackend(Backend):
         for item in asked:
             rng = random.Random(f"{self._seed} {item.example.id} {item.prompt.protocol}")
             if item.example.options:
-                yield _chosen(item, rng.choice(_places(item)))
+                yield chosen_option(item, rng.choice(_places(item)))
             else:
                 yield Response(rng.choice(self._answers))
 
 
-class RepicturedBackend(Backend):
-    """The same model, shown something else than the picture that is asked about."""
+class ChangedBackend(Backend):
+    """The same model, asked otherwise than it should be: what is left of its score is not owed to the picture."""
 
     kind: str
     free = False
@@ -91,7 +91,7 @@ class RepicturedBackend(Backend):
         self._inner = inner
         self.name, self.fingerprint = f"{self.kind}:{inner.name}", f"{self.kind} {inner.fingerprint}"
         self.scores_candidates, self.prices = inner.scores_candidates, inner.prices
-        self.most_options = inner.most_options
+        self.most_options, self.advice = inner.most_options, inner.advice
         self.one_picture, self.follows_system = inner.one_picture, inner.follows_system
 
     @property
@@ -102,18 +102,65 @@ class RepicturedBackend(Backend):
     def parameters(self) -> int | None:
         return self._inner.parameters
 
+    def begin(self, dataset: Dataset) -> None:
+        self._inner.begin(dataset)
+
+    @abstractmethod
+    def changed(self, asked: Asked) -> Asked:
+        """What is asked instead."""
+
+    def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
+        yield from self._inner.answer([self.changed(item) for item in asked])
+
+
+class RepicturedBackend(ChangedBackend):
+    """The same model, shown something else than the picture that is asked about."""
+
     @abstractmethod
     def shown(self, example: Example) -> ImageRef:
         """The picture shown instead of an example's own."""
 
-    def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
-        changed = [
-            replace(item, prompt=replace(item.prompt, images=(self.shown(item.example),) * len(item.prompt.images)))
-            if item.prompt.images
-            else item
-            for item in asked
-        ]
-        yield from self._inner.answer(changed)
+    def changed(self, asked: Asked) -> Asked:
+        images = (self.shown(asked.example),) * len(asked.prompt.images)
+        return replace(asked, prompt=replace(asked.prompt, images=images)) if images else asked
+
+
+class PicturelessBackend(ChangedBackend):
+    """No picture at all: the words of the question, and nothing said of what is missing.
+
+    Raises ConfigError for a model that must have a picture.
+    """
+
+    kind = "no-picture"
+
+    def __init__(self, inner: Backend) -> None:
+        super().__init__(inner)
+        if inner.one_picture:
+            raise ConfigError(
+                f"{self.kind}:{inner.name}: эту модель без картинки не спросить, возьмите blind:{inner.name} с серой."
+            )
+
+    def changed(self, asked: Asked) -> Asked:
+        return replace(asked, prompt=replace(asked.prompt, images=(), parts=(), text=self.worded(asked.prompt.text)))
+
+    def worded(self, text: str) -> str:
+        """The words of the question."""
+        return text
+
+
+_CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)
+# as it is said to a question in Russian, and to one in another language
+GUESS = "Картинки нет. Не отказывайся и не переспрашивай: по одним словам вопроса угадай самый вероятный ответ.\n"
+GUESS_ENGLISH = "There is no picture. Do not refuse and do not ask back: guess the likeliest answer from the words of the question alone.\n"
+
+
+class GuessBackend(PicturelessBackend):
+    """No picture, and told so, and to guess: a model that politely declines to answer blind is made to."""
+
+    kind = "guess"
+
+    def worded(self, text: str) -> str:
+        return (GUESS if _CYRILLIC.search(text) else GUESS_ENGLISH) + text
 
 
 class BlindBackend(RepicturedBackend):
@@ -160,91 +207,3 @@ class ShuffledBackend(RepicturedBackend):
 
     def shown(self, example: Example) -> ImageRef:
         return self._other[example.cluster]
-
-
-# beyond this the control learns nothing more and only takes memory
-MOST_ROWS = 60_000
-
-
-class QuestionOnlyBackend(Backend):
-    """A classifier of the question's words, trained on the training rows: what the questions give away.
-
-    Shares of answers seen with the whole question, then with its n-grams, the most specific first: it fits in seconds
-    and has nothing to tune. For multiple choice it knows the options' texts too.
-    """
-
-    scores_candidates = True
-    one_picture, follows_system = False, True
-    name = "question-only"
-    free = False
-
-    def __init__(self, train: Sequence[Example]) -> None:
-        self._counts: dict[str, Counter[str]] = defaultdict(Counter)
-        self._prior: Counter[str] = Counter()
-        for example in train[:: max(1, len(train) // MOST_ROWS)]:
-            answer = gold_text(example)
-            self._prior[answer] += 1
-            for feature in features(example.question):
-                self._counts[feature][answer] += 1
-        self._known: dict[str, dict[str, float]] = {}
-        mark = hashlib.sha256(repr(sorted(self._prior.items())).encode()).hexdigest()[:12]
-        self.fingerprint = f"question-only {mark}"
-
-    def answer(self, asked: Sequence[Asked]) -> Iterator[Response]:
-        for item in asked:
-            question = item.example.question
-            if question not in self._known:
-                self._known[question] = self.scores(question)
-            scores = self._known[question]
-            if not item.example.options:
-                yield Response(max(scores, key=lambda a: scores[a]) if scores else "да")
-                continue
-            floor = min(scores.values(), default=0.0) - 1
-            likings = [scores.get(option, floor) for option in item.example.options]
-            yield _chosen(item, int(np.argmax(likings)))
-
-    def scores(self, question: str) -> dict[str, float]:
-        """Answers seen with the most specific part of the question that is known, by smoothed share.
-
-        Parts are tried from the whole question to single words; an answer's score mixes the two most specific levels.
-        """
-        levels = [level for level in _levels(question) if any(part in self._counts for part in level)]
-        likings: dict[str, float] = defaultdict(float)
-        weight = 1.0
-        for level in levels[:3]:
-            for part in level:
-                counts = self._counts.get(part)
-                if not counts:
-                    continue
-                total = counts.total()
-                for answer, count in counts.items():
-                    likings[answer] += weight * count / total / len(level) * min(1.0, total / 4)
-            weight *= 0.25
-        if not likings:
-            likings.update({a: c / max(1, self._prior.total()) for a, c in self._prior.most_common(10)})
-        return dict(likings)
-
-
-def gold_text(example: Example) -> str:
-    """The gold answer as text, for a multiple choice the option's. Raises ValueError for a question without one."""
-    if not example.answers:
-        raise ValueError(f"no gold answer: {example.id}")
-    return example.options[LETTERS.index(example.answer)] if example.options else example.answer
-
-
-def _words(question: str) -> list[str]:
-    return "".join(c if c.isalnum() else " " for c in question.lower()).split()
-
-
-def _levels(question: str) -> list[list[str]]:
-    """Parts of a question, the most specific first: all its words, then its n-grams of falling length."""
-    words = _words(question)
-    levels = [["=" + " ".join(words)]]
-    for size in range(min(3, len(words)), 0, -1):
-        levels.append([" ".join(words[i : i + size]) for i in range(len(words) - size + 1)])
-    return levels
-
-
-def features(question: str) -> set[str]:
-    """Every part of every level."""
-    return {part for level in _levels(question) for part in level}

@@ -40,7 +40,7 @@ class OpenAIBackend(Backend, TextModel):
     """A model behind an address. Answers come in order; up to `requests` questions are under way at once."""
 
     free = False
-    one_picture, follows_system = False, True
+    one_picture, follows_system, served = False, True, True
 
     def __init__(self, model: str, url: str, access: Access) -> None:
         self.name, self.fingerprint = (

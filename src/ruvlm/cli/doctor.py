@@ -1,24 +1,39 @@
-"""ruvlm doctor: what this machine has and lacks."""
+"""ruvlm doctor: what this machine has and lacks; whether a model server can be trusted."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ruvlm.cli.console import say, show_json, tell
 
+if TYPE_CHECKING:
+    from ruvlm.backends.base import Access
+
 MARKS = {"ok": "✓", "note": "·", "bad": "✗"}
 
 
 def doctor(
+    server: Annotated[
+        str | None, typer.Argument(help="openai:МОДЕЛЬ@URL – осмотреть не машину, а сервер: не путает ли картинки")
+    ] = None,
     hub: Annotated[bool, typer.Option("--hub/--no-hub", help="спросить ли хаб")] = True,
+    data: Annotated[str, typer.Option(help="сервер: на чьих вопросах")] = "world",
+    rows: Annotated[int, typer.Option(help="сервер: сколько строк, запросов впятеро-вдесятеро больше", min=2)] = 16,
+    requests: Annotated[int, typer.Option(help="сервер: запросов одновременно", min=1, max=256)] = 16,
+    timeout: Annotated[float, typer.Option(help="сервер: секунд на один запрос", min=0.1)] = 120.0,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
-    """Осмотреть машину: версии, устройство, память, диск, хаб, чего не хватает и как поставить. Код 1 – работать помешает.
+    """Осмотреть машину (версии, устройство, память, диск, хаб) или сервер. Код 1 – работать или верить помешает.
 
     Пример: ruvlm doctor
     """
+    if server is not None:
+        from ruvlm.backends.base import Access
+
+        _examine_server(server, data, rows, Access(requests=requests, timeout_s=timeout), json_)
+        return
     from dataclasses import asdict
 
     from ruvlm.doctor import examine
@@ -33,4 +48,27 @@ def doctor(
             tell(f"{MARKS[finding.state]} {finding.name:<16} {finding.found}{fix}")
         say("Всё нужное есть." if not bad else f"Мешает: {', '.join(finding.name for finding in bad)}.")
     if bad:
+        raise typer.Exit(1)
+
+
+def _examine_server(server: str, data: str, rows: int, access: Access, json_: bool) -> None:
+    from dataclasses import asdict
+
+    from ruvlm.evaluation.plan import probe_server
+    from ruvlm.evaluation.probe import WORDS
+
+    seen = probe_server(server, data, rows, access)
+    if json_:
+        show_json(asdict(seen) | {"honest": seen.honest, "faults": list(seen.faults), "notes": list(seen.notes)})
+    else:
+        tell(f"· вопросов {seen.rows}, каждый о своей картинке; о чужой спрошено {seen.swapped}")
+        for how, count in seen.differing.items():
+            tell(f"{MARKS['bad' if count else 'ok']} {WORDS[how]}: других ответов {count}")
+        tell(
+            f"{MARKS['bad' if seen.mixes else 'ok']} о чужой картинке прежний ответ: {seen.unchanged}, из них мимо кешей – другой: {seen.mixed}"
+        )
+        for line in (*seen.faults, *seen.notes):
+            tell(f"  {line}")
+        say("Сервер отвечает честно." if seen.honest else "Баллам с этого сервера верить нельзя.")
+    if not seen.honest:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""ruvlm eval and ruvlm score: figures with their certainty."""
+"""ruvlm eval: ask a model, figures with their certainty."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from ruvlm.cli.console import cells, counting, plain, results, say, show_json, t
 if TYPE_CHECKING:
     from ruvlm.backends.base import Access
     from ruvlm.evaluation.asking import Evaluation
+    from ruvlm.evaluation.blind import BlindSection
     from ruvlm.evaluation.seen_rows import SeenRow
-    from ruvlm.evaluation.table import Dispute
-    from ruvlm.schema import Result
 
 
 def evaluate(
@@ -23,7 +22,7 @@ def evaluate(
         str,
         typer.Argument(
             help="папка запуска; hf:ИМЯ_ИЛИ_ПАПКА[+АДАПТЕР]; openai:МОДЕЛЬ@URL; file:ОТВЕТЫ; majority, random, question-only; "
-            "blind:МОДЕЛЬ и shuffled:МОДЕЛЬ – она же с серой и с чужой картинкой"
+            "blind:, no-picture:, guess: и shuffled: перед МОДЕЛЬ – она же с серой картинкой, без неё, с просьбой угадать, с чужой"
         ),
     ],
     data: Annotated[
@@ -47,6 +46,13 @@ def evaluate(
     controls: Annotated[
         bool, typer.Option(help="рядом – случайный, самый частый, только вопрос, серая картинка")
     ] = True,
+    blind: Annotated[
+        bool | None,
+        typer.Option(
+            "--blind/--no-blind",
+            help="спросить и вслепую: с серой картинкой, без неё, с просьбой угадать; по умолчанию да, а серверы – нет",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="куда писать; по умолчанию <запуск>/eval")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
     dtype: Annotated[str, typer.Option(help="hf: auto, float32, bfloat16, float16, 4bit")] = "auto",
@@ -69,6 +75,13 @@ def evaluate(
     requests: Annotated[int, typer.Option(help="openai: запросов одновременно", min=1, max=256)] = 8,
     timeout: Annotated[float, typer.Option(help="openai: секунд на один запрос", min=0.1)] = 120.0,
     retries: Annotated[int, typer.Option(help="openai: сколько раз повторять неудачный запрос", min=0)] = 6,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe/--no-probe",
+            help="openai: сначала спросить 8 строк по-разному – не путает ли сервер картинки, повторимы ли ответы",
+        ),
+    ] = True,
     prices: Annotated[
         str | None, typer.Option(help="openai: цена миллиона токенов на входе и выходе, например 0.15,0.6")
     ] = None,
@@ -121,7 +134,7 @@ def evaluate(
         shared=shared,
     )
     if ids is not None:
-        _show_rows(_asked_rows(model, data, split, ids, protocol, access, max_new_tokens), json_)
+        show_rows(_asked_rows(model, data, split, ids, protocol, access, max_new_tokens), json_)
         return
     try:
         with counting("спрашиваю") as progress:
@@ -139,6 +152,8 @@ def evaluate(
                 limit=limit,
                 skip_bad=skip_bad,
                 card=card,
+                blind=blind,
+                probed=probe,
                 report=say,
             )
     except (KeyboardInterrupt, SystemExit):
@@ -169,7 +184,7 @@ def _asked_rows(
     return ask_rows(model, data, split or "", wanted_ids(ids), tuple(protocols or ()), access, limit)
 
 
-def _show_rows(rows: list[SeenRow], json_: bool) -> None:
+def show_rows(rows: list[SeenRow], json_: bool) -> None:
     from dataclasses import asdict
 
     if json_:
@@ -213,6 +228,7 @@ def _show(done: list[Evaluation], json_: bool) -> None:
         from dataclasses import asdict
 
         from ruvlm.evaluation.evaluated import score_dict
+        from ruvlm.evaluation.folder import blind_dict
 
         show_json(
             [
@@ -229,6 +245,7 @@ def _show(done: list[Evaluation], json_: bool) -> None:
                     "absent": e.result.absent,
                     "warnings": list(e.result.warnings),
                     "notes": list(e.result.notes),
+                    "blind": None if e.blind is None else blind_dict(e.blind),
                 }
                 for e in done
             ]
@@ -264,6 +281,9 @@ def _table(done: list[Evaluation]) -> None:
         for name, metric in evaluation.result.metrics.items():
             tell(f"{name}: {metric.value:.1f} (n = {metric.n}; {metric.note})")
     main = [evaluation for evaluation in done if evaluation.model == done[0].model]
+    for evaluation in main:
+        if evaluation.blind is not None:
+            _tell_blind(evaluation.protocol, evaluation.blind)
     for warning in dict.fromkeys(f"{e.protocol}: {warning}" for e in main for warning in e.result.warnings):
         say(f"Внимание: {warning}.")
     for evaluation in done:
@@ -273,108 +293,16 @@ def _table(done: list[Evaluation]) -> None:
         say("Это встроенный мир: его цифры – не баллы GQA-ru и MMBench-ru.")
 
 
-def score(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            help="JSONL, JSON, CSV, xlsx: prediction и gold; журнал lmms-eval, LLaVA, VLMEvalKit или его папка; папка оценки …/eval/…"
-        ),
-    ],
-    json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
-    reference_random: Annotated[
-        bool, typer.Option("--reference-random", help="и circular lmms-eval, где непрочитанное угадывается наугад")
-    ] = False,
-    gold: Annotated[Path | None, typer.Option(help="верные ответы отдельным файлом, по id или index")] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="для папки оценки: данные, на которых она сделана; по умолчанию – те, что записаны"),
-    ] = None,
-    ids: Annotated[str | None, typer.Option(help="для папки оценки: показать эти строки, a,b,c или @файл")] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="перечислить строки, на которых правила расходятся")
-    ] = False,
-    prediction_field: Annotated[str | None, typer.Option(help="поле ответа модели, если его имя необычно")] = None,
-    gold_field: Annotated[str | None, typer.Option(help="поле верного ответа")] = None,
-    id_field: Annotated[str | None, typer.Option(help="поле id вопроса")] = None,
-) -> None:
-    """Посчитать баллы готовых ответов: коротких (как в GQA-ru) или букв (как в MMBench-ru, если известны варианты).
+def _tell_blind(protocol: str, section: BlindSection) -> None:
+    from ruvlm.reporting.shown import BLINDNESS
 
-    Пример: ruvlm score answers.jsonl --json
-    """
-    from ruvlm.data.predictions import Columns
-    from ruvlm.errors import ConfigError
-    from ruvlm.evaluation.folder import holds_evaluations
-    from ruvlm.evaluation.table import disputes, score_file
-
-    columns = Columns(prediction_field, gold_field, id_field)
-    stored = holds_evaluations(file)
-    data = data or (_data_of(file) if stored else "world")
-    if ids is not None:
-        from ruvlm.evaluation.seen_rows import stored_rows, wanted_ids
-
-        _show_rows(stored_rows(file, data, wanted_ids(ids)), json_)
-        return
-    if stored and (explain or gold is not None or reference_random):
-        raise ConfigError("--explain, --gold и --reference-random – для файла ответов, а не для папки оценки.")
-    if explain:
-        _tell_disputes(disputes(file, gold, columns), json_)
-        return
-    if stored:
-        from ruvlm.evaluation.asking import rescore
-
-        result = rescore(file, data)
-    else:
-        result = score_file(file, gold, reference_random, columns)
-    _tell_result(result, json_)
-
-
-def _data_of(folder: Path) -> str:
-    """By what name the data of an evaluation were found; the world where that is not written down."""
-    from ruvlm.errors import DataError
-    from ruvlm.evaluation.folder import EvaluationFolder
-
-    try:
-        how = EvaluationFolder(folder).how
-    except DataError:  # said by whoever needs the folder
-        return "world"
-    return how.data if how is not None and how.data else "world"
-
-
-def _tell_disputes(rows: list[Dispute], json_: bool) -> None:
-    if not rows and not json_:
-        say("Расхождений нет: на каждой строке все правила решили одинаково.")
-    for row in rows:
-        if json_:
-            show_json({"line": row.line, "prediction": row.predicted, "gold": row.gold, "right_by": row.right_by})
-        else:
-            tell(f"{row.line}: «{row.predicted}» при верном «{row.gold}» – верно по {', '.join(row.right_by)}")
-
-
-def _tell_result(result: Result, json_: bool) -> None:
-    from ruvlm.evaluation.evaluated import score_dict
-
-    if json_:
-        scores = {rule: score_dict(score) for rule, score in result.scores.items()}
-        show_json(
-            {
-                "n": result.n,
-                "scores": scores,
-                "absent": result.absent,
-                "warnings": list(result.warnings),
-                "notes": list(result.notes),
-            }
-        )
-        return
-    for warning in result.warnings:
-        say(f"Внимание: {warning}.")
-    for rule, figure in result.scores.items():
-        interval = f"интервал 95 %: {figure.low:.2f}–{figure.high:.2f}" if figure.low is not None else "интервала нет"
-        whole = math.isclose(100 * figure.correct, figure.value * figure.n, abs_tol=1e-6)
-        counted = (
-            f"{figure.correct} из {figure.n} ({figure.value:.2f} %)"
-            if whole
-            else f"{figure.value:.2f} % (n = {figure.n})"
-        )
-        tell(f"{rule}: {counted}, {interval}")
-    for note in result.notes:
-        tell(f"  {note}")
+    without = ", ".join(f"{BLINDNESS[name]} {score.value:.1f}" for name, score in section.controls.items())
+    if without:
+        tell(f"{protocol}, из {section.whole.value:.1f} % без картинки: {without}")
+    if section.sighted is None:
+        tell(f"{protocol}: без картинки отвечены все вопросы, зрячего балла нет")
+    elif without:
+        s = section.sighted
+        around = f" ({s.low:.1f}–{s.high:.1f})" if s.low is not None else ""
+        rest = section.units - section.answered
+        tell(f"{protocol}, зрячий балл: {s.value:.2f} %{around} на {rest} из {section.units}, что вслепую не отвечены")

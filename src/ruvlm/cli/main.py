@@ -27,6 +27,7 @@ from ruvlm.cli import (
     push,
     report,
     rules,
+    score,
     submit,
     train,
 )
@@ -47,7 +48,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(leaderboard.app, name="leaderboard")
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
-app.command("score")(evaluate.score)
+app.command("score")(score.score)
 app.command("compare")(compare.compare)
 app.command("parse")(rules.parse)
 app.command("match")(rules.match)

@@ -15,9 +15,11 @@ from ruvlm.benchmarks.catalog import benchmark_named, protocol_named, score
 from ruvlm.benchmarks.source import open_source
 from ruvlm.data.images import read_bytes
 from ruvlm.errors import DataError
+from ruvlm.evaluation.blind import BlindSection
 from ruvlm.evaluation.evaluated import AskedHow, Identity, Usage
 from ruvlm.evaluation.folder import EvaluationFolder
 from ruvlm.evaluation.llm_judge import judge_unread
+from ruvlm.evaluation.probe import Honesty, ProbeAnswer, honesty, kept_probe, probe, with_evaluation
 from ruvlm.evaluation.store import RESPONSES, response_key
 from ruvlm.files import picture_mark
 from ruvlm.processes import Ranks
@@ -42,6 +44,7 @@ class Evaluation:
     asked: int
     folder: Path | None
     advice: str = ""
+    blind: BlindSection | None = None
 
     @property
     def failed(self) -> int:
@@ -81,10 +84,12 @@ def evaluate(
     ranks: Ranks = Ranks(),  # noqa: B008
     judge_model: TextModel | None = None,
     where: str = "",
+    probed: bool = True,
 ) -> Evaluation:
     """Evaluate into a folder; answers that are there already are not asked for again.
 
-    `judge_model` is asked about letters that could not be read. `where` is what the data were named by.
+    `judge_model` is asked about letters that could not be read. `where` is what the data were named by. A server
+    is probed first, once a folder, unless not to be `probed`.
 
     Raises OutputError if another process writes there, or the folder holds an evaluation of something else.
     """
@@ -103,6 +108,7 @@ def evaluate(
         backend.refuse_unfit(dataset.examples)
         backend.begin(dataset)
         keyed = _keyed(dataset, table, backend.fingerprint)
+        probe_answers = _probed(backend, keyed, place) if probed and ranks.first else []
         asked, damaged = _ask_missing(backend, keyed, place, ranks, progress)
         ranks.wait()
         _merge_shards(place, ranks)
@@ -114,9 +120,10 @@ def evaluate(
         if judge_model is not None and table.asks_letter and ranks.first:
             judged = judge_unread(judge_model, dataset.examples, responses, verdicts, place.judgements)
             verdicts, notes = judged.verdicts, (*notes, judged.note)
+        honest = _honesty(probe_answers, dataset, responses)
         result = score(table, dataset, verdicts)
-        result = warned(result, table, responses, (*dataset.warnings, *backend.warnings))
-        result = replace(result, notes=(*result.notes, *dataset.notes, *notes))
+        result = warned(result, table, responses, (*honest.faults, *dataset.warnings, *backend.warnings))
+        result = replace(result, notes=(*result.notes, *honest.notes, *dataset.notes, *notes))
         done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, backend.advice)
         if ranks.first:
             place.finish(
@@ -156,6 +163,19 @@ def _unscored(
     warnings = (closed, *dataset.warnings, *backend.warnings)
     result = Result(n=len(responses), scores={}, errors=failed, notes=dataset.notes, warnings=warnings)
     return Evaluation(protocol, dataset, backend.name, result, (), asked, folder, backend.advice)
+
+
+def _probed(backend: Backend, keyed: Sequence[Keyed], place: EvaluationFolder) -> list[ProbeAnswer]:
+    """A server's answers to rows asked several ways; nothing of what is no server."""
+    if not backend.served:
+        return []
+    in_order = [one.asked for one in sorted(keyed, key=lambda one: one.place)]
+    return kept_probe(place.probed, lambda: probe(backend, in_order))
+
+
+def _honesty(answers: Sequence[ProbeAnswer], dataset: Dataset, responses: Sequence[Response]) -> Honesty:
+    """What a probe shows beside the answers of the evaluation itself, which were got many at once."""
+    return honesty(with_evaluation(answers, {e.id: r for e, r in zip(dataset.examples, responses, strict=True)}))
 
 
 def _merge_shards(place: EvaluationFolder, ranks: Ranks) -> None:

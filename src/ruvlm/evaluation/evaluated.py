@@ -9,9 +9,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from ruvlm.evaluation.blind import BlindSection
 from ruvlm.schema import LetterUse, Response, Score, Verdict, is_drawn
 
 CONTROLS = ("random", "majority", "question-only")
+# what a control's name begins with where it is another model asked otherwise
+CHANGED = ("blind", "no-picture", "guess", "shuffled")
 NAMES = {
     "protocol": "протокол",
     "prompt": "вопрос к модели",
@@ -20,6 +23,11 @@ NAMES = {
     "model": "модель",
     "sample": "выборка",
 }
+
+
+def is_control(model: str) -> bool:
+    """By its name."""
+    return model in CONTROLS or model.partition(":")[0] in CHANGED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +149,7 @@ class Measured:
 
     @property
     def control(self) -> bool:
-        return self.model in CONTROLS or self.model.startswith(("blind:", "shuffled:"))
+        return is_control(self.model)
 
 
 class Evaluated(ABC):
@@ -185,6 +193,11 @@ class Evaluated(ABC):
     def how(self) -> AskedHow | None:
         """How it was asked; None where nobody wrote that down."""
         return self.measured.how
+
+    @property
+    def blind(self) -> BlindSection | None:
+        """What its score owes to the picture; None where that was not measured beside it."""
+        return None
 
     @property
     def logged(self) -> dict[str, Logged]:

@@ -15,9 +15,11 @@ from typing import Any, final
 
 from ruvlm.benchmarks.catalog import protocols
 from ruvlm.errors import DataError, OutputError, because
+from ruvlm.evaluation.blind import BlindRow, BlindSection
 from ruvlm.evaluation.evaluated import NAMES, AskedHow, Evaluated, Identity, Measured, Usage, score_dict
 from ruvlm.evaluation.store import RESPONSES, ResponseStore, merge_shards, read_responses
 from ruvlm.evaluation.stored import (
+    identity_of,
     json_object,
     letter_use_of,
     lines_of,
@@ -31,6 +33,8 @@ from ruvlm.files import LOCK, held, json_line, write_json, write_text
 from ruvlm.schema import Response, Result, Score, Verdict
 
 IDENTITY, VERDICTS, SUMMARY = "identity.json", "verdicts.jsonl", "summary.json"
+# what the model and its blind controls answer without the picture: figures, and what is known of each row
+BLIND, BIAS = "blind.json", "bias.jsonl"
 # what file managers leave wherever they look
 LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", ".directory")
 
@@ -51,6 +55,11 @@ class EvaluationFolder(Evaluated):
     def judgements(self) -> Path:
         """Where a judge's readings of unread answers are kept."""
         return self.path / "judged.jsonl"
+
+    @property
+    def probed(self) -> Path:
+        """Where the answers of a server's probe are kept."""
+        return self.path / "probe.jsonl"
 
     @property
     def figures(self) -> Path:
@@ -96,7 +105,7 @@ class EvaluationFolder(Evaluated):
         wanted = identity.fields
         same_file = str(known.get("model")).split(" ")[:2] == identity.model.split(" ")[:2]
         if replays and same_file and known != wanted and known == {**wanted, "model": known.get("model")}:
-            for name in (RESPONSES, VERDICTS, SUMMARY):
+            for name in (RESPONSES, VERDICTS, SUMMARY, BLIND, BIAS):
                 (self.path / name).unlink(missing_ok=True)
             write_json(path, wanted)
             return
@@ -131,7 +140,9 @@ class EvaluationFolder(Evaluated):
         usage: Usage,
         how: AskedHow,
     ) -> None:
-        """Verdicts, then the figures. Raises OutputError."""
+        """Verdicts, then the figures; a blind section of earlier verdicts gives way. Raises OutputError."""
+        for name in (BLIND, BIAS):
+            (self.path / name).unlink(missing_ok=True)
         write_text(self.path / VERDICTS, "".join(json_line(plain(verdict)) for verdict in verdicts))
         breakdowns = {axis: _plain_scores(scores) for axis, scores in result.breakdowns.items()}
         marks = {"data": identity.data, "model": identity.model, "prompt": identity.prompt}
@@ -159,7 +170,29 @@ class EvaluationFolder(Evaluated):
         }
         write_json(self.path / SUMMARY, figures)
 
+    def keep_blind(self, section: BlindSection) -> None:
+        """Write the blind section beside the figures. Raises OutputError."""
+        write_text(self.path / BIAS, "".join(json_line(asdict(row)) for row in section.rows))
+        write_json(self.path / BLIND, blind_dict(section))
+
     # --- once it is made
+
+    @property
+    def blind(self) -> BlindSection | None:
+        """What its score owes to the picture; None where no control stood beside it. Raises DataError if damaged."""
+        if not (self.path / BLIND).is_file() or not (self.path / BIAS).is_file():
+            return None
+        with self._explained(BLIND):
+            figures = json_object(self.path / BLIND)
+            return BlindSection(
+                rule=str(figures["rule"]),
+                whole=score_of(figures.get("whole")),
+                controls=_scores(figures["controls"]),
+                units=int(number_of(figures.get("units"))),
+                answered=int(number_of(figures.get("answered"))),
+                sighted=None if figures.get("sighted") is None else score_of(figures["sighted"]),
+                rows=tuple(_blind_row(number, row) for number, row in lines_of(self.path / BIAS)),
+            )
 
     @property
     def identity(self) -> Identity:
@@ -264,6 +297,34 @@ def _how(asked: Any) -> AskedHow | None:
         settings={str(k): str(v) for k, v in asked["settings"].items()},
         data=str(asked.get("data", "")),
     )
+
+
+def blind_dict(section: BlindSection) -> dict[str, Any]:
+    """A blind section's figures, without its rows, as they are stored and printed."""
+    return {
+        "rule": section.rule,
+        "whole": score_dict(section.whole),
+        "controls": _plain_scores(section.controls),
+        "units": section.units,
+        "answered": section.answered,
+        "sighted": None if section.sighted is None else score_dict(section.sighted),
+    }
+
+
+def _blind_row(number: int, row: dict[str, Any] | None) -> BlindRow:
+    try:
+        fields = row or {}
+        bias = fields.get("bias")
+        names = fields.get("answered_by")
+        if not isinstance(names, list):
+            raise ValueError(f"поле answered_by = {str(names)[:40]}")
+        return BlindRow(
+            id=identity_of(fields.get("id")),
+            bias=None if bias is None else number_of(bias),
+            answered_by=tuple(map(str, names)),
+        )
+    except ValueError as error:
+        raise ValueError(f"{BIAS}, строка {number}: {error}") from error
 
 
 def _plain_scores(scores: Mapping[str, Score]) -> dict[str, dict[str, Any]]:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from ruvlm.backends.base import Access, Backend, TextModel
+from ruvlm.backends.base import Access, Asked, Backend, TextModel
 from ruvlm.backends.controls import (
     BlindBackend,
+    GuessBackend,
     MajorityBackend,
-    QuestionOnlyBackend,
+    PicturelessBackend,
     RandomBackend,
     ShuffledBackend,
 )
+from ruvlm.backends.question_only import QuestionOnlyBackend
 from ruvlm.benchmarks.catalog import benchmark_named, protocol_named
 from ruvlm.benchmarks.source import Source, open_by_card, open_source
-from ruvlm.errors import ConfigError, MissingSplitError
+from ruvlm.errors import ConfigError, DataError, MissingSplitError, ModelError
 from ruvlm.evaluation.asking import Evaluation, Progress, evaluate, protocols_for
+from ruvlm.evaluation.blind import RowBias, blind_section, row_biases
+from ruvlm.evaluation.evaluated import CHANGED, CONTROLS, is_control
+from ruvlm.evaluation.folder import EvaluationFolder
+from ruvlm.evaluation.probe import Honesty, at_once, honesty, probe
 from ruvlm.processes import current_ranks, local_device
 from ruvlm.registry import BACKENDS, lookup
 from ruvlm.run_folder import BEST, FINAL, RunFolder
@@ -27,8 +33,11 @@ from ruvlm.schema import Dataset, Example
 
 # tokens for a thought and the answer after it
 THINKING_ROOM = 8192
-CONTROLS = ("random", "majority", "question-only")
-REPICTURED = MappingProxyType({"blind": BlindBackend, "shuffled": ShuffledBackend})
+# the controls that see no picture and may well be right for all that
+BLINDNESS = ("question-only", "blind", "no-picture", "guess")
+CHANGES = MappingProxyType(
+    {kind.kind: kind for kind in (BlindBackend, PicturelessBackend, GuessBackend, ShuffledBackend)}
+)
 
 
 def evaluate_model(
@@ -46,12 +55,15 @@ def evaluate_model(
     limit: int | None = None,
     skip_bad: bool = False,
     card: Path | None = None,
+    blind: bool | None = None,
+    probed: bool = True,
     report: Callable[[str], None] = lambda _: None,
 ) -> list[Evaluation]:
     """Evaluate a model, then its controls, under every protocol asked for. Raises RuvlmError.
 
     An empty `split` is the one that each benchmark is mostly asked on. With a `card` the data are what it says, in the folder `data`
-    where that is not empty.
+    where that is not empty. `blind`: ask the model itself without its picture too; None, where that costs nothing. `probed`: ask
+    a server some rows several ways before the rest.
 
     Under torchrun every process asks about its own pictures, and all return the same.
     """
@@ -60,7 +72,7 @@ def evaluate_model(
         protocol_named(name)
     if access.thinking and max_new_tokens is None:
         max_new_tokens = THINKING_ROOM
-    main, *beside = backends_of(model, source, split, controls, access, limit, report)
+    main, *beside = backends_of(model, source, split, controls, access, limit, report, blind)
     judge_model = None if judge is None else text_model_named(judge, access)
     root = out or RunFolder(_home(model)).evaluations
     for opened in source.guesses:
@@ -77,12 +89,64 @@ def evaluate_model(
                 folder = root / _folder_name(dataset, protocol, backend.name, max_new_tokens)
                 done.append(
                     evaluate(
-                        backend, dataset, protocol, folder, progress, max_new_tokens, current_ranks(), judge_model, data
+                        backend,
+                        dataset,
+                        protocol,
+                        folder,
+                        progress,
+                        max_new_tokens,
+                        current_ranks(),
+                        judge_model,
+                        data,
+                        probed,
                     )
                 )
     if not done:
         raise ConfigError(f"Для {model} на {data} нет ни одного подходящего протокола: проверьте --protocol и --split.")
-    return done
+    return with_blind_sections(done, main.name) if controls else done
+
+
+def with_blind_sections(done: Sequence[Evaluation], model: str) -> list[Evaluation]:
+    """Each evaluation of a model with what it owes to the picture, by the controls on the same rows; kept in its folder too."""
+    biases: dict[str, Mapping[str, RowBias]] = {}
+    sections: list[Evaluation] = []
+    for one in done:
+        if one.model != model or one.dataset.hidden or one.folder is None:
+            sections.append(one)
+            continue
+        protocol = protocol_named(one.protocol)
+        if one.protocol not in biases:
+            biases[one.protocol] = row_biases(protocol, one.dataset.examples)
+        controls = {
+            other.model.partition(":")[0]: other.verdicts
+            for other in done
+            if other.protocol == one.protocol and other.model.partition(":")[0] in BLINDNESS
+        }
+        section = blind_section(one.dataset, protocol, one.verdicts, controls, biases[one.protocol])
+        if current_ranks().first:
+            EvaluationFolder(one.folder).keep_blind(section)
+        sections.append(replace(one, blind=section))
+    return sections
+
+
+def probe_server(server: str, data: str, rows: int, access: Access) -> Honesty:
+    """Ask a server the first `rows` questions about different pictures in every way that a probe knows.
+
+    Raises ConfigError for what is no server, ModelError for one that does not answer, DataError where there are no two pictures.
+    """
+    backend = backend_named(server, [], access)
+    if not backend.served:
+        raise ConfigError(f"doctor «{server}»: осматривать можно сервер, openai:МОДЕЛЬ@URL.")
+    source = open_source(data)
+    dataset = source.load(source.benchmarks[0], "")
+    protocol = next(one for one in benchmark_named(dataset.name).protocols if not one.likelihood)
+    asked = [Asked(protocol.prompt(example), example) for example in dataset.examples]
+    answers = probe(backend, asked, rows)
+    if not answers:
+        raise DataError(f"В {data} нет двух вопросов о разных картинках: дайте другой --data.")
+    if all(answer.text is None for answer in answers):
+        raise ModelError(f"Сервер {server} не ответил ни на один вопрос: проверьте его одним вопросом, ruvlm ask.")
+    return honesty([*answers, *at_once(backend, asked, rows)])
 
 
 def backends_of(
@@ -93,8 +157,9 @@ def backends_of(
     access: Access,
     limit: int | None,
     report: Callable[[str], None],
+    blind: bool | None = None,
 ) -> list[Backend]:
-    """The model, and beside it the controls where they are wanted."""
+    """The model, and beside it the controls where they are wanted; blind ones of the model itself as far as it can be asked so."""
     train = training_rows(source, split) if controls or model in CONTROLS else []
     chosen: tuple[str, ...] = CONTROLS
     if not train and (controls or model in CONTROLS):
@@ -108,7 +173,10 @@ def backends_of(
     if not controls:
         return [main]
     others = [backend_named(name, train, access) for name in chosen if name != model]
-    return [main, *others, *([BlindBackend(main)] if main.free else [])]
+    if not (main.free if blind is None else blind) or is_control(main.name):
+        return [main, *others]
+    without = [] if main.one_picture else [PicturelessBackend(main), GuessBackend(main)]
+    return [main, *others, BlindBackend(main), *without]
 
 
 def _datasets(
@@ -165,17 +233,17 @@ def text_model_named(name: str, access: Access) -> TextModel:
 
 
 def backend_named(name: str, train: list[Example], access: Access) -> Backend:
-    """A control, «blind:MODEL», «shuffled:MODEL», «hf:…», «openai:…», «file:…» or a folder → backend. Raises RuvlmError.
+    """A control, «blind:MODEL», «no-picture:MODEL», «guess:MODEL», «shuffled:MODEL», «hf:…», «openai:…», «file:…» or a folder → backend. Raises RuvlmError.
 
     `train` is what the controls learn from.
     """
     scheme, colon, rest = name.partition(":")
     if not name.strip():
         raise ConfigError("Имя модели пусто: нужна папка запуска, hf:…, openai:…, file:… или контроль.")
-    if colon and scheme in REPICTURED:
+    if colon and scheme in CHANGES:
         if rest in CONTROLS:
             raise ConfigError(f"{name}: контроль {rest} на картинку не смотрит, подменять её незачем.")
-        changed: Backend = REPICTURED[scheme](backend_named(rest, train, access))
+        changed: Backend = CHANGES[scheme](backend_named(rest, train, access))
         return changed
     if colon and (scheme in BACKENDS or not Path(name).exists()):
         opened: Backend = lookup(BACKENDS, scheme, "Схема модели")(rest, access)
@@ -226,7 +294,7 @@ def _training_split(source: Source, benchmark: str, asked: str) -> tuple[Example
 
 def _home(model: str) -> Path:
     """The run folder a model is in, else results/, where the evaluations of what is no folder here go."""
-    folder = Path(re.sub("^(blind:|shuffled:)+", "", model))
+    folder = Path(re.sub(f"^(({'|'.join(CHANGED)}):)+", "", model))
     if folder.name in (BEST, FINAL):
         folder = folder.parent
     return folder if folder.is_dir() else Path("results")

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ruvlm.benchmarks.catalog import protocols
 from ruvlm.benchmarks.source import open_source
 from ruvlm.errors import DataError, RuvlmError
 from ruvlm.evaluation.answers import answers_under
+from ruvlm.evaluation.blind import BlindSection, blind_section, row_biases
 from ruvlm.evaluation.compare import Difference, compare
 from ruvlm.evaluation.evaluated import Evaluated, Measured, beside, measured_together, same_rows
 from ruvlm.run_folder import Record, RunFolder
@@ -17,12 +19,16 @@ from ruvlm.schema import Dataset, Response, Verdict
 
 @dataclass(frozen=True)
 class Answers:
-    """One evaluation with what was said: responses and verdicts by example id. `name` is unlike those beside it."""
+    """One evaluation with what was said: responses and verdicts by example id. `name` is unlike those beside it.
+
+    `blind` is what its score owes to the picture, None where that is not known.
+    """
 
     name: str
     measured: Measured
     said: dict[str, Response]
     verdicts: dict[str, Verdict]
+    blind: BlindSection | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,11 @@ class ReportSection:
     controls: tuple[Measured, ...]
     dataset: Dataset | None
     differences: tuple[Difference, ...]
+
+    @property
+    def blind(self) -> tuple[Answers, ...]:
+        """The models of which it is known what their scores owe to the picture."""
+        return tuple(answers for answers in self.models if answers.blind is not None)
 
     @property
     def first(self) -> Measured:
@@ -86,10 +97,23 @@ def _section(
             f"строк набора «{first.source}» ({first.split}) не нашлось: вопросы и картинки покажу, если указать --data"
         )
     names = _named([one for one, _ in own], origins)
-    models = tuple(Answers(name, m, one.responses, one.verdicts) for name, (one, m) in zip(names, own, strict=True))
+    models = tuple(
+        Answers(name, m, one.responses, one.verdicts, one.blind or _by_words(m, one.verdicts, dataset))
+        for name, (one, m) in zip(names, own, strict=True)
+    )
     controls = {c.model: c for c in beside(first, [m for _, m in together])}
     differences = _differences(models) if len(models) > 1 else ()
     return ReportSection(models, tuple(controls.values()) if len(own) < len(group) else (), dataset, differences)
+
+
+def _by_words(measured: Measured, verdicts: Mapping[str, Verdict], dataset: Dataset | None) -> BlindSection | None:
+    """What the words of the questions give away, where no blind control was asked beside an evaluation or a file."""
+    known = protocols().get(measured.protocol)
+    if dataset is None or known is None or any(example.id not in verdicts for example in dataset.examples):
+        return None
+    biases = row_biases(known, dataset.examples)
+    own = [verdicts[example.id] for example in dataset.examples]
+    return blind_section(dataset, known, own, {}, biases) if biases else None
 
 
 def _named(own: Sequence[Evaluated], origins: Mapping[Path, str]) -> list[str]:

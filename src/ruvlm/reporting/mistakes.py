@@ -12,8 +12,9 @@ from typing import Any
 
 from ruvlm.data.images import load_image
 from ruvlm.errors import DataError
+from ruvlm.evaluation.blind import BlindRow
 from ruvlm.reporting.gathered import Answers, ReportSection
-from ruvlm.reporting.shown import types_of
+from ruvlm.reporting.shown import BLINDNESS, types_of
 from ruvlm.schema import Dataset, Example, Verdict
 
 SIDE, QUALITY = 320, 72
@@ -41,7 +42,10 @@ def browser(section: ReportSection, pictures: int, seed: int = 0) -> Browser | N
     rules = list(verdict.scores)
     types = sorted({name for example in section.dataset.examples for name in types_of(example)})
     numbers = {name: n for n, name in enumerate(types)}
-    rows = [_row(example, section.models, rules, numbers) for example in section.dataset.examples]
+    known = {row.id: row for model in section.models if model.blind is not None for row in model.blind.rows}
+    rows = [
+        _row(example, section.models, rules, numbers, known.get(example.id)) for example in section.dataset.examples
+    ]
     shown = _shown(section.dataset, section.models, rules[0], pictures, seed)
     return Browser(
         rows,
@@ -53,8 +57,12 @@ def browser(section: ReportSection, pictures: int, seed: int = 0) -> Browser | N
     )
 
 
-def _row(example: Example, models: Sequence[Answers], rules: Sequence[str], types: dict[str, int]) -> list[Any]:
-    """[id, image, question, hint, options, gold, types, answers]; an answer is [said, read, why, right under each rule]."""
+def _row(
+    example: Example, models: Sequence[Answers], rules: Sequence[str], types: dict[str, int], blind: BlindRow | None
+) -> list[Any]:
+    """[id, image, question, hint, options, gold, types, answers, bias, blind]; an answer is [said, read, why, right under each
+    rule], `bias` a share or null, `blind` what answers it without its picture.
+    """
     answers = []
     for model in models:
         verdict = model.verdicts.get(example.id)
@@ -76,6 +84,8 @@ def _row(example: Example, models: Sequence[Answers], rules: Sequence[str], type
         example.answer if len(example.answers) < 2 else " | ".join(example.answers),
         [types[name] for name in dict.fromkeys(types_of(example))],
         answers,
+        None if blind is None else blind.bias,
+        [] if blind is None else [BLINDNESS.get(name, name) for name in blind.answered_by],
     ]
 
 

@@ -1,5 +1,5 @@
 "use strict";
-// Rows are [id, image, question, hint, options, gold, types, answers], answers [said, read, why, right under each rule].
+// Rows are [id, image, question, hint, options, gold, types, answers, bias, blind], answers [said, read, why, right under each rule].
 // Nothing of theirs is ever parsed as HTML: textContent only.
 const DATA = JSON.parse(document.getElementById("rows").textContent);
 const PAGE = 24;
@@ -54,7 +54,9 @@ function card(set, row) {
     });
   } else facts.append(element("dt", "верный ответ:"), element("dd", gold));
   set.models.forEach((_, model) => facts.append(describe(set, row, model)));
-  made.append(facts, element("p", id + " · " + types.map((n) => set.types[n]).join(", "), "faint"));
+  if (row[9].length) facts.append(element("dt", "вслепую отвечают:"), element("dd", row[9].join(", "), "faint"));
+  const bias = row[8] === null ? "" : " · смещение " + row[8].toFixed(2).replace(".", ",");
+  made.append(facts, element("p", id + " · " + types.map((n) => set.types[n]).join(", ") + bias, "faint"));
   return made;
 }
 
@@ -62,12 +64,15 @@ function browse(box, set) {
   const field = (name) => box.querySelector("[data-field=" + name + "]");
   const cards = box.querySelector(".cards"), more = box.querySelector("button"), count = box.querySelector("[aria-live]");
   const type = field("type"), model = field("model"), how = field("how"), words = field("words"), pictured = field("pictured");
+  const sight = field("sight"), bias = field("bias");
   const lower = set.rows.map((row) => (row[0] + " " + row[2] + " " + row[4].join(" ") + " " + row[5] + " " + row[7].map((a) => a[0]).join(" ")).toLowerCase());
   let found = [], shown = 0;
 
   function fits(row, number) {
     if (type.value !== "" && !row[6].includes(Number(type.value))) return false;
     if (pictured.checked && !set.pictures[row[1]]) return false;
+    if (sight && sight.value && (row[9].length > 0) !== (sight.value === "blind")) return false;
+    if (bias && bias.value !== "" && (row[8] === null || row[8] > Number(bias.value.replace(",", ".")))) return false;
     if (how.value === "differ") {
       const first = row[7][0][3] & 1;
       if (row[7].every((answer) => (answer[3] & 1) === first)) return false;
@@ -88,7 +93,7 @@ function browse(box, set) {
   }
   let waiting = 0;
   words.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(restart, 150); });
-  for (const control of [type, model, how, pictured]) control.addEventListener("change", restart);
+  for (const control of [type, model, how, pictured, sight, bias]) if (control) control.addEventListener("change", restart);
   more.addEventListener("click", extend);
   restart();
 }

@@ -15,6 +15,7 @@ from ruvlm.reporting.calibration import Calibration, calibration
 from ruvlm.reporting.curves import HEIGHT, LEFT, WIDTH, charts
 from ruvlm.reporting.gathered import Answers, Gathered, ReportSection
 from ruvlm.reporting.mistakes import Browser, browser
+from ruvlm.reporting.shown import BLINDNESS
 from ruvlm.schema import Score
 
 HERE = Path(__file__).parent
@@ -76,6 +77,7 @@ def report_page(gathered: Gathered, pictures: int, command: str) -> str:
         version=__version__,
         world=any(p.section.first.drawn for p in parts),
         colours=range(8),
+        blindness=BLINDNESS,
     )
 
 

@@ -5,11 +5,23 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from types import MappingProxyType
 
 from ruvlm.data.sheet import Card
 from ruvlm.errors import ConfigError
+from ruvlm.evaluation.blind import OWN_WORDS
 from ruvlm.schema import Dataset, Example
 
+# the blind controls in words
+BLINDNESS = MappingProxyType(
+    {
+        "question-only": "по словам вопроса",
+        OWN_WORDS: "по словам вопроса, обученным на соседних строках",
+        "blind": "с серой картинкой",
+        "no-picture": "без картинки",
+        "guess": "с просьбой угадать",
+    }
+)
 TYPE_FIELDS = ("structural", "semantic", "detailed", "category", "l2")
 
 

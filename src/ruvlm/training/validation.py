@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from ruvlm.backends.controls import MajorityBackend, QuestionOnlyBackend
+from ruvlm.backends.controls import MajorityBackend
+from ruvlm.backends.question_only import QuestionOnlyBackend
 from ruvlm.benchmarks.catalog import benchmark_named
 from ruvlm.benchmarks.source import open_source
 from ruvlm.config import RunConfig

@@ -1,0 +1,123 @@
+"""ruvlm score: figures of answers that are there already."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ruvlm.cli.console import say, show_json, tell
+
+if TYPE_CHECKING:
+    from ruvlm.evaluation.table import Dispute
+    from ruvlm.schema import Result
+
+
+def score(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="JSONL, JSON, CSV, xlsx: prediction и gold; журнал lmms-eval, LLaVA, VLMEvalKit или его папка; папка оценки …/eval/…"
+        ),
+    ],
+    json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
+    reference_random: Annotated[
+        bool, typer.Option("--reference-random", help="и circular lmms-eval, где непрочитанное угадывается наугад")
+    ] = False,
+    gold: Annotated[Path | None, typer.Option(help="верные ответы отдельным файлом, по id или index")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="для папки оценки: данные, на которых она сделана; по умолчанию – те, что записаны"),
+    ] = None,
+    ids: Annotated[str | None, typer.Option(help="для папки оценки: показать эти строки, a,b,c или @файл")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="перечислить строки, на которых правила расходятся")
+    ] = False,
+    prediction_field: Annotated[str | None, typer.Option(help="поле ответа модели, если его имя необычно")] = None,
+    gold_field: Annotated[str | None, typer.Option(help="поле верного ответа")] = None,
+    id_field: Annotated[str | None, typer.Option(help="поле id вопроса")] = None,
+) -> None:
+    """Посчитать баллы готовых ответов: коротких (как в GQA-ru) или букв (как в MMBench-ru, если известны варианты).
+
+    Пример: ruvlm score answers.jsonl --json
+    """
+    from ruvlm.data.predictions import Columns
+    from ruvlm.errors import ConfigError
+    from ruvlm.evaluation.folder import holds_evaluations
+    from ruvlm.evaluation.table import disputes, score_file
+
+    columns = Columns(prediction_field, gold_field, id_field)
+    stored = holds_evaluations(file)
+    data = data or (_data_of(file) if stored else "world")
+    if ids is not None:
+        from ruvlm.cli.evaluate import show_rows
+        from ruvlm.evaluation.seen_rows import stored_rows, wanted_ids
+
+        show_rows(stored_rows(file, data, wanted_ids(ids)), json_)
+        return
+    if stored and (explain or gold is not None or reference_random):
+        raise ConfigError("--explain, --gold и --reference-random – для файла ответов, а не для папки оценки.")
+    if explain:
+        _tell_disputes(disputes(file, gold, columns), json_)
+        return
+    if stored:
+        from ruvlm.evaluation.asking import rescore
+
+        result = rescore(file, data)
+    else:
+        result = score_file(file, gold, reference_random, columns)
+    _tell_result(result, json_)
+
+
+def _data_of(folder: Path) -> str:
+    """By what name the data of an evaluation were found; the world where that is not written down."""
+    from ruvlm.errors import DataError
+    from ruvlm.evaluation.folder import EvaluationFolder
+
+    try:
+        how = EvaluationFolder(folder).how
+    except DataError:  # said by whoever needs the folder
+        return "world"
+    return how.data if how is not None and how.data else "world"
+
+
+def _tell_disputes(rows: list[Dispute], json_: bool) -> None:
+    if not rows and not json_:
+        say("Расхождений нет: на каждой строке все правила решили одинаково.")
+    for row in rows:
+        if json_:
+            show_json({"line": row.line, "prediction": row.predicted, "gold": row.gold, "right_by": row.right_by})
+        else:
+            tell(f"{row.line}: «{row.predicted}» при верном «{row.gold}» – верно по {', '.join(row.right_by)}")
+
+
+def _tell_result(result: Result, json_: bool) -> None:
+    from ruvlm.evaluation.evaluated import score_dict
+
+    if json_:
+        scores = {rule: score_dict(score) for rule, score in result.scores.items()}
+        show_json(
+            {
+                "n": result.n,
+                "scores": scores,
+                "absent": result.absent,
+                "warnings": list(result.warnings),
+                "notes": list(result.notes),
+            }
+        )
+        return
+    for warning in result.warnings:
+        say(f"Внимание: {warning}.")
+    for rule, figure in result.scores.items():
+        interval = f"интервал 95 %: {figure.low:.2f}–{figure.high:.2f}" if figure.low is not None else "интервала нет"
+        whole = math.isclose(100 * figure.correct, figure.value * figure.n, abs_tol=1e-6)
+        counted = (
+            f"{figure.correct} из {figure.n} ({figure.value:.2f} %)"
+            if whole
+            else f"{figure.value:.2f} % (n = {figure.n})"
+        )
+        tell(f"{rule}: {counted}, {interval}")
+    for note in result.notes:
+        tell(f"  {note}")

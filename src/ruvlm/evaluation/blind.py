@@ -1,0 +1,125 @@
+"""The blind section: what a score owes to the picture, and the score on the rows that nobody answers without one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ruvlm.backends.base import Asked
+from ruvlm.backends.question_only import FOLDS, cross_fitted
+from ruvlm.benchmarks.base import Protocol
+from ruvlm.benchmarks.catalog import benchmark_named, score
+from ruvlm.schema import Dataset, Example, Score, Verdict
+
+# what the control trained on the other parts of the same rows is called
+OWN_WORDS = f"question-only-{FOLDS}-fold"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowBias:
+    """A row's bias: how much of the belief of a classifier of words alone falls on its right answer, 0 to 1.
+
+    The classifier has learnt from the other rows of the same set; `right`: its one answer is right.
+    """
+
+    id: str
+    bias: float
+    right: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlindRow:
+    """What is known of a row without its picture: its bias (None where rows are too few to learn from), who answers it."""
+
+    id: str
+    bias: float | None
+    answered_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlindSection:
+    """What an evaluation's headline, `rule`, owes to the picture.
+
+    `controls` are the same figure of each blind control; `units` are what counts as one (rows, or all rows of a question), of
+    which `answered` are answered by some blind control. `sighted` is the model's figure on the others, None where there are none.
+    """
+
+    rule: str
+    whole: Score
+    controls: dict[str, Score]
+    units: int
+    answered: int
+    sighted: Score | None
+    rows: tuple[BlindRow, ...]
+
+
+def row_biases(protocol: Protocol, examples: Sequence[Example]) -> dict[str, RowBias]:
+    """By row; nothing where they are too few to learn from."""
+    biases: dict[str, RowBias] = {}
+    for held, control in cross_fitted([example for example in examples if example.answers]):
+        verdicts = protocol.judge_all(held, list(control.answer([Asked(protocol.prompt(e), e) for e in held])))
+        for example, verdict in zip(held, verdicts, strict=True):
+            share = control.gold_share(example)
+            biases[example.id] = RowBias(id=example.id, bias=round(share, 4), right=verdict.right)
+    return biases
+
+
+def blind_section(
+    dataset: Dataset,
+    protocol: Protocol,
+    own: Sequence[Verdict],
+    controls: Mapping[str, Sequence[Verdict]],
+    biases: Mapping[str, RowBias],
+) -> BlindSection:
+    """Of the verdicts on a model and on its blind controls, each in the order of the examples."""
+    judged = {name: list(verdicts) for name, verdicts in controls.items()}
+    rule, whole = score(protocol, dataset, tuple(own)).headline
+    figures = {name: _figure(protocol, dataset, verdicts) for name, verdicts in judged.items()}
+    if len(biases) == len(dataset.examples):
+        # a classifier's verdicts are of right and wrong alone, as those of the rule that stands first
+        by_words = [_as_judged(verdict, biases[verdict.id].right) for verdict in own]
+        judged[OWN_WORDS], figures[OWN_WORDS] = by_words, _figure(protocol, dataset, by_words)
+    answering = {name: _answered(dataset, verdicts) for name, verdicts in judged.items()}
+    unit = benchmark_named(dataset.name).unit
+    units = dict.fromkeys(unit(example) for example in dataset.examples)
+    blind = {name for names in answering.values() for name in names}
+    kept = [n for n, example in enumerate(dataset.examples) if unit(example) not in blind]
+    sighted = None
+    if kept:
+        rows = replace(dataset, examples=tuple(dataset.examples[n] for n in kept))
+        sighted = _figure(protocol, rows, [own[n] for n in kept])
+    return BlindSection(
+        rule=rule,
+        whole=whole,
+        controls=figures,
+        units=len(units),
+        answered=len(blind),
+        sighted=sighted,
+        rows=tuple(_row(example, biases, judged, n) for n, example in enumerate(dataset.examples)),
+    )
+
+
+def _as_judged(verdict: Verdict, right: bool) -> Verdict:
+    return replace(verdict, scores=dict.fromkeys(verdict.scores, float(right)))
+
+
+def _figure(protocol: Protocol, dataset: Dataset, verdicts: Sequence[Verdict]) -> Score:
+    return score(protocol, dataset, tuple(verdicts)).headline[1]
+
+
+def _answered(dataset: Dataset, verdicts: Sequence[Verdict]) -> set[str]:
+    """The units all of whose rows are right."""
+    unit = benchmark_named(dataset.name).unit
+    rights: dict[str, list[bool]] = defaultdict(list)
+    for example, verdict in zip(dataset.examples, verdicts, strict=True):
+        rights[unit(example)].append(verdict.right)
+    return {name for name, right in rights.items() if all(right)}
+
+
+def _row(
+    example: Example, biases: Mapping[str, RowBias], judged: Mapping[str, Sequence[Verdict]], place: int
+) -> BlindRow:
+    own = biases.get(example.id)
+    names = tuple(name for name, verdicts in judged.items() if verdicts[place].right)
+    return BlindRow(id=example.id, bias=None if own is None else own.bias, answered_by=names)
