@@ -56,6 +56,7 @@ def command(server: Server, url: str, data: Path, out: Path, *extra: object) -> 
         "--protocol",
         "gqa-ru/lmms",
         "--no-controls",
+        "--no-probe",
         "--requests",
         "4",
         *extra,

@@ -74,7 +74,7 @@ class Protocol(ABC):
     `choice`: one of a row's options is chosen; `asks_letter`: by writing its letter; `likelihood`: by the probability of
     its text. `usual` protocols are followed where none is asked for. `options_line` opens the list of options. `system`: it has a
     system message; `image_size` is the side of a square that pictures are shrunk to, 0 for none; `mark` stands for what the rows
-    themselves say.
+    themselves say; a `template` with {question} and {options} is said instead of the rest.
     """
 
     name: str
@@ -90,6 +90,7 @@ class Protocol(ABC):
     system: bool = False
     image_size: int = 0
     mark: str = ""
+    template: str = ""
 
     @property
     def headline(self) -> str:
@@ -104,7 +105,7 @@ class Protocol(ABC):
         said = (
             f"Protocol(name={self.name!r}, benchmark={self.benchmark!r}, generation={self.generation!r}, "
             f"options_line={self.options_line!r}, instruction={self.instruction!r}, likelihood={self.likelihood!r})"
-            f"{self.mark}"
+            f"{self.mark}{self.template}"
         )
         return hashlib.sha256(said.encode()).hexdigest()[:12]
 
@@ -114,9 +115,23 @@ class Protocol(ABC):
             return self
         return replace(self, generation=replace(self.generation, max_new_tokens=max_new_tokens))
 
-    @abstractmethod
     def text(self, question: str, options: tuple[str, ...] = (), hint: str | None = None) -> str:
         """What it says to the model."""
+        asked = f"{hint} {question}" if hint else question
+        if not self.template:
+            return self.said(asked, options)
+        listed = self.listed(options)
+        # not one after the other: a question may hold the name of a field
+        before, _, after = self.template.partition("{question}")
+        return before.replace("{options}", listed) + asked + after.replace("{options}", listed)
+
+    @abstractmethod
+    def said(self, asked: str, options: tuple[str, ...]) -> str:
+        """Its own words for what is asked, its hint before it."""
+
+    def listed(self, options: tuple[str, ...]) -> str:
+        """The options as it lists them; nothing where it does not."""
+        return ""
 
     def prompt(self, example: Example) -> Prompt:
         """The prompt of one example."""

@@ -16,6 +16,7 @@ from ruvlm.benchmarks.cards.carded import benchmark_of
 from ruvlm.benchmarks.cards.read_card import card_values, read_card, shipped_cards
 from ruvlm.benchmarks.gqa_ru import BENCHMARK as GQA_RU
 from ruvlm.benchmarks.mmbench_ru import BENCHMARK as MMBENCH_RU
+from ruvlm.benchmarks.wordings import MARK, worded_as
 from ruvlm.data.conversations import LLAVA_INSTRUCT
 from ruvlm.data.hub_sets import HubSet
 from ruvlm.errors import ConfigError, DataError
@@ -85,8 +86,11 @@ def protocols() -> Mapping[str, Protocol]:
 
 
 def protocol_named(name: str) -> Protocol:
-    """Raises ConfigError for a name that no protocol has."""
+    """One by its name, in a wording of ours where a number of that follows. Raises ConfigError for a name that none has."""
     known = protocols()
+    base, mark, number = name.partition(MARK)
+    if mark and base in known and number.isdecimal():
+        return worded_as(benchmark_named(known[base].benchmark), known[base], int(number))
     if name not in known:
         raise ConfigError(f"Протокола «{name}» нет: есть {', '.join(known)}.")
     return known[name]

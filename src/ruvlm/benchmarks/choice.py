@@ -112,10 +112,13 @@ class LetterProtocol(ChoiceProtocol):
 
     asks_letter: bool = True
 
-    def text(self, question: str, options: tuple[str, ...] = (), hint: str | None = None) -> str:
-        start = f"{hint} {question}" if hint else question
+    def said(self, asked: str, options: tuple[str, ...]) -> str:
         listed = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False))
-        return f"{start} {self.options_line}{listed}{self.instruction}"
+        return f"{asked} {self.options_line}{listed}{self.instruction}"
+
+    def listed(self, options: tuple[str, ...]) -> str:
+        pairs = zip(self.labels, options, strict=False)
+        return "\n".join(f"{label}. {text}" for label, text in pairs if text or self.keep_empty)
 
     def judge_all(self, examples: Sequence[Example], responses: Sequence[Response]) -> list[Verdict]:
         """Which alphabet the answerer's letters are of shows in all answers together."""
@@ -152,8 +155,8 @@ class LikelihoodProtocol(ChoiceProtocol):
 
     likelihood: bool = True
 
-    def text(self, question: str, options: tuple[str, ...] = (), hint: str | None = None) -> str:
-        return (f"{hint} {question}" if hint else question) + self.instruction
+    def said(self, asked: str, options: tuple[str, ...]) -> str:
+        return asked + self.instruction
 
     def _judged(self, example: Example, response: Response, cyrillic: bool) -> Verdict:
         logprobs = {"likelihood": response.mean_logprobs, "likelihood-sum": response.sum_logprobs}

@@ -21,8 +21,8 @@ from ruvlm.schema import LETTERS, Absent, Example, Response, Result, Status, Ver
 class ShortProtocol(Protocol):
     """Asks for a short answer; its rules are matchers (`rules.named.MATCHERS`)."""
 
-    def text(self, question: str, options: tuple[str, ...] = (), hint: str | None = None) -> str:
-        return (f"{hint} {question}" if hint else question) + self.instruction
+    def said(self, asked: str, options: tuple[str, ...]) -> str:
+        return asked + self.instruction
 
     def _judged(self, example: Example, response: Response, cyrillic: bool) -> Verdict:
         # of a question with options the word that the letter stands for is asked
@@ -44,13 +44,14 @@ class ShortProtocol(Protocol):
 
     def score(self, axes: Sequence[Axis], examples: Sequence[Example], verdicts: Sequence[Verdict]) -> Result:
         """The rules side by side with clustered intervals, and the headline by axis."""
-        scores_NK = scores_of(verdicts, self.rules)
+        rules = tuple(verdicts[0].scores)  # a judge's own among them
+        scores_NK = scores_of(verdicts, rules)
         columns = score_columns([e.cluster for e in examples], scores_NK, np.ones_like(scores_NK, dtype=bool))
         return Result(
             n=len(examples),
-            scores=dict(zip(self.rules, columns, strict=True)),
+            scores=dict(zip(rules, columns, strict=True)),
             breakdowns=breakdowns_of(axes, examples, scores_NK[:, 0]),
             unparsed=unparsed(verdicts),
             errors=errors(verdicts),
-            notes=disagreements(list(self.rules), scores_NK),
+            notes=disagreements(rules, scores_NK),
         )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ruvlm.cli.console import cells, results, say, show_json
+from ruvlm.cli.console import cells, plain, results, say, show_json, tell
 
 
 def compare(
@@ -19,6 +19,10 @@ def compare(
     translations: Annotated[
         bool,
         typer.Option("--translations", help="одна модель на переводах одних вопросов: как часто перевод меняет ответ"),
+    ] = False,
+    prompts: Annotated[
+        bool,
+        typer.Option("--prompts", help="две папки с eval --prompts: переживает ли порядок моделей смену просьбы"),
     ] = False,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
@@ -33,6 +37,9 @@ def compare(
 
     if translations:
         _translations(folders, json_)
+        return
+    if prompts:
+        _prompts(folders, json_)
         return
     if len(folders) < 2:
         raise ConfigError("Сравнивать нужно хотя бы две оценки: укажите ещё одну папку или файл ответов.")
@@ -69,6 +76,32 @@ def compare(
         "Критерий Макнемара – точный (для дробных правил – бутстрэп), по строкам (для circular – по группам); интервал – бутстрэп по картинкам или вопросам. "
         f"Поправка Холма – на все сравнения этой таблицы ({len(rows)})."
     )
+
+
+def _prompts(folders: list[Path], json_: bool) -> None:
+    from rich.table import Table
+
+    from ruvlm.errors import ConfigError
+    from ruvlm.evaluation.prompts import compare_prompts
+
+    if len(folders) != 2:
+        raise ConfigError(f"compare --prompts сравнивает две папки оценок, а дано {len(folders)}: укажите две.")
+    orders = compare_prompts(*folders)
+    if json_:
+        show_json([{**asdict(order), "words": order.words} for order in orders])
+        return
+    for order in orders:
+        table = Table(title="Одни вопросы под разными просьбами, верно, %", title_justify="left")
+        for column in ("просьба", order.a, order.b, "разность"):
+            table.add_column(plain(column))
+        for name, (one, other) in order.scores.items():
+            table.add_row(*cells(name, f"{one:.2f}", f"{other:.2f}", f"{other - one:+.2f}"))
+        results.print(table)
+        tell(
+            f"Разброс баллов: от модели {order.model:.0f} %, от просьбы {order.wording:.0f} %, от того, что кому какая подходит, "
+            f"{order.together:.0f} %."
+        )
+        tell(f"Вывод: {order.words}.")
 
 
 def _translations(folders: list[Path], json_: bool) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ruvlm.backends.base import Access
     from ruvlm.evaluation.asking import Evaluation
     from ruvlm.evaluation.blind import BlindSection
+    from ruvlm.evaluation.prompts import PromptSpread
     from ruvlm.evaluation.seen_rows import SeenRow
 
 
@@ -43,6 +44,9 @@ def evaluate(
         typer.Option(help="не весь набор, а выборка стольких строк: всегда та же, по типам, группы целиком", min=1),
     ] = None,
     protocol: Annotated[list[str] | None, typer.Option(help="протокол; по умолчанию все подходящие")] = None,
+    prompts: Annotated[
+        int, typer.Option(help="во скольких просьбах задать те же вопросы: разброс балла от слов", min=1, max=8)
+    ] = 1,
     controls: Annotated[
         bool, typer.Option(help="рядом – случайный, самый частый, только вопрос, серая картинка")
     ] = True,
@@ -70,7 +74,10 @@ def evaluate(
         str, typer.Option(help="рассуждение модели до ответа: off – просить без него, on – дать ему место")
     ] = "off",
     judge: Annotated[
-        str | None, typer.Option(help="кого спросить о непрочитанных буквах: openai:МОДЕЛЬ@URL; отдельным баллом")
+        str | None,
+        typer.Option(
+            help="отдельным столбцом: openai:МОДЕЛЬ@URL о непрочитанных буквах; encoder[:ПАПКА] о коротких ответах"
+        ),
     ] = None,
     requests: Annotated[int, typer.Option(help="openai: запросов одновременно", min=1, max=256)] = 8,
     timeout: Annotated[float, typer.Option(help="openai: секунд на один запрос", min=0.1)] = 120.0,
@@ -154,6 +161,7 @@ def evaluate(
                 card=card,
                 blind=blind,
                 probed=probe,
+                prompts=prompts,
                 report=say,
             )
     except (KeyboardInterrupt, SystemExit):
@@ -258,6 +266,8 @@ def _table(done: list[Evaluation]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from ruvlm.evaluation.prompts import prompt_spreads
+
     source, split = done[0].dataset.source, done[0].dataset.split
     table = Table(title=Text(plain(f"Данные: {source}, часть {split}")), title_justify="left")
     for column in ("модель", "правило", "n", "верно, %", "95 % интервал", "не прочитано", "без ответа"):
@@ -284,6 +294,8 @@ def _table(done: list[Evaluation]) -> None:
     for evaluation in main:
         if evaluation.blind is not None:
             _tell_blind(evaluation.protocol, evaluation.blind)
+    for spread in prompt_spreads(main):
+        _tell_spread(spread)
     for warning in dict.fromkeys(f"{e.protocol}: {warning}" for e in main for warning in e.result.warnings):
         say(f"Внимание: {warning}.")
     for evaluation in done:
@@ -291,6 +303,16 @@ def _table(done: list[Evaluation]) -> None:
             say(f"Ответы и разбивки: {evaluation.folder}")
     if done[0].dataset.drawn:
         say("Это встроенный мир: его цифры – не баллы GQA-ru и MMBench-ru.")
+
+
+def _tell_spread(spread: PromptSpread) -> None:
+    each = ", ".join(f"{name} {score.value:.1f}" for name, score in spread.scores.items())
+    tell(f"просьб {len(spread.scores)}: {each}")
+    by_chance = "" if spread.sampling is None else f", ошибка выборки одного балла {spread.sampling:.2f}"
+    tell(
+        f"от {spread.lowest:.2f} до {spread.highest:.2f} %: разброс от просьбы {spread.wording:.2f} пункта{by_chance}; "
+        f"от слов зависит исход {spread.changed:.1f} % строк"
+    )
 
 
 def _tell_blind(protocol: str, section: BlindSection) -> None:

@@ -11,6 +11,7 @@ import typer
 from ruvlm.cli.console import say, show_json, tell
 
 if TYPE_CHECKING:
+    from ruvlm.evaluation.judge import Judge
     from ruvlm.evaluation.table import Dispute
     from ruvlm.schema import Result
 
@@ -32,6 +33,10 @@ def score(
         typer.Option(help="для папки оценки: данные, на которых она сделана; по умолчанию – те, что записаны"),
     ] = None,
     ids: Annotated[str | None, typer.Option(help="для папки оценки: показать эти строки, a,b,c или @файл")] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(help="для папки оценки: судья отдельным столбцом, encoder[:ПАПКА] или openai:МОДЕЛЬ@URL"),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="перечислить строки, на которых правила расходятся")
     ] = False,
@@ -59,16 +64,27 @@ def score(
         return
     if stored and (explain or gold is not None or reference_random):
         raise ConfigError("--explain, --gold и --reference-random – для файла ответов, а не для папки оценки.")
+    if judge is not None and not stored:
+        raise ConfigError(
+            "--judge – для папки оценки: готовые ответы с вопросами судит ruvlm eval file:ОТВЕТЫ --data НАБОР --judge."
+        )
     if explain:
         _tell_disputes(disputes(file, gold, columns), json_)
         return
     if stored:
         from ruvlm.evaluation.asking import rescore
 
-        result = rescore(file, data)
+        result = rescore(file, data, None if judge is None else _judge(judge))
     else:
         result = score_file(file, gold, reference_random, columns)
     _tell_result(result, json_)
+
+
+def _judge(name: str) -> Judge:
+    from ruvlm.backends.base import Access
+    from ruvlm.evaluation.plan import judge_named
+
+    return judge_named(name, Access())
 
 
 def _data_of(folder: Path) -> str:

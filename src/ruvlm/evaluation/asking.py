@@ -9,16 +9,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ruvlm.backends.base import Asked, Backend, TextModel
+from ruvlm.backends.base import Asked, Backend
 from ruvlm.benchmarks.base import Protocol
 from ruvlm.benchmarks.catalog import benchmark_named, protocol_named, score
 from ruvlm.benchmarks.source import open_source
 from ruvlm.data.images import read_bytes
 from ruvlm.errors import DataError
 from ruvlm.evaluation.blind import BlindSection
+from ruvlm.evaluation.encoder_judge import recovered
 from ruvlm.evaluation.evaluated import AskedHow, Identity, Usage
 from ruvlm.evaluation.folder import EvaluationFolder
-from ruvlm.evaluation.llm_judge import judge_unread
+from ruvlm.evaluation.judge import Judge
 from ruvlm.evaluation.probe import Honesty, ProbeAnswer, honesty, kept_probe, probe, with_evaluation
 from ruvlm.evaluation.store import RESPONSES, response_key
 from ruvlm.files import picture_mark
@@ -82,13 +83,13 @@ def evaluate(
     progress: Progress | None = None,
     max_new_tokens: int | None = None,
     ranks: Ranks = Ranks(),  # noqa: B008
-    judge_model: TextModel | None = None,
+    judge: Judge | None = None,
     where: str = "",
     probed: bool = True,
 ) -> Evaluation:
     """Evaluate into a folder; answers that are there already are not asked for again.
 
-    `judge_model` is asked about letters that could not be read. `where` is what the data were named by. A server
+    `judge` adds a rule of its own. `where` is what the data were named by. A server
     is probed first, once a folder, unless not to be `probed`.
 
     Raises OutputError if another process writes there, or the folder holds an evaluation of something else.
@@ -117,13 +118,14 @@ def evaluate(
             return _unscored(protocol, dataset, backend, responses, asked, folder)
         verdicts = table.judge_all(dataset.examples, responses)
         notes = (*_told(backend, dataset, keyed, responses), *damaged)
-        if judge_model is not None and table.asks_letter and ranks.first:
-            judged = judge_unread(judge_model, dataset.examples, responses, verdicts, place.judgements)
+        if judge is not None and judge.covers(table) and ranks.first:
+            judged = judge.judge(dataset.examples, responses, verdicts, place.judgements)
             verdicts, notes = judged.verdicts, (*notes, judged.note)
         honest = _honesty(probe_answers, dataset, responses)
         result = score(table, dataset, verdicts)
         result = warned(result, table, responses, (*honest.faults, *dataset.warnings, *backend.warnings))
-        result = replace(result, notes=(*result.notes, *honest.notes, *dataset.notes, *notes))
+        metrics = {**result.metrics, **recovered(result.scores)}
+        result = replace(result, notes=(*result.notes, *honest.notes, *dataset.notes, *notes), metrics=metrics)
         done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, backend.advice)
         if ranks.first:
             place.finish(
@@ -185,11 +187,25 @@ def _merge_shards(place: EvaluationFolder, ranks: Ranks) -> None:
     ranks.wait()
 
 
-def rescored(dataset: Dataset, protocol: Protocol, answers: Mapping[str, Response]) -> Result:
-    """Figures of answers by their examples' ids, by today's rules; what has no answer counts as not asked."""
+def rescored(
+    dataset: Dataset,
+    protocol: Protocol,
+    answers: Mapping[str, Response],
+    judge: Judge | None = None,
+    judgements: Path | None = None,
+) -> Result:
+    """Figures of answers by their examples' ids, by today's rules; what has no answer counts as not asked.
+
+    A `judge` adds its own, with what it said before read from `judgements`.
+    """
     responses = [answers.get(example.id, UNASKED) for example in dataset.examples]
-    result = score(protocol, dataset, protocol.judge_all(dataset.examples, responses))
-    return warned(replace(result, notes=(*result.notes, *dataset.notes)), protocol, responses, dataset.warnings)
+    verdicts, notes = protocol.judge_all(dataset.examples, responses), dataset.notes
+    if judge is not None and judgements is not None and judge.covers(protocol):
+        judged = judge.judge(dataset.examples, responses, verdicts, judgements)
+        verdicts, notes = judged.verdicts, (*notes, judged.note)
+    result = score(protocol, dataset, verdicts)
+    result = replace(result, metrics={**result.metrics, **recovered(result.scores)})
+    return warned(replace(result, notes=(*result.notes, *notes)), protocol, responses, dataset.warnings)
 
 
 def warned(result: Result, protocol: Protocol, responses: Sequence[Response], missing: tuple[str, ...] = ()) -> Result:
@@ -316,7 +332,7 @@ def _stored(keyed: Sequence[Keyed], place: EvaluationFolder) -> list[Response]:
     return [responses[place] for place in range(len(responses))]
 
 
-def rescore(folder: Path, data: str) -> Result:
+def rescore(folder: Path, data: str, judge: Judge | None = None) -> Result:
     """Judge and score the answers in `folder` by today's rules.
 
     Raises DataError if it is not a finished evaluation, or if `data` is not what it was on.
@@ -332,4 +348,4 @@ def rescore(folder: Path, data: str) -> Result:
             f"Оценка в {folder} – на других данных (отпечаток {identity.data}, а у {data} – {dataset.fingerprint}): укажите те же "
             "--data."
         )
-    return rescored(dataset, protocol, place.responses)
+    return rescored(dataset, protocol, place.responses, judge, place.judgements)

@@ -75,7 +75,8 @@ def compare(paths: list[Path]) -> list[Difference]:
     stored = _distinct([read_stored(open_answers(path)) for path in paths])
     for other in stored[1:]:
         _comparable(stored[0], other)
-    differences = [_difference(a, b, rule) for a, b in combinations(stored, 2) for rule in a.scores]
+    shared = [rule for rule in stored[0].scores if all(rule in one.scores for one in stored)]
+    differences = [_difference(a, b, rule) for a, b in combinations(stored, 2) for rule in shared]
     corrected = holm([row.p for row in differences])
     return [replace(row, p_holm=p) for row, p in zip(differences, corrected, strict=True)]
 
@@ -164,8 +165,10 @@ def _comparable(a: Stored, b: Stored) -> None:
         kinds = ("data", "split", "protocol", "prompt")
         pairs = [(name, getattr(a.identity, name), getattr(b.identity, name)) for name in kinds]
         differ = [f"{NAMES[name]} ({own} и {other})" for name, own, other in pairs if own != other]
-    if set(a.scores) != set(b.scores):
-        differ.append(f"правила ({', '.join(sorted(set(a.scores) ^ set(b.scores)))})")
+    # a judge may have been asked about one of the two
+    unlike = {rule for rule in set(a.scores) ^ set(b.scores) if "judge" not in rule}
+    if unlike:
+        differ.append(f"правила ({', '.join(sorted(unlike))})")
     elif (
         a.scores.keys() and set(next(iter(a.scores.values()))) != set(next(iter(b.scores.values())))
     ) or a.rows != b.rows:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, final
 
 from ruvlm.benchmarks.catalog import protocols
+from ruvlm.benchmarks.wordings import MARK
 from ruvlm.errors import DataError, OutputError, because
 from ruvlm.evaluation.blind import BlindRow, BlindSection
 from ruvlm.evaluation.evaluated import NAMES, AskedHow, Evaluated, Identity, Measured, Usage, score_dict
@@ -203,7 +204,7 @@ class EvaluationFolder(Evaluated):
 
     @property
     def choice(self) -> bool:
-        protocol = protocols().get(self.identity.protocol)
+        protocol = protocols().get(self.identity.protocol.partition(MARK)[0])
         if protocol is not None:
             return protocol.choice
         # a benchmark that is not here any more: only choices are scored over rows and groups

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from ruvlm.backends.base import Access, Asked, Backend, TextModel
+from ruvlm.backends.base import Access, Asked, Backend
 from ruvlm.backends.controls import (
     BlindBackend,
     GuessBackend,
@@ -17,14 +18,18 @@ from ruvlm.backends.controls import (
     RandomBackend,
     ShuffledBackend,
 )
+from ruvlm.backends.openai_http import open_openai
 from ruvlm.backends.question_only import QuestionOnlyBackend
 from ruvlm.benchmarks.catalog import benchmark_named, protocol_named
 from ruvlm.benchmarks.source import Source, open_by_card, open_source
+from ruvlm.benchmarks.wordings import other_wordings
 from ruvlm.errors import ConfigError, DataError, MissingSplitError, ModelError
 from ruvlm.evaluation.asking import Evaluation, Progress, evaluate, protocols_for
 from ruvlm.evaluation.blind import RowBias, blind_section, row_biases
+from ruvlm.evaluation.encoder_judge import DEFAULT, EncoderJudge
 from ruvlm.evaluation.evaluated import CHANGED, CONTROLS, is_control
 from ruvlm.evaluation.folder import EvaluationFolder
+from ruvlm.evaluation.judge import Judge, LetterJudge
 from ruvlm.evaluation.probe import Honesty, at_once, honesty, probe
 from ruvlm.processes import current_ranks, local_device
 from ruvlm.registry import BACKENDS, lookup
@@ -57,53 +62,67 @@ def evaluate_model(
     card: Path | None = None,
     blind: bool | None = None,
     probed: bool = True,
+    prompts: int = 1,
     report: Callable[[str], None] = lambda _: None,
 ) -> list[Evaluation]:
     """Evaluate a model, then its controls, under every protocol asked for. Raises RuvlmError.
 
     An empty `split` is the one that each benchmark is mostly asked on. With a `card` the data are what it says, in the folder `data`
     where that is not empty. `blind`: ask the model itself without its picture too; None, where that costs nothing. `probed`: ask
-    a server some rows several ways before the rest.
+    a server some rows several ways before the rest. `prompts`: in how many wordings the model is asked, the protocol's own first.
 
     Under torchrun every process asks about its own pictures, and all return the same.
     """
-    source = open_source(data, skip_bad) if card is None else open_by_card(card, Path(data) if data else None, skip_bad)
+    source = _opened(data, card, skip_bad, report)
     for name in protocols:
         protocol_named(name)
     if access.thinking and max_new_tokens is None:
         max_new_tokens = THINKING_ROOM
     main, *beside = backends_of(model, source, split, controls, access, limit, report, blind)
-    judge_model = None if judge is None else text_model_named(judge, access)
+    judging = None if judge is None else judge_named(judge, access)
     root = out or RunFolder(_home(model)).evaluations
-    for opened in source.guesses:
-        report(f"Карточка угадана по строкам, сохранить её – --save-card ФАЙЛ.toml:\n\n{opened.text()}")
-    for question in source.guessed_questions():
-        report(question)
-    done = []
+    ask = partial(
+        evaluate,
+        progress=progress,
+        max_new_tokens=max_new_tokens,
+        ranks=current_ranks(),
+        judge=judging,
+        where=data,
+        probed=probed,
+    )
+    done: list[Evaluation] = []
     for dataset in _datasets(source, split, limit, protocols, report):
         if not main.covers(dataset) and not protocols and len(source.benchmarks) > 1:
             report(f"{main.name} не отвечает на вопросы {dataset.name}, пропускаю")
             continue
         for backend in (main,) if dataset.hidden else (main, *beside):
-            for protocol in protocols_of(backend, dataset, protocols):
+            names = protocols_of(backend, dataset, protocols)
+            for protocol in names if backend is not main else _in_other_words(dataset, names, prompts):
                 folder = root / _folder_name(dataset, protocol, backend.name, max_new_tokens)
-                done.append(
-                    evaluate(
-                        backend,
-                        dataset,
-                        protocol,
-                        folder,
-                        progress,
-                        max_new_tokens,
-                        current_ranks(),
-                        judge_model,
-                        data,
-                        probed,
-                    )
-                )
+                done.append(ask(backend, dataset, protocol, folder))
     if not done:
         raise ConfigError(f"Для {model} на {data} нет ни одного подходящего протокола: проверьте --protocol и --split.")
     return with_blind_sections(done, main.name) if controls else done
+
+
+def _in_other_words(dataset: Dataset, names: Sequence[str], prompts: int) -> list[str]:
+    """Protocols with `prompts` wordings of each that asks in words. Raises ConfigError where none does, or there are not so many."""
+    benchmark = benchmark_named(dataset.name)
+    spoken = [protocol for protocol in map(protocol_named, names) if not protocol.likelihood]
+    if prompts > 1 and not spoken:
+        raise ConfigError(f"--prompts: {', '.join(names)} ни о чём не просит словами, других просьб нет.")
+    others = [one.name for protocol in spoken for one in other_wordings(benchmark, protocol, prompts - 1)]
+    return list(dict.fromkeys([*names, *others]))
+
+
+def _opened(data: str, card: Path | None, skip_bad: bool, report: Callable[[str], None]) -> Source:
+    """The data, and what had to be guessed of them told."""
+    source = open_source(data, skip_bad) if card is None else open_by_card(card, Path(data) if data else None, skip_bad)
+    for opened in source.guesses:
+        report(f"Карточка угадана по строкам, сохранить её – --save-card ФАЙЛ.toml:\n\n{opened.text()}")
+    for question in source.guessed_questions():
+        report(question)
+    return source
 
 
 def with_blind_sections(done: Sequence[Evaluation], model: str) -> list[Evaluation]:
@@ -221,15 +240,17 @@ def _folder_name(dataset: Dataset, protocol: str, model: str, max_new_tokens: in
     parts = [dataset.source, dataset.split, named, model]
     if max_new_tokens is not None:
         parts.append(f"max{max_new_tokens}")
-    return "-".join(re.sub(r"[^\w.+-]", "_", part) for part in parts)
+    return "-".join(re.sub(r"[^\w.+~-]", "_", part) for part in parts)
 
 
-def text_model_named(name: str, access: Access) -> TextModel:
-    """«openai:MODEL@URL» → a model to ask in words. Raises ConfigError."""
-    opened = backend_named(name, [], replace(access, prices=None))
-    if not isinstance(opened, TextModel):
-        raise ConfigError(f"--judge «{name}»: судьёй может быть только сервер, openai:МОДЕЛЬ@URL.")
-    return opened
+def judge_named(name: str, access: Access) -> Judge:
+    """«openai:MODEL@URL» → who reads unread letters; «encoder», «encoder:FOLDER» → who judges short answers. Raises RuvlmError."""
+    scheme, _, rest = name.partition(":")
+    if scheme == "encoder":
+        return EncoderJudge(rest or DEFAULT, access.device)
+    if scheme != "openai":
+        raise ConfigError(f"--judge «{name}»: судьёй может быть сервер, openai:МОДЕЛЬ@URL, или encoder[:ПАПКА].")
+    return LetterJudge(open_openai(rest, replace(access, prices=None)))
 
 
 def backend_named(name: str, train: list[Example], access: Access) -> Backend:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ruvlm.benchmarks.catalog import protocols
+from ruvlm.benchmarks.catalog import protocol_named
 from ruvlm.benchmarks.source import open_source
-from ruvlm.errors import DataError, RuvlmError
+from ruvlm.errors import ConfigError, DataError, RuvlmError
 from ruvlm.evaluation.answers import answers_under
 from ruvlm.evaluation.blind import BlindSection, blind_section, row_biases
 from ruvlm.evaluation.compare import Difference, compare
@@ -108,8 +108,11 @@ def _section(
 
 def _by_words(measured: Measured, verdicts: Mapping[str, Verdict], dataset: Dataset | None) -> BlindSection | None:
     """What the words of the questions give away, where no blind control was asked beside an evaluation or a file."""
-    known = protocols().get(measured.protocol)
-    if dataset is None or known is None or any(example.id not in verdicts for example in dataset.examples):
+    if dataset is None or any(example.id not in verdicts for example in dataset.examples):
+        return None
+    try:
+        known = protocol_named(measured.protocol)
+    except ConfigError:  # of a benchmark that is not here
         return None
     biases = row_biases(known, dataset.examples)
     own = [verdicts[example.id] for example in dataset.examples]

@@ -1,0 +1,155 @@
+"""The same rows in several wordings: how much of a score is the wording's, and whether the order of two models survives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ruvlm.errors import DataError
+from ruvlm.evaluation.answers import answers_under
+from ruvlm.evaluation.asking import Evaluation
+from ruvlm.evaluation.evaluated import Evaluated
+from ruvlm.schema import Score, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptSpread:
+    """A model under several wordings of one question: its headline under each, and how far they lie apart.
+
+    `wording` is the standard deviation between wordings and `sampling` the mean error of one figure, both in points; `changed` is
+    the share of rows, in per cent, that are right under some wordings and wrong under others.
+    """
+
+    model: str
+    scores: dict[str, Score]
+    wording: float
+    sampling: float | None
+    changed: float
+
+    @property
+    def lowest(self) -> float:
+        return min(score.value for score in self.scores.values())
+
+    @property
+    def highest(self) -> float:
+        return max(score.value for score in self.scores.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderSpread:
+    """Two models under the same wordings: the headline of each by wording, and whose the differences are.
+
+    `model`, `wording` and `together` (a wording that suits one model better) are shares of the sum of squares of a two-way table
+    without repetitions, in per cent; they add up to 100, or are all nought where nothing differs.
+    """
+
+    a: str
+    b: str
+    scores: dict[str, tuple[float, float]]
+    model: float
+    wording: float
+    together: float
+
+    @property
+    def ahead(self) -> tuple[int, int]:
+        """Under how many wordings each is ahead of the other."""
+        return sum(x > y for x, y in self.scores.values()), sum(y > x for x, y in self.scores.values())
+
+    @property
+    def words(self) -> str:
+        """Does the order survive?"""
+        first, second = self.ahead
+        if not first and not second:
+            return "баллы равны под каждой просьбой"
+        best = self.a if first >= second else self.b
+        if min(first, second) == 0 and max(first, second) == len(self.scores):
+            return f"порядок моделей переживает смену просьбы: {best} впереди под каждой из {len(self.scores)}"
+        return f"порядок моделей не переживает смену просьбы: {self.a} впереди под {first} из {len(self.scores)}, {self.b} – под {second}"
+
+
+def prompt_spreads(evaluations: Sequence[Evaluation]) -> list[PromptSpread]:
+    """Of one model's evaluations: those on the same rows by the same rule that were asked in several wordings."""
+    alike: dict[tuple[str, str], list[Evaluation]] = {}
+    for one in evaluations:
+        if one.result.scores:
+            alike.setdefault((one.dataset.fingerprint, one.result.headline[0]), []).append(one)
+    return [
+        _spread(
+            group[0].model, {one.protocol: one.result.headline[1] for one in group}, [one.verdicts for one in group]
+        )
+        for group in alike.values()
+        if len(group) > 1
+    ]
+
+
+def _spread(model: str, scores: dict[str, Score], verdicts: Sequence[Sequence[Verdict]]) -> PromptSpread:
+    values = np.array([score.value for score in scores.values()])
+    errors = [score.error for score in scores.values() if score.error is not None]
+    rights_KN = np.array([[verdict.right for verdict in one] for one in verdicts])
+    changed = float((rights_KN.any(axis=0) & ~rights_KN.all(axis=0)).mean())
+    return PromptSpread(
+        model=model,
+        scores=scores,
+        wording=float(values.std(ddof=1)),
+        sampling=math.sqrt(sum(error**2 for error in errors) / len(errors)) if errors else None,
+        changed=100 * changed,
+    )
+
+
+def compare_prompts(a: Path, b: Path) -> list[OrderSpread]:
+    """Evaluations in two folders by the wordings that both were asked in, one result a benchmark's kind of question.
+
+    Raises DataError where there are no two wordings that both have.
+    """
+    one, other = _by_wording(a), _by_wording(b)
+    kinds: dict[tuple[str, ...], dict[str, tuple[Evaluated, Evaluated]]] = {}
+    for key, first in one.items():
+        if key in other:
+            *kind, protocol = key
+            kinds.setdefault(tuple(kind), {})[protocol] = (first, other[key])
+    orders = [_order(pairs) for pairs in kinds.values() if len(pairs) > 1]
+    if not orders:
+        raise DataError(
+            f"В {a} и {b} нет двух просьб, под которыми спрошены обе модели на одних строках: ruvlm eval МОДЕЛЬ --prompts 4 для каждой."
+        )
+    return orders
+
+
+def _by_wording(folder: Path) -> dict[tuple[str, ...], Evaluated]:
+    """Evaluations of a model, not of its controls, by data, split, headline rule and, last, protocol."""
+    known: dict[tuple[str, ...], Evaluated] = {}
+    for one in answers_under(folder):
+        identity = one.identity
+        if identity is None or one.measured.control:
+            continue
+        rule = one.measured.headline[0]
+        known[one.measured.benchmark, identity.data, identity.split, rule, identity.protocol] = one
+    return known
+
+
+def _order(pairs: Mapping[str, tuple[Evaluated, Evaluated]]) -> OrderSpread:
+    first, second = next(iter(pairs.values()))
+    scores = {
+        name: (one.measured.headline[1].value, other.measured.headline[1].value) for name, (one, other) in pairs.items()
+    }
+    names = (first.model, second.model)
+    if names[0] == names[1]:
+        names = (f"{names[0]} ({first.path.parent})", f"{names[1]} ({second.path.parent})")
+    model, wording, together = shares_of(np.array(list(scores.values())))
+    return OrderSpread(a=names[0], b=names[1], scores=scores, model=model, wording=wording, together=together)
+
+
+def shares_of(values_KM: np.ndarray) -> tuple[float, float, float]:
+    """Shares of the sum of squares by column (model), by row (wording) and what neither explains, in per cent (two-way table)."""
+    mean = values_KM.mean()
+    columns, rows = values_KM.mean(axis=0), values_KM.mean(axis=1)
+    total = float(((values_KM - mean) ** 2).sum())
+    if total < 1e-12:
+        return 0.0, 0.0, 0.0
+    of_model = float(len(rows) * ((columns - mean) ** 2).sum())
+    of_wording = float(len(columns) * ((rows - mean) ** 2).sum())
+    return 100 * of_model / total, 100 * of_wording / total, 100 * max(0.0, total - of_model - of_wording) / total
