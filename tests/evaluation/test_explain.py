@@ -85,9 +85,10 @@ def test_a_planted_cause_has_the_difference(cause: str, tmp_path: Path) -> None:
         assert found.examples.get(cause) or cause == "rows"
 
 
-def test_other_settings_of_one_model_are_its_settings(tmp_path: Path, ruvlm: Run) -> None:
+@pytest.mark.parametrize("seed", range(20))
+def test_other_settings_of_one_model_are_its_settings(seed: int, tmp_path: Path, ruvlm: Run) -> None:
     """The same name, the same words, another limit: only a folder of ours says so."""
-    rng = random.Random(0)
+    rng = random.Random(seed)
     rows = short(rng, 60)
     stand_in(tmp_path / "p.png", 1)
     table = [
@@ -108,6 +109,30 @@ def test_other_settings_of_one_model_are_its_settings(tmp_path: Path, ruvlm: Run
     assert found["parts"]["settings"] == pytest.approx(found["difference"])
     assert (tmp_path / "w.png").read_bytes()[:4] == b"\x89PNG"
     assert ruvlm("explain", *folders).code == 0
+    if not seed:
+        assert ruvlm("report", *folders, "--out", tmp_path / "r.html").code == 0
+        page = (tmp_path / "r.html").read_text(encoding="utf-8")
+        assert "Почему баллы разные" in page
+        assert "data:image/png;base64" in page
+
+
+def test_a_row_is_shown_as_both_sides_have_it(tmp_path: Path, ruvlm: Run) -> None:
+    rows = short(random.Random(2), 40)
+    other = [{**row, "prediction": "<think>а" if n == 3 else row["prediction"]} for n, row in enumerate(rows)]
+    rows[3]["prediction"] = rows[3]["gold"]
+    paths = written(tmp_path / "a.jsonl", rows), written(tmp_path / "b.jsonl", other)
+    ran = ruvlm("explain", *paths, "--ids", "3,4", "--json")
+    assert ran.code == 0, ran.err
+    first, second = json.loads(ran.out)
+    assert (first["id"], first["causes"]) == ("3", {"cut": -1.0})
+    assert (first["a"]["text"], first["a"]["cut"], first["b"]["cut"]) == (rows[3]["gold"], False, True)
+    assert second["causes"] == {}
+    shown = ruvlm("explain", *paths, "--ids", "3").out
+    assert "оборван" in shown
+    assert "спрошен: Ответь." in shown
+    refused = ruvlm("explain", *paths, "--ids", "нет")
+    assert refused.code == 2
+    assert "--ids" in refused.err
 
 
 def test_dice_for_unread_answers_are_the_unread(tmp_path: Path) -> None:

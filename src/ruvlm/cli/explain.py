@@ -11,7 +11,7 @@ import typer
 from ruvlm.cli.console import cells, results, say, show_json, tell
 
 if TYPE_CHECKING:
-    from ruvlm.evaluation.causes import Explanation
+    from ruvlm.evaluation.causes import ExplainedRow, Explanation
 
 
 def explain(
@@ -24,6 +24,7 @@ def explain(
     same_model: Annotated[
         bool, typer.Option("--same-model", help="модель одна и та же, хоть и зовётся по-разному")
     ] = False,
+    ids: Annotated[str | None, typer.Option(help="показать эти строки у обоих, a,b,c или @файл")] = None,
     png: Annotated[Path | None, typer.Option(help="куда нарисовать лестницу причин")] = None,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
@@ -33,6 +34,13 @@ def explain(
     """
     from ruvlm.evaluation.causes import explain as explained
 
+    if ids is not None:
+        from ruvlm.evaluation.causes import explain_rows
+        from ruvlm.evaluation.seen_rows import wanted_ids
+
+        rows = explain_rows(a, b, wanted_ids(ids), rule_a, rule_b, same_model)
+        _show_rows(rows, json_)
+        return
     explanation = explained(a, b, rule_a, rule_b, same_model)
     if png is not None:
         from ruvlm.files import write_bytes
@@ -45,6 +53,23 @@ def explain(
     _show(explanation)
     if png is not None:
         say(f"Лестница причин: {png}")
+
+
+def _show_rows(rows: list[ExplainedRow], json_: bool) -> None:
+    if json_:
+        show_json([asdict(row) for row in rows])
+        return
+    for row in rows:
+        tell(f"── {row.id}")
+        for name, side in (("первый", row.a), ("второй", row.b)):
+            if side.prompt:
+                tell(f"{name} спрошен: {side.prompt}")
+            read = "не прочитано" if side.parsed is None else side.parsed
+            cut = ", оборван" if side.cut else ""
+            scores = ", ".join(f"{rule} {score:g}" for rule, score in side.scores.items())
+            tell(f"{name}: «{side.text}»{cut} → {read}; свой балл {side.own:g} ({scores})")
+        causes = ", ".join(f"{CAUSES[cause]} {points:+g}" for cause, points in row.causes.items())
+        tell(f"→ {causes or 'разности нет'}")
 
 
 CAUSES = {

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruvlm.data.answer_tables import NoValue, Table, name_counts
+from ruvlm.data.answer_tables import NoValue, Table, name_counts, read_table
 from ruvlm.data.jsonl import Row
 from ruvlm.data.option_columns import is_missing, option_columns, options_of
-from ruvlm.data.tool_logs import read_any, table_in
+from ruvlm.data.tool_logs import of_any_tool, table_in
 from ruvlm.errors import DataError
 from ruvlm.files import sound
 
@@ -103,12 +103,13 @@ class Columns:
 class AnswerFile:
     """A file of answers: its lines, and what a reader should know of how they were read.
 
-    `cyrillic` options stood in columns А, Б, В, Г.
+    `cyrillic` options stood in columns А, Б, В, Г; `raw` is the table as it stands in the file.
     """
 
     path: Path
     lines: tuple[AnswerLine, ...]
     notes: tuple[str, ...]
+    raw: Table
     cyrillic: bool = False
 
 
@@ -130,7 +131,8 @@ def read_answers(path: Path, predicted: bool = True, columns: Columns = Columns(
     """
     if path.is_dir():
         path = table_in(path)
-    table = read_any(path)
+    raw = read_table(path)
+    table = of_any_tool(path, raw)
     rows, renamed = _folded(path, table)
     names = _found(path, rows, predicted, columns, joined, renamed)
     tally = _Tally()
@@ -140,7 +142,7 @@ def read_answers(path: Path, predicted: bool = True, columns: Columns = Columns(
     )
     _refuse_repeated(path, lines)
     return AnswerFile(
-        path, lines, (*table.notes, *tally.notes()), cyrillic=letters is not None and letters[0][:1] == "а"
+        path, lines, (*table.notes, *tally.notes()), raw, cyrillic=letters is not None and letters[0][:1] == "а"
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ruvlm.data.answer_tables import Table, read_table
+from ruvlm.data.answer_tables import Table
 from ruvlm.data.jsonl import Row
 from ruvlm.errors import DataError
 
@@ -33,9 +33,8 @@ _BESIDE = (
 TABLES = (".jsonl", ".json", ".csv", ".tsv", ".xlsx")
 
 
-def read_any(path: Path) -> Table:
-    """Rows of a file, whatever tool wrote it. Raises DataError."""
-    table = read_table(path)
+def of_any_tool(path: Path, table: Table) -> Table:
+    """Rows as id, prediction and gold, from those that a tool has written. Raises DataError."""
     first = table.rows[0]
     if _is_lmms_sample(first):
         return _lmms(path, table)

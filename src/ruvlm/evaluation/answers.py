@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
-from ruvlm.data.answer_tables import read_table
 from ruvlm.data.split_files import sha256_of
 from ruvlm.data.tool_logs import holds_tables
 from ruvlm.errors import DataError
@@ -74,7 +73,7 @@ class AnswersFile(Evaluated):
     @cached_property
     def logged(self) -> dict[str, Logged]:
         """By the tool's own columns, whatever rule decided them."""
-        table = read_table(self._sheet.path)
+        table = self._sheet.raw
         rows = dict(zip(table.lines, table.rows, strict=True))
         column = next((name for name in OWN_SCORES if all(_is_score(row.get(name)) for row in table.rows)), "")
         prompt = next((name for name in PROMPTS if all(isinstance(row.get(name), str) for row in table.rows)), "")

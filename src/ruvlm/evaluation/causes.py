@@ -20,7 +20,7 @@ from ruvlm.schema import Absent, Response, Status, Verdict
 
 EXAMPLES = 10
 # enough for an interval that stands beside six causes
-RESAMPLES = 2000
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ class SideRow:
     text: str
     cut: bool
     unread: bool
+    parsed: str | None
     prompt: str
     cluster: str
 
@@ -104,10 +105,7 @@ def explain(
 
     Raises DataError where nothing can be compared, or a rule is asked for that a side was not judged by.
     """
-    one, other = side_of(a, rule_a), side_of(b, rule_b)
-    common = [name for name in one.rows if name in other.rows]
-    if not common:
-        raise DataError(f"У {a} и {b} нет ни одной общей строки: объяснять нечего.")
+    one, other, common = _sides(a, b, rule_a, rule_b)
     same = same_model or one.name == other.name
     shared = _common_rule(one, other)
     points = {name: _causes(one, other, name, shared, same) for name in common}
@@ -136,6 +134,47 @@ def explain(
         examples=_examples(one, other, points),
         notes=_notes(one, other, shared, same),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainedRow:
+    """One common row as both sides have it, and its own part of the difference by cause: 1 is the whole row."""
+
+    id: str
+    a: SideRow
+    b: SideRow
+    causes: dict[str, float]
+
+
+def explain_rows(
+    a: Path,
+    b: Path,
+    ids: Sequence[str],
+    rule_a: str | None = None,
+    rule_b: str | None = None,
+    same_model: bool = False,
+) -> list[ExplainedRow]:
+    """Rows one by one. Raises DataError as `explain` does, and for a row that the two do not share."""
+    one, other, common = _sides(a, b, rule_a, rule_b)
+    strange = [name for name in ids if name not in set(common)]
+    if strange:
+        raise DataError(f"--ids: у {a} и {b} нет общих строк {', '.join(strange[:3])}: проверьте номера.")
+    same = same_model or one.name == other.name
+    shared = _common_rule(one, other)
+    rows = [(name, _causes(one, other, name, shared, same)) for name in ids]
+    return [
+        ExplainedRow(id=name, a=one.rows[name], b=other.rows[name], causes={k: v for k, v in causes.items() if v})
+        for name, causes in rows
+    ]
+
+
+def _sides(a: Path, b: Path, rule_a: str | None, rule_b: str | None) -> tuple[Side, Side, list[str]]:
+    """Both, and the rows that both have."""
+    one, other = side_of(a, rule_a), side_of(b, rule_b)
+    common = [name for name in one.rows if name in other.rows]
+    if not common:
+        raise DataError(f"У {a} и {b} нет ни одной общей строки: объяснять нечего.")
+    return one, other, common
 
 
 def _causes(a: Side, b: Side, name: str, shared: str, same: bool) -> dict[str, float]:
@@ -239,6 +278,7 @@ def side_of(path: Path, rule: str | None = None) -> Side:
             text=response.text,
             cut=_is_cut(response, verdict, limit),
             unread=verdict.parsed is None,
+            parsed=verdict.parsed,
             prompt=tool.prompt,
             cluster=verdict.cluster,
         )

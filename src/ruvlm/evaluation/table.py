@@ -14,6 +14,7 @@ from ruvlm.benchmarks.base import Protocol, disagreements
 from ruvlm.benchmarks.catalog import CHOICE, SHORT
 from ruvlm.benchmarks.circular import ROTATION, reference_figures
 from ruvlm.benchmarks.stats import score_columns
+from ruvlm.data.answer_tables import Table
 from ruvlm.data.predictions import AnswerFile, AnswerLine, Columns, Pair, read_answers, refuse_foreign
 from ruvlm.errors import DataError
 from ruvlm.evaluation.gold import Lettering, Marked, gold_letters
@@ -51,12 +52,13 @@ class Answered:
 
 @dataclass(frozen=True)
 class AnswerSheet:
-    """All rows of a file, or of two joined, what was noted on the way, and the letters where it is a choice."""
+    """All rows of a file, or of two joined, what was noted on the way, the letters where it is a choice, the table as it stands."""
 
     path: Path
     rows: list[Answered]
     notes: tuple[str, ...]
     lettering: Lettering | None
+    raw: Table
 
 
 @dataclass(frozen=True)
@@ -151,13 +153,14 @@ def answered(path: Path, gold: Path | None, columns: Columns = Columns()) -> Ans
     answers = read_answers(path, columns=own, joined=gold is not None)
     if gold is None:
         rows = [_own(path, line) for line in answers.lines]
-        return _sheet(path, rows, answers.notes, answers.cyrillic)
+        return _sheet(answers, rows, answers.notes, answers.cyrillic)
     wanted = read_answers(gold, predicted=False, columns=replace(columns, prediction=None))
     rows, notes = _join(answers, wanted)
-    return _sheet(path, rows, (*answers.notes, *notes, *wanted.notes), answers.cyrillic or wanted.cyrillic)
+    return _sheet(answers, rows, (*answers.notes, *notes, *wanted.notes), answers.cyrillic or wanted.cyrillic)
 
 
-def _sheet(path: Path, rows: list[Answered], notes: tuple[str, ...], cyrillic: bool) -> AnswerSheet:
+def _sheet(answers: AnswerFile, rows: list[Answered], notes: tuple[str, ...], cyrillic: bool) -> AnswerSheet:
+    path = answers.path
     for row in rows:
         if not any(gold.strip() for gold in row.golds):
             raise DataError(f"{path}, строка {row.number}: верный ответ пуст: впишите его или удалите строку.")
@@ -175,7 +178,7 @@ def _sheet(path: Path, rows: list[Answered], notes: tuple[str, ...], cyrillic: b
         notes = (*notes, "все верные ответы – одни буквы, а вариантов в файле нет: посчитано как короткие ответы")
     if lettering is not None and lettering.note is not None:
         notes = (*notes, lettering.note)
-    return AnswerSheet(path, rows, notes, lettering)
+    return AnswerSheet(path, rows, notes, lettering, answers.raw)
 
 
 def _join(answers: AnswerFile, wanted: AnswerFile) -> tuple[list[Answered], tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,10 +11,14 @@ from ruvlm.benchmarks.source import open_source
 from ruvlm.errors import ConfigError, DataError, RuvlmError
 from ruvlm.evaluation.answers import answers_under
 from ruvlm.evaluation.blind import BlindSection, blind_section, row_biases
+from ruvlm.evaluation.causes import Explanation, explain
 from ruvlm.evaluation.compare import Difference, compare
 from ruvlm.evaluation.evaluated import Evaluated, Measured, beside, measured_together, same_rows
 from ruvlm.run_folder import Record, RunFolder
 from ruvlm.schema import Dataset, Response, Verdict
+
+# pairs of models whose difference a report takes apart
+EXPLAINED = 4
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Gathered:
 
     sections: tuple[ReportSection, ...]
     histories: tuple[RunHistory, ...]
+    explanations: tuple[Explanation, ...] = ()
 
 
 def gather(paths: Sequence[Path], data: Sequence[str], report: Callable[[str], None]) -> Gathered:
@@ -79,7 +84,21 @@ def gather(paths: Sequence[Path], data: Sequence[str], report: Callable[[str], N
     places = [*data, *asked, *(where for path in paths for where in _trained_on(path)), "world"]
     sections = [_section(group, origins, places, report) for group in same_rows([one for _, one in pairs])]
     sections.sort(key=lambda s: (s.first.drawn, s.first.benchmark, s.first.split == "holdout", s.first.protocol))
-    return Gathered(tuple(sections), tuple(_histories(paths)))
+    return Gathered(tuple(sections), tuple(_histories(paths)), tuple(_explanations(sections)))
+
+
+def _explanations(sections: Sequence[ReportSection]) -> Iterator[Explanation]:
+    """Why neighbours' scores differ: models of one section, and of two where the rows are the same and something else is not."""
+    models = [(section, answers) for section in sections for answers in section.models]
+    pairs = [
+        (one, other)
+        for n, (section, one) in enumerate(models)
+        for beside, other in models[n + 1 :]
+        if section.first.benchmark == beside.first.benchmark and one.verdicts.keys() & other.verdicts.keys()
+    ]
+    for one, other in pairs[:EXPLAINED]:
+        explanation = explain(one.measured.folder, other.measured.folder)
+        yield replace(explanation, a=one.name, b=other.name)
 
 
 def _section(

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from ruvlm.reporting.curves import HEIGHT, LEFT, WIDTH, charts
 from ruvlm.reporting.gathered import Answers, Gathered, ReportSection
 from ruvlm.reporting.mistakes import Browser, browser
 from ruvlm.reporting.shown import BLINDNESS
+from ruvlm.reporting.waterfall import CAUSES, waterfall
 from ruvlm.schema import Score
 
 HERE = Path(__file__).parent
@@ -78,6 +79,10 @@ def report_page(gathered: Gathered, pictures: int, command: str) -> str:
         world=any(p.section.first.drawn for p in parts),
         colours=range(8),
         blindness=BLINDNESS,
+        explanations=[
+            (one, asdict(one.parts), base64.b64encode(waterfall(one)).decode()) for one in gathered.explanations
+        ],
+        causes=CAUSES,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from ruvlm.evaluation.causes import Explanation
 
-NAMES = {
+CAUSES = {
     "rows": "строки",
     "rule": "правило",
     "cut": "оборваны",
@@ -24,7 +24,7 @@ def waterfall(explanation: Explanation) -> bytes:
     from matplotlib.figure import Figure
 
     e = explanation
-    steps = [(NAMES[cause], points) for cause, points in asdict(e.parts).items() if abs(points) > 1e-9]
+    steps = [(CAUSES[cause], points) for cause, points in asdict(e.parts).items() if abs(points) > 1e-9]
     figure = Figure(figsize=(1.2 * (len(steps) + 2) + 1, 4), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     names, at = [e.a[:22]], e.value_a
