@@ -194,7 +194,7 @@ def _llava(root: Path, world: Path) -> Rival:
             vision_layers=6,
             vocabulary=8000,
             strength=8.0,
-            texts=_texts(world),
+            texts=world_texts(world),
         )
         _present("LLaVA", folder)
     return Rival(folder, "llava_hf", "dtype=float32")
@@ -213,7 +213,7 @@ def _hybrid(root: Path, world: Path) -> Rival:
             vision_layers=4,
             vocabulary=8000,
             strength=3.0,
-            texts=_texts(world),
+            texts=world_texts(world),
         )
         _present("Qwen3.5", folder)
     # its own defaults let the model think and make pictures smaller; ours are not to think, and the folder's size
@@ -226,7 +226,7 @@ def _present(name: str, folder: Path) -> None:
     print(f"модель {name}: {size:.1f} млн параметров, 196 токенов картинки", flush=True)
 
 
-def _texts(world: Path) -> list[str]:
+def world_texts(world: Path) -> list[str]:
     found: list[str] = []
     for path in sorted((world / "gqa-ru/testdev_balanced_instructions").glob("*.parquet")):
         found += pq.read_table(path, columns=["question"]).column("question").to_pylist()[:3000]

@@ -146,6 +146,22 @@ def test_bias_is_what_the_other_rows_teach() -> None:
     assert row_biases(protocol_named("gqa-ru/lmms"), rows[: 2 * FOLDS - 1]) == {}
 
 
+def test_data_bias_writes_a_line_a_row(world: Path, tmp_path: Path, ruvlm: Run) -> None:
+    ran = ruvlm("data", "bias", world, "--out", tmp_path / "bias.csv", "--json")
+    assert ran.code == 0, ran.err
+    figures = {one["benchmark"]: one for one in json.loads(ran.out)}
+    lines = (tmp_path / "bias.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "id,bias,right"
+    assert len(lines) - 1 == sum(one["rows"] for one in figures.values())
+    rows = open_source(str(world)).load("gqa-ru", "test").examples
+    expected = row_biases(protocol_named("gqa-ru/lmms"), rows)
+    written = {line.split(",")[0]: line.split(",")[1:] for line in lines[1:]}
+    assert {row.id: written[row.id] for row in rows} == {
+        row.id: [str(expected[row.id].bias), str(int(expected[row.id].right))] for row in rows
+    }
+    assert figures["gqa-ru"]["right"] == pytest.approx(100 * sum(b.right for b in expected.values()) / len(rows))
+
+
 def test_no_row_is_learnt_from_its_own_picture() -> None:
     rows = [example_of(f"вопрос {n}", str(n), id=str(n), cluster=str(n // 3)) for n in range(60)]
     seen = []

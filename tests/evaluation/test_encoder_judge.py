@@ -73,9 +73,17 @@ def judge_folder(folder: Path, kind: str = "bert", labels: int = 2) -> Path:
         model = BertForSequenceClassification(config)
     else:
         config = ModernBertConfig(
-            vocab_size=size, max_position_embeddings=96, num_labels=labels, pad_token_id=0, bos_token_id=2, cls_token_id=2,
-            eos_token_id=3, sep_token_id=3, attn_implementation="eager", **SHAPE,
-        )  # fmt: skip
+            vocab_size=size,
+            max_position_embeddings=96,
+            num_labels=labels,
+            pad_token_id=0,
+            bos_token_id=2,
+            cls_token_id=2,
+            eos_token_id=3,
+            sep_token_id=3,
+            attn_implementation="eager",
+            **SHAPE,
+        )
         model = ModernBertForSequenceClassification(config)
     if labels == 2:
         _balance(model.eval(), AutoTokenizer.from_pretrained(folder))

@@ -10,23 +10,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import signal
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from ruvlm.backends.base import Access, Asked
 from ruvlm.backends.openai_http import data_uri, open_openai
@@ -47,7 +40,7 @@ from tests.support.random_models import (
     trained_tokenizer,
 )
 from tests.support.rows import prompt as prompt_of
-from tests.support.serving import free_port
+from tests.support.vllm_server import Served, vllm, with_published_names, without_beginning
 
 VLLM = os.environ.get("RUVLM_VLLM", "")
 pytestmark = [
@@ -57,40 +50,17 @@ pytestmark = [
 
 PICTURES, QUESTIONS, LIMIT = 12, 20, 16
 ENOUGH = 0.98
-START_SECONDS = 300
-SETTINGS = ("--dtype", "float32", "--max-model-len", "1024", "--enforce-eager", "--limit-mm-per-prompt", '{"image":1}')
 # vLLM's attention on a processor knows heads of 32, 64, 80, 96, 112, 128… numbers: here all have 64
 LLAVA = {"width": 256, "heads": 4, "image": 56, "vision": 128, "strength": 1.5}
 QWEN_MARKS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
-# the reason of an end among the lines of a log, behind the process's name and the time
-ERROR = re.compile(r"\b(?:[A-Z]\w*Error|error): (?!\[Errno).*")
 Make = Callable[[Path, Path], Path]
 
 
 # --- folders
 
 
-def without_beginning(folder: Path) -> Path:
-    """The folder with a tokenizer that adds nothing by itself, as Qwen's."""
-    path = folder / "tokenizer.json"
-    tokenizer = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(tokenizer | {"post_processor": None}), encoding="utf-8")
-    return folder
-
-
 def with_template(folder: Path, template: str) -> Path:
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-    return folder
-
-
-def with_published_names(folder: Path) -> Path:
-    """The weights' names that every published LLaVA has: transformers 5.23 leaves a word of them out when it saves."""
-    path = folder / "model.safetensors"
-    named = {
-        name if "vision_model" in name else name.replace("vision_tower.", "vision_tower.vision_model."): weight
-        for name, weight in load_file(path).items()
-    }
-    save_file(named, path, metadata={"format": "pt"})
     return folder
 
 
@@ -288,84 +258,6 @@ FOLDERS: dict[str, Make] = {
 }
 
 
-# --- the server
-
-
-@dataclass(frozen=True)
-class Served:
-    """A folder and the server that answers from it."""
-
-    folder: Path
-    name: str
-    url: str
-
-
-@contextmanager
-def vllm(folder: Path, log: Path) -> Iterator[Served]:
-    """`vllm serve` of a folder, up and listening; what it started goes with it."""
-    port, name = free_port(), "served"
-    environment = {
-        **os.environ,
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_NO_USAGE_STATS": "1",
-        "DO_NOT_TRACK": "1",
-    }
-    line = [
-        VLLM,
-        "serve",
-        str(folder),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--served-model-name",
-        name,
-        *SETTINGS,
-    ]
-    with log.open("wb") as out:
-        process = subprocess.Popen(line, env=environment, stdout=out, stderr=out, start_new_session=True)
-        try:
-            wait_for(process, f"http://127.0.0.1:{port}/v1/models", log)
-            yield Served(folder, name, f"http://127.0.0.1:{port}/v1")
-        finally:
-            stop(process)
-
-
-def wait_for(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    """Until the address answers; an AssertionError with what the process said if it ends before, or hangs."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            assert process.poll() is None, f"vLLM не поднялся, журнал {log}:\n{errors(log)}"
-            time.sleep(0.2)
-    raise AssertionError(f"vLLM молчит {START_SECONDS} с, журнал {log}:\n{errors(log)}")
-
-
-def errors(log: Path) -> str:
-    """What a log names as errors, or its end: after the reason vLLM tells at length that its engine has not started."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    named = dict.fromkeys(found[0][:400] for line in lines if (found := ERROR.search(line)))
-    return "\n".join(named or lines[-40:])
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """The server and its engine, which is a process of its own in the server's group."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait()
-
-
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "world"
@@ -391,7 +283,7 @@ def served(request: pytest.FixtureRequest, drawn: Path, tmp_path_factory: pytest
     """One folder after the other, each behind a vLLM of its own."""
     place = tmp_path_factory.mktemp("engine")
     folder = FOLDERS[request.param](place / "model", drawn)
-    with vllm(folder, place / "vllm.log") as server:
+    with vllm(VLLM, folder, place / "vllm.log") as server:
         yield server
 
 

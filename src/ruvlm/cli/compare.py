@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ruvlm.cli.console import cells, plain, results, say, show_json, tell
+
+if TYPE_CHECKING:
+    from ruvlm.evaluation.compare import Difference
 
 
 def compare(
@@ -30,8 +33,6 @@ def compare(
 
     Пример: ruvlm compare results/a/eval/test-gqa results/b/eval/test-gqa
     """
-    from rich.table import Table
-
     from ruvlm.errors import ConfigError
     from ruvlm.evaluation.compare import compare as compared
 
@@ -47,6 +48,12 @@ def compare(
     if json_:
         show_json([{**asdict(row), "words": row.words} for row in rows])
         return
+    _show(rows)
+
+
+def _show(rows: list[Difference]) -> None:
+    from rich.table import Table
+
     table = Table(title="Разность – второй минус первый, пункты", title_justify="left")
     for column in ("первый", "второй", "правило", "n", "верно, %", "разность", "95 % интервал", "p (Холм)", "вывод"):
         table.add_column(column)
@@ -82,7 +89,7 @@ def _prompts(folders: list[Path], json_: bool) -> None:
     from rich.table import Table
 
     from ruvlm.errors import ConfigError
-    from ruvlm.evaluation.prompts import compare_prompts
+    from ruvlm.evaluation.wording_spread import compare_prompts
 
     if len(folders) != 2:
         raise ConfigError(f"compare --prompts сравнивает две папки оценок, а дано {len(folders)}: укажите две.")

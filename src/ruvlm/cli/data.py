@@ -59,6 +59,53 @@ def list_(json_: Annotated[bool, typer.Option("--json", help="итог в JSON")
     say("Скачать: ruvlm data fetch ИМЯ. Спросить модель: ruvlm eval МОДЕЛЬ --data ИМЯ")
 
 
+@app.command("bias")
+def bias(
+    data: Annotated[str, typer.Argument(help="world, имя набора, папка, таблица с картинками или карточка .toml")],
+    split: Annotated[str, typer.Option(help="часть набора; по умолчанию главная")] = "",
+    out: Annotated[Path | None, typer.Option(help="куда записать строки: id, bias, right; CSV")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
+) -> None:
+    """Измерить смещение каждой строки: насколько верный ответ виден по одним словам вопроса. Картинки и модели не нужны.
+
+    Классификатор слов учится на соседних строках того же набора, вопросы об одной картинке вместе. 1 – ответ виден без картинки.
+
+    Пример: ruvlm data bias gqa-ru --out bias.csv
+    """
+    from ruvlm.evaluation.blind import set_biases
+
+    sets = set_biases(data, split)
+    if out is not None:
+        lines = [f"{_quoted(row.id)},{row.bias},{int(row.right)}\n" for one in sets for row in one.rows]
+        save_card(out, "id,bias,right\n" + "".join(lines))
+    if json_:
+        show_json(
+            [
+                {
+                    "benchmark": one.benchmark,
+                    "split": one.split,
+                    "right": one.right,
+                    "bias": one.bias,
+                    "rows": len(one.rows),
+                }
+                for one in sets
+            ]
+        )
+        return
+    for one in sets:
+        tell(
+            f"{one.benchmark}, часть {one.split}: по словам вопроса верно {one.right:.1f} % строк, среднее смещение "
+            f"{one.bias:.3f}, строк {len(one.rows)}"
+        )
+    if out is not None:
+        say(f"Строки: {out}")
+
+
+def _quoted(text: str) -> str:
+    """A cell of a CSV."""
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\n\r') else text
+
+
 @app.command("card")
 def card(
     table: Annotated[str, typer.Argument(help="таблица (csv, tsv, xlsx, jsonl, json, parquet) или папка с нею")],

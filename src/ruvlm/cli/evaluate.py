@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from ruvlm.backends.base import Access
     from ruvlm.evaluation.asking import Evaluation
     from ruvlm.evaluation.blind import BlindSection
-    from ruvlm.evaluation.prompts import PromptSpread
     from ruvlm.evaluation.seen_rows import SeenRow
+    from ruvlm.evaluation.wording_spread import PromptSpread
 
 
 def evaluate(
@@ -266,7 +266,7 @@ def _table(done: list[Evaluation]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from ruvlm.evaluation.prompts import prompt_spreads
+    from ruvlm.evaluation.wording_spread import prompt_spreads
 
     source, split = done[0].dataset.source, done[0].dataset.split
     table = Table(title=Text(plain(f"Данные: {source}, часть {split}")), title_justify="left")

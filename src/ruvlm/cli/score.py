@@ -49,7 +49,6 @@ def score(
     Пример: ruvlm score answers.jsonl --json
     """
     from ruvlm.data.predictions import Columns
-    from ruvlm.errors import ConfigError
     from ruvlm.evaluation.folder import holds_evaluations
     from ruvlm.evaluation.table import disputes, score_file
 
@@ -62,12 +61,7 @@ def score(
 
         show_rows(stored_rows(file, data, wanted_ids(ids)), json_)
         return
-    if stored and (explain or gold is not None or reference_random):
-        raise ConfigError("--explain, --gold и --reference-random – для файла ответов, а не для папки оценки.")
-    if judge is not None and not stored:
-        raise ConfigError(
-            "--judge – для папки оценки: готовые ответы с вопросами судит ruvlm eval file:ОТВЕТЫ --data НАБОР --judge."
-        )
+    _refuse_keys(stored, explain or gold is not None or reference_random, judge is not None)
     if explain:
         _tell_disputes(disputes(file, gold, columns), json_)
         return
@@ -78,6 +72,18 @@ def score(
     else:
         result = score_file(file, gold, reference_random, columns)
     _tell_result(result, json_)
+
+
+def _refuse_keys(stored: bool, of_a_file: bool, of_a_folder: bool) -> None:
+    """Raise ConfigError for keys of a file of answers given with a folder, or the other way."""
+    from ruvlm.errors import ConfigError
+
+    if stored and of_a_file:
+        raise ConfigError("--explain, --gold и --reference-random – для файла ответов, а не для папки оценки.")
+    if of_a_folder and not stored:
+        raise ConfigError(
+            "--judge – для папки оценки: готовые ответы с вопросами судит ruvlm eval file:ОТВЕТЫ --data НАБОР --judge."
+        )
 
 
 def _judge(name: str) -> Judge:
@@ -110,6 +116,8 @@ def _tell_disputes(rows: list[Dispute], json_: bool) -> None:
 
 
 def _tell_result(result: Result, json_: bool) -> None:
+    from dataclasses import asdict
+
     from ruvlm.evaluation.evaluated import score_dict
 
     if json_:
@@ -118,6 +126,7 @@ def _tell_result(result: Result, json_: bool) -> None:
             {
                 "n": result.n,
                 "scores": scores,
+                "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
                 "absent": result.absent,
                 "warnings": list(result.warnings),
                 "notes": list(result.notes),
@@ -135,5 +144,7 @@ def _tell_result(result: Result, json_: bool) -> None:
             else f"{figure.value:.2f} % (n = {figure.n})"
         )
         tell(f"{rule}: {counted}, {interval}")
+    for name, metric in result.metrics.items():
+        tell(f"{name}: {metric.value:.1f} (n = {metric.n}; {metric.note})")
     for note in result.notes:
         tell(f"  {note}")

@@ -95,14 +95,7 @@ def evaluate(
     Raises OutputError if another process writes there, or the folder holds an evaluation of something else.
     """
     table = protocol_named(protocol).limited(max_new_tokens)
-    identity = Identity(
-        protocol=protocol,
-        prompt=table.wording,
-        data=dataset.fingerprint,
-        split=dataset.split,
-        model=backend.fingerprint,
-        sample=dataset.sample,
-    )
+    identity = _identity(backend, dataset, table)
     place = EvaluationFolder(folder)
     with place.claimed(identity, backend.replays) if ranks.first else nullcontext():
         _merge_shards(place, ranks)
@@ -140,6 +133,17 @@ def evaluate(
                 how=_asked_how(table, keyed, where),
             )
     return done
+
+
+def _identity(backend: Backend, dataset: Dataset, protocol: Protocol) -> Identity:
+    return Identity(
+        protocol=protocol.name,
+        prompt=protocol.wording,
+        data=dataset.fingerprint,
+        split=dataset.split,
+        model=backend.fingerprint,
+        sample=dataset.sample,
+    )
 
 
 def _asked_how(protocol: Protocol, keyed: Sequence[Keyed], where: str) -> AskedHow:

@@ -10,6 +10,8 @@ from ruvlm.backends.base import Asked
 from ruvlm.backends.question_only import FOLDS, cross_fitted
 from ruvlm.benchmarks.base import Protocol
 from ruvlm.benchmarks.catalog import benchmark_named, score
+from ruvlm.benchmarks.source import open_source
+from ruvlm.errors import DataError, MissingSplitError
 from ruvlm.schema import Dataset, Example, Score, Verdict
 
 # what the control trained on the other parts of the same rows is called
@@ -52,6 +54,41 @@ class BlindSection:
     answered: int
     sighted: Score | None
     rows: tuple[BlindRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetBias:
+    """What the words of a set's questions give away: by row, and over all the share right in per cent and the mean bias."""
+
+    benchmark: str
+    split: str
+    right: float
+    bias: float
+    rows: tuple[RowBias, ...]
+
+
+def set_biases(data: str, split: str) -> list[SetBias]:
+    """Of every benchmark in the data that has the split. Raises DataError for sets without it, and for too few rows."""
+    source = open_source(data)
+    sets = []
+    for name in source.benchmarks:
+        try:
+            dataset = source.load(name, split, bare=True)
+        except MissingSplitError:
+            if len(source.benchmarks) == 1:
+                raise
+            continue
+        biases = row_biases(benchmark_named(name).protocols[0], dataset.examples)
+        rows = tuple(biases[example.id] for example in dataset.examples if example.id in biases)
+        if rows:
+            right = 100 * sum(row.right for row in rows) / len(rows)
+            bias = sum(row.bias for row in rows) / len(rows)
+            sets.append(SetBias(benchmark=name, split=dataset.split, right=right, bias=bias, rows=rows))
+    if not sets:
+        raise DataError(
+            f"В {data} слишком мало строк с известными ответами, чтобы учиться на соседних: нужно хотя бы {2 * FOLDS} разных картинок."
+        )
+    return sets
 
 
 def row_biases(protocol: Protocol, examples: Sequence[Example]) -> dict[str, RowBias]:

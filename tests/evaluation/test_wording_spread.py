@@ -15,7 +15,7 @@ from ruvlm.benchmarks.catalog import benchmark_named, protocol_named
 from ruvlm.benchmarks.source import open_source
 from ruvlm.benchmarks.wordings import LETTER, SHORT, other_wordings
 from ruvlm.errors import ConfigError
-from ruvlm.evaluation.prompts import shares_of
+from ruvlm.evaluation.wording_spread import shares_of
 from tests.support.house import Ran
 from tests.support.serving import chatting
 
