@@ -15,8 +15,8 @@ from ruvlm.schema import Dataset, Example
 # the blind controls in words
 BLINDNESS = MappingProxyType(
     {
-        "question-only": "по словам вопроса",
-        OWN_WORDS: "по словам вопроса, обученным на соседних строках",
+        "question-only": "одни слова вопроса (учился на train)",
+        OWN_WORDS: "одни слова вопроса (учился на соседних строках)",
         "blind": "с серой картинкой",
         "no-picture": "без картинки",
         "guess": "с просьбой угадать",
