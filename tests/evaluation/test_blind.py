@@ -97,7 +97,7 @@ def test_a_server_is_not_asked_blind_unless_told_to(world: Path, tmp_path: Path,
         assert ran.code == 0, ran.err
         assert len(chat.requests) == 40
     section = json.loads(ran.out)[0]["blind"]
-    assert set(section["controls"]) <= {"question-only", OWN_WORDS}
+    assert set(section["controls"]) == {"question-only", OWN_WORDS}
 
 
 def test_sighted_groups_are_whole(runs: Path, world: Path, tmp_path: Path, ruvlm: Run) -> None:
@@ -130,6 +130,48 @@ def test_a_model_that_must_have_a_picture_is_not_asked_without(
     assert "blind:nano" in ran.err
     with pytest.raises(ConfigError):
         backend_named("guess:majority", [], None)  # type: ignore[arg-type]
+
+
+def test_a_control_has_no_blind_section(world: Path, tmp_path: Path, ruvlm: Run) -> None:
+    """It would be its own blind control."""
+    ran = ruvlm(
+        "eval", "question-only", "--data", world, "--protocol", "gqa-ru/lmms", "--out", tmp_path / "e", "--json"
+    )
+    assert ran.code == 0, ran.err
+    assert all(row["blind"] is None for row in json.loads(ran.out))
+    assert not list((tmp_path / "e").glob("*/blind.json"))
+
+
+def test_answers_of_a_file_are_not_asked_blind(world: Path, tmp_path: Path, ruvlm: Run) -> None:
+    rows = open_source(str(world)).load("gqa-ru", "test").examples
+    path = tmp_path / "answers.jsonl"
+    lines = [json.dumps({"id": row.id, "prediction": "да"}) + "\n" for row in rows]
+    path.write_text("".join(lines), encoding="utf-8")
+    arguments = ("eval", f"file:{path}", "--data", world, "--protocol", "gqa-ru/lmms", "--out", tmp_path / "e")
+    refused = ruvlm(*arguments, "--blind")
+    assert refused.code == 2
+    assert "на картинку не смотрит" in refused.err
+    assert ruvlm(*arguments).code == 0
+
+
+def test_a_model_that_fails_without_a_picture_is_passed_over(world: Path, tmp_path: Path, ruvlm: Run) -> None:
+    """It cost an exit code of 1 at every run."""
+    with chatting(lambda text, pictures: "да" if pictures else None) as chat:
+        arguments = ("--data", world, "--protocol", "gqa-ru/lmms", "--limit", "40", "--no-probe", "--retries", "0")
+        ran = ruvlm("eval", chat.spec, *arguments, "--blind", "--out", tmp_path / "e", "--json")
+    assert ran.code == 0, ran.err
+    assert "no-picture:openai:m пропущен" in ran.err
+    models = {row["model"] for row in json.loads(ran.out)}
+    assert "blind:openai:m" in models
+    assert not models & {"no-picture:openai:m", "guess:openai:m"}
+
+
+def test_pictures_for_options_have_a_bias() -> None:
+    rows = [
+        example_of(f"что {n}", "B", id=str(n), cluster=str(n), options=("", "", "", ""), benchmark="mmbench-ru")
+        for n in range(12)
+    ]
+    assert {one.bias for one in row_biases(protocol_named("mmbench-ru/lmms"), rows).values()} == {0.25}
 
 
 def test_bias_is_what_the_other_rows_teach() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ruvlm.evaluation.causes import explain
+from ruvlm.evaluation.table import score_file
 from ruvlm.rules.match import match_reference
 from tests.support.cards import stand_in
 from tests.support.house import SHARED, Ran
@@ -83,6 +84,34 @@ def test_a_planted_cause_has_the_difference(cause: str, tmp_path: Path) -> None:
         assert sum(parts.values()) == pytest.approx(found.difference)
         assert parts[cause] / found.difference >= 0.95, (seed, parts)
         assert found.examples.get(cause) or cause == "rows"
+
+
+@pytest.mark.parametrize("cause", ["cut", "unread", "model"])
+def test_circular_headlines_are_explained_by_question(cause: str, tmp_path: Path) -> None:
+    """Four orders of a question: one bad answer loses it, and the difference is that of the circular figures."""
+    answers = {"cut": "<think>Это", "unread": "затрудняюсь сказать"}
+    for seed in range(20):
+        rng = random.Random(seed)
+        rows, other = [], []
+        for n in range(60):
+            right, spoilt = rng.random() < 0.7, rng.random() < 0.4
+            for turn in range(4):
+                options = [*OPTIONS.values()]
+                options = options[turn:] + options[:turn]
+                gold, wrong = "ABCD"[options.index("волк")], "ABCD"[options.index("кот")]
+                row = {"id": str(1_000_000 * turn + n), "prediction": gold if right else wrong, "gold": gold}
+                row |= dict(zip("ABCD", options, strict=True))
+                rows.append(row)
+                bad = right and spoilt and turn == 2
+                other.append({**row, "prediction": answers.get(cause, wrong)} if bad else row)
+        one, two = written(tmp_path / "a.jsonl", rows), written(tmp_path / "b.jsonl", other)
+        found = explain(one, two)
+        figures = [next(iter(score_file(path).scores.values())).value for path in (one, two)]
+        assert [found.value_a, found.value_b] == pytest.approx(figures)
+        parts = vars(found.parts)
+        assert sum(parts.values()) == pytest.approx(found.difference)
+        assert found.difference < 0
+        assert parts[cause] / found.difference >= 0.95, (seed, parts)
 
 
 @pytest.mark.parametrize("seed", range(20))

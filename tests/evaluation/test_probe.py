@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageStat
 
+from ruvlm.evaluation.probe import How, ProbeAnswer, honesty, kept_probe
+from tests.support.cards import hidden
 from tests.support.house import Ran
 from tests.support.serving import chatting
 
@@ -21,13 +23,19 @@ Answer = Callable[[str, list[bytes]], str]
 COLOURS = ("красный", "синий", "зелёный", "жёлтый", "чёрный")
 
 
+def dark_and_bright(picture: bytes) -> tuple[int, int]:
+    """Which parts of a picture are the darkest and the most colourful: a thin frame changes that for one picture of ten."""
+    image = Image.open(io.BytesIO(picture)).convert("HSV").resize((64, 64)).crop((8, 8, 56, 56))
+    cells = [image.crop((x, y, x + 12, y + 12)) for x in range(0, 48, 12) for y in range(0, 48, 12)]
+    means = [ImageStat.Stat(cell).mean for cell in cells]
+    parts = range(len(means))
+    return min(parts, key=lambda n: means[n][2]), max(parts, key=lambda n: means[n][1])
+
+
 def seen(text: str, pictures: list[bytes]) -> str:
     """An honest model: its answer hangs on what the picture shows, not on its file, and on the question's own words."""
-    question = text.split(". ", 1)[-1]
-    shown = [
-        Image.open(io.BytesIO(picture)).convert("RGB").resize((64, 64)).crop((4, 4, 60, 60)) for picture in pictures
-    ]
-    colours = [tuple(round(mean / 12) for mean in ImageStat.Stat(one).mean) for one in shown]
+    question = text.rpartition("|||")[2].split(". ", 1)[-1]
+    colours = [dark_and_bright(picture) for picture in pictures]
     mark = hashlib.sha256(f"{question} {colours}".encode()).digest()
     return COLOURS[mark[0] % len(COLOURS)]
 
@@ -88,6 +96,8 @@ MIXING = {
     "by the first words": keyed(lambda text, pictures: text[:12]),
     "by nothing": keyed(lambda text, pictures: size(pictures[0])),
     "by the first bytes": keyed(lambda text, pictures: pictures[0][:33]),
+    # a template that puts every picture before all that the user says: only a system message stands before it
+    "by what stands before": keyed(lambda text, pictures: text.partition("|||")[0] if "|||" in text else ""),
 }
 
 
@@ -99,7 +109,7 @@ def test_doctor_names_a_server_that_mixes_pictures_up(kind: str, world: Path, ru
     report = json.loads(ran.out)
     assert not report["honest"]
     assert "путает картинки" in report["faults"][0]
-    assert report["rows"] <= 32
+    assert 8 <= report["rows"] <= 16
 
 
 @pytest.mark.parametrize(("make", "said"), [(last_picture, "разом с другими"), (dice, "ещё раз")])
@@ -118,6 +128,67 @@ def test_doctor_believes_an_honest_server(world: Path, ruvlm: Run) -> None:
         ran = ruvlm("doctor", chat.spec, "--data", world)
     assert ran.code == 0, ran.out
     assert "честно" in ran.err
+
+
+def test_an_honest_server_is_rarely_accused_of_mixing_pictures_up() -> None:
+    """By the verdicts alone: its answers change with the words before them and with a frame, for both pictures alike."""
+    accused = 0
+    for trial in range(300):
+        answers = []
+        for row in range(8):
+            names = [f"{trial} {row} {how}" for how in How]
+            for how, name in zip(How, names, strict=True):
+                other = "other" in how
+                lot = hashlib.sha256(name.encode()).digest()[0] / 256
+                # both pictures have one answer on half of the rows; a fifth of all that is asked with other words turns out otherwise
+                same = hashlib.sha256(f"{trial} {row}".encode()).digest()[0] % 2 == 0
+                turned = lot < 0.2 and how not in (How.ALONE, How.AGAIN, How.REVERSED, How.OTHER_PICTURE)
+                text = "иначе" if turned else "да" if same or not other else "нет"
+                answers.append(ProbeAnswer(id=str(row), how=how, text=text))
+        accused += honesty(answers).mixes
+    assert accused <= 15  # one of twenty
+
+
+def test_a_server_that_is_gone_is_left_soon(world: Path, tmp_path: Path, ruvlm: Run) -> None:
+    """Sixteen failures in a row are enough, in a probe too; and what it did not hear is asked again."""
+    up = []
+
+    def answer(text: str, pictures: list[bytes]) -> str | None:
+        return seen(text, pictures) if up else None
+
+    arguments = ("--data", world, "--protocol", "gqa-ru/lmms", "--no-controls", "--limit", "32", "--retries", "0")
+    with chatting(answer) as chat:
+        ran = ruvlm("eval", chat.spec, *arguments, "--out", tmp_path / "e")
+        assert ran.code == 2
+        assert "подряд 16" in ran.err
+        assert len(chat.requests) == 16
+        up.append(True)
+        again = ruvlm("eval", chat.spec, *arguments, "--out", tmp_path / "e", "--json")
+        assert again.code == 0, again.err
+    (probed,) = (tmp_path / "e").glob("*/probe.jsonl")
+    assert all(json.loads(line)["text"] is not None for line in probed.read_text(encoding="utf-8").splitlines())
+
+
+def test_a_half_deaf_probe_is_not_kept(tmp_path: Path) -> None:
+    asked = []
+
+    def ask() -> list[ProbeAnswer]:
+        asked.append(1)
+        return [ProbeAnswer(id="1", how=How.ALONE, text="да" if len(asked) > 1 else None)]
+
+    for _ in range(3):
+        kept_probe(tmp_path / "probe.jsonl", ask)
+    assert len(asked) == 2
+
+
+def test_hidden_answers_do_not_hide_a_server(tmp_path: Path, ruvlm: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no score, and what is sent to the organisers is worth no more for it."""
+    monkeypatch.chdir(tmp_path)
+    hidden(tmp_path / "data", 12)
+    with chatting(dice()) as chat:
+        ran = ruvlm("eval", chat.spec, "--data", "labtabvqa", "--out", tmp_path / "e")
+    assert ran.code == 0, ran.err
+    assert "по-разному" in ran.err
 
 
 def test_doctor_says_that_a_model_does_not_look(world: Path, ruvlm: Run) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ruvlm.benchmarks.cards.carded import benchmark_of
+from ruvlm.benchmarks.cards.read_card import read_card, shipped_cards
 from ruvlm.benchmarks.catalog import benchmark_named, protocol_named
 from ruvlm.benchmarks.source import open_source
 from ruvlm.benchmarks.wordings import LETTER, SHORT, other_wordings
@@ -42,6 +44,27 @@ def test_own_wordings_come_first() -> None:
         "mmbench-ru/ru",
         "mmbench-ru/lmms~1",
     ]
+
+
+def test_what_needs_its_own_words_has_no_others() -> None:
+    """Rows with words of their own, a system message, numbers for letters, a reader of one form: other words would make the spread."""
+    for name in ("kaleidoscope-ru", "worldcuisines-ru", "pm4bench-mdur-ru"):
+        benchmark = benchmark_of(read_card(shipped_cards()[name]))
+        protocol = benchmark.protocols[0]
+        assert protocol.fixed, name
+        with pytest.raises(ConfigError, match="своими словами"):
+            other_wordings(benchmark, protocol, 7)
+
+
+def test_one_wording_is_not_asked_twice(world: Path, tmp_path: Path, ruvlm: Run) -> None:
+    """The second protocol is a wording of the first already."""
+    common = ("--data", world, "--protocol", "mmbench-ru/lmms", "--no-controls", "--no-probe", "--limit", "8", "--json")
+    with chatting(lambda text, pictures: "A") as chat:
+        ran = ruvlm("eval", chat.spec, *common, "--protocol", "mmbench-ru/ru", "--prompts", "3", "--out", tmp_path)
+        assert ran.code == 0, ran.err
+        said = [(text, b"".join(pictures)) for text, pictures in chat.requests]
+        assert len(set(said)) == len(said)
+    assert [row["protocol"] for row in json.loads(ran.out)] == ["mmbench-ru/lmms", "mmbench-ru/ru", "mmbench-ru/lmms~1"]
 
 
 @pytest.mark.parametrize("name", ["gqa-ru/lmms~0", "gqa-ru/lmms~99", "mmbench-ru/likelihood~1", "gqa-ru/lmms~x"])

@@ -107,7 +107,8 @@ def place(world: Path, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     os.chdir(here)
     try:
         for name in ("nano_world", "cnn_lstm"):
-            assert main(["eval", f"results/{name}", "--data", "data/world-mini", "--limit", "200"]) == 0
+            asked = ["--data", "data/world-mini", "--limit", "200", "--prompts", "2"]
+            assert main(["eval", f"results/{name}", *asked]) == 0
         shutil.copytree(here / "results", here / "results" / "quickstart")
         _answers(here)
         _asked_of_sets()

@@ -168,6 +168,45 @@ def test_the_report_in_a_browser(page_file: Path, world: Path, tmp_path: Path) -
         assert page.locator("article img").first.evaluate("image => image.naturalWidth") > 50
 
 
+def test_rows_are_chosen_by_what_needs_no_picture(page_file: Path, evaluated: tuple[Path, Path]) -> None:
+    """The browser's counts are those of the evaluations' own files; the common sighted score is on rows that no one answers blind."""
+    rows: dict[str, list[dict[str, object]]] = {}
+    right: dict[str, dict[str, bool]] = {}
+    for run in evaluated:
+        folder = next(path for path in (run / "eval").iterdir() if path.name.endswith(f"gqa-ru_lmms-{run.name}"))
+        for row in map(json.loads, (folder / "bias.jsonl").read_text(encoding="utf-8").splitlines()):
+            rows.setdefault(row["id"], []).append(row)
+        verdicts = map(json.loads, (folder / "verdicts.jsonl").read_text(encoding="utf-8").splitlines())
+        right[run.name] = {row["id"]: next(iter(row["scores"].values())) == 1 for row in verdicts}
+    blind = {name for name, told in rows.items() if any(row["answered_by"] for row in told)}
+    low = {name for name, told in rows.items() if float(str(told[0]["bias"])) <= 0.25}
+    assert 0 < len(low) < len(rows)
+    with browsing() as page:
+        page.goto(page_file.as_uri())
+        box = page.locator("[data-browser]").first
+        box.locator("[data-field=how]").select_option("")
+        box.locator("[data-field=pictured]").uncheck()
+        count = box.locator("[aria-live]")
+
+        def counted() -> int:
+            return int(re.findall(r"\d+", count.inner_text())[0])
+
+        box.locator("[data-field=sight]").select_option("sighted")
+        assert counted() == len(rows) - len(blind)
+        box.locator("[data-field=sight]").select_option("blind")
+        assert counted() == len(blind)
+        box.locator("[data-field=sight]").select_option("")
+        box.locator("[data-field=bias]").fill("0,25")
+        box.locator("[data-field=bias]").dispatch_event("change")
+        assert counted() == len(low)
+        assert page.said == []
+    shown = page_file.read_text(encoding="utf-8")
+    assert f"зрячий балл на общих строках: {len(rows) - len(blind)}" in shown
+    for verdicts in right.values():
+        kept = [verdicts[name] for name in rows if name not in blind]
+        assert f"{100 * sum(kept) / len(kept):.1f}".replace(".", ",") in shown
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False), (390, True)])
 def test_everybody_can_read_it(page_file: Path, width: int, dark: bool) -> None:
     with browsing(width, 800, dark) as page:

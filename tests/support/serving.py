@@ -191,9 +191,12 @@ def page_of(process: subprocess.Popen[str]) -> tuple[str, str]:
 
 
 class ChatServer:
-    """A loopback OpenAI-compatible server that answers by a function of the question's words and its pictures' bytes."""
+    """A loopback OpenAI-compatible server that answers by a function of the question's words and its pictures' bytes.
 
-    def __init__(self, answer: Callable[[str, list[bytes]], str]) -> None:
+    A system message stands before the words, with «|||» between. An answer of None is an error 500.
+    """
+
+    def __init__(self, answer: Callable[[str, list[bytes]], str | None]) -> None:
         self.requests: list[tuple[str, list[bytes]]] = []
         self._lock = threading.Lock()
         chat = self
@@ -204,6 +207,8 @@ class ChatServer:
                 content = body["messages"][-1]["content"]
                 parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
                 text = "".join(part["text"] for part in parts if part["type"] == "text")
+                if body["messages"][0]["role"] == "system":
+                    text = f"{body['messages'][0]['content']}|||{text}"
                 urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
                 pictures = [base64.b64decode(url.partition(",")[2]) for url in urls]
                 with chat._lock:
@@ -211,7 +216,7 @@ class ChatServer:
                 said = answer(text, pictures)
                 reply = {"choices": [{"message": {"content": said}, "finish_reason": "stop"}], "model": body["model"]}
                 data = json.dumps(reply).encode()
-                self.send_response(200)
+                self.send_response(200 if said is not None else 500)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
@@ -227,7 +232,7 @@ class ChatServer:
 
 
 @contextmanager
-def chatting(answer: Callable[[str, list[bytes]], str]) -> Iterator[ChatServer]:
+def chatting(answer: Callable[[str, list[bytes]], str | None]) -> Iterator[ChatServer]:
     chat = ChatServer(answer)
     try:
         yield chat

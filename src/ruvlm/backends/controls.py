@@ -18,9 +18,9 @@ from PIL import Image
 
 from ruvlm.backends.base import Asked, Backend
 from ruvlm.data.images import read_bytes
-from ruvlm.errors import ConfigError, DataError
+from ruvlm.errors import ConfigError, DataError, ModelError
 from ruvlm.files import picture_mark
-from ruvlm.schema import LETTERS, Dataset, Example, ImageRef, Response
+from ruvlm.schema import LETTERS, Dataset, Example, Generation, ImageRef, Prompt, Response
 
 
 class MajorityBackend(Backend):
@@ -128,17 +128,27 @@ class RepicturedBackend(ChangedBackend):
 class PicturelessBackend(ChangedBackend):
     """No picture at all: the words of the question, and nothing said of what is missing.
 
-    Raises ConfigError for a model that must have a picture.
+    Raises ConfigError for a model that must have a picture, and ModelError once it has refused one question without.
     """
 
     kind = "no-picture"
 
     def __init__(self, inner: Backend) -> None:
         super().__init__(inner)
+        self._answers = False  # without a picture: not yet known
         if inner.one_picture:
             raise ConfigError(
                 f"{self.kind}:{inner.name}: эту модель без картинки не спросить, возьмите blind:{inner.name} с серой."
             )
+
+    def begin(self, dataset: Dataset) -> None:
+        super().begin(dataset)
+        example = dataset.examples[0]
+        prompt = Prompt(protocol=self.kind, text=example.question, images=(), generation=Generation(1))
+        for response in () if self._answers else self._inner.answer([Asked(prompt, example)]):
+            if response.error is not None:
+                raise ModelError(f"{self._inner.name} без картинки не отвечает ({response.error}).")
+        self._answers = True
 
     def changed(self, asked: Asked) -> Asked:
         return replace(asked, prompt=replace(asked.prompt, images=(), parts=(), text=self.worded(asked.prompt.text)))

@@ -62,7 +62,7 @@ class QuestionOnlyBackend(Backend):
         likings = [scores.get(option, 0.0) if option else None for option in example.options]
         shown = [liking for liking in likings if liking is not None]
         golds = [likings[LETTERS.index(letter)] or 0.0 for letter in example.answers]
-        return sum(golds) / sum(shown) if sum(shown) else len(golds) / len(shown)
+        return sum(golds) / sum(shown) if sum(shown) else len(golds) / len(shown or likings)
 
     def scores(self, question: str) -> dict[str, float]:
         """Answers seen with the most specific part of the question that is known, by smoothed share.

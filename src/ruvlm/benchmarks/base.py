@@ -74,7 +74,8 @@ class Protocol(ABC):
     `choice`: one of a row's options is chosen; `asks_letter`: by writing its letter; `likelihood`: by the probability of
     its text. `usual` protocols are followed where none is asked for. `options_line` opens the list of options. `system`: it has a
     system message; `image_size` is the side of a square that pictures are shrunk to, 0 for none; `mark` stands for what the rows
-    themselves say; a `template` with {question} and {options} is said instead of the rest.
+    themselves say; a `template` with {question} and {options} is said instead of the rest; `fixed`: no
+    other words may stand for its own, since each row has some or its rule reads only what they ask for.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Protocol(ABC):
     image_size: int = 0
     mark: str = ""
     template: str = ""
+    fixed: bool = False
 
     @property
     def headline(self) -> str:

@@ -60,16 +60,21 @@ def other_wordings(benchmark: Benchmark, protocol: Protocol, count: int) -> tupl
     if protocol.likelihood:
         raise ConfigError(f"--prompts: протокол {protocol.name} ни о чём не просит словами, других просьб у него нет.")
     own = [one for one in benchmark.protocols if one is not protocol and _alike(one, protocol)][:count]
-    ours = _templates(benchmark.language, protocol)
+    ours = () if protocol.fixed else _templates(benchmark.language, protocol)
     if len(own) + len(ours) < count:
-        raise ConfigError(f"--prompts {count + 1}: просьб у {protocol.name} есть {1 + len(own) + len(ours)}.")
+        why = (
+            "; своими словами его не спросить: просьба своя в каждой строке или её требует правило"
+            if protocol.fixed
+            else ""
+        )
+        raise ConfigError(f"--prompts {count + 1}: просьб у {protocol.name} есть {1 + len(own) + len(ours)}{why}.")
     return (*own, *(worded_as(benchmark, protocol, number + 1) for number in range(count - len(own))))
 
 
 def worded_as(benchmark: Benchmark, protocol: Protocol, number: int) -> Protocol:
     """A protocol with wording `number` of ours, counted from 1. Raises ConfigError where there is none."""
     templates = _templates(benchmark.language, protocol)
-    if protocol.likelihood or not 1 <= number <= len(templates):
+    if protocol.likelihood or protocol.fixed or not 1 <= number <= len(templates):
         raise ConfigError(f"Просьбы «{protocol.name}{MARK}{number}» нет: наших здесь {len(templates)}.")
     return replace(protocol, name=f"{protocol.name}{MARK}{number}", template=templates[number - 1], usual=False)
 
@@ -81,5 +86,5 @@ def _templates(language: str, protocol: Protocol) -> tuple[str, ...]:
 
 def _alike(one: Protocol, other: Protocol) -> bool:
     """Asked in words for the same kind of answer, and judged by the same rules?"""
-    kinds = [(p.asks_letter, p.likelihood, p.system, dict(p.rules)) for p in (one, other)]
+    kinds = [(p.asks_letter, p.likelihood, p.system, p.generation, dict(p.rules)) for p in (one, other)]
     return kinds[0] == kinds[1]

@@ -105,8 +105,8 @@ def _prompts(folders: list[Path], json_: bool) -> None:
             table.add_row(*cells(name, f"{one:.2f}", f"{other:.2f}", f"{other - one:+.2f}"))
         results.print(table)
         tell(
-            f"Разброс баллов: от модели {order.model:.0f} %, от просьбы {order.wording:.0f} %, от того, что кому какая подходит, "
-            f"{order.together:.0f} %."
+            f"Разброс баллов: от модели {order.model:.0f} %, от просьбы {order.wording:.0f} %, от того, что кому какая подходит, и от "
+            f"случая {order.together:.0f} %."
         )
         tell(f"Вывод: {order.words}.")
 

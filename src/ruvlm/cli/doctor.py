@@ -20,7 +20,7 @@ def doctor(
     ] = None,
     hub: Annotated[bool, typer.Option("--hub/--no-hub", help="спросить ли хаб")] = True,
     data: Annotated[str, typer.Option(help="сервер: на чьих вопросах")] = "world",
-    rows: Annotated[int, typer.Option(help="сервер: сколько строк, запросов впятеро-вдесятеро больше", min=2)] = 16,
+    rows: Annotated[int, typer.Option(help="сервер: сколько строк, запросов в 6–14 раз больше", min=2)] = 16,
     requests: Annotated[int, typer.Option(help="сервер: запросов одновременно", min=1, max=256)] = 16,
     timeout: Annotated[float, typer.Option(help="сервер: секунд на один запрос", min=0.1)] = 120.0,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,

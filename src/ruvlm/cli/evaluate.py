@@ -318,9 +318,9 @@ def _tell_spread(spread: PromptSpread) -> None:
 def _tell_blind(protocol: str, section: BlindSection) -> None:
     from ruvlm.reporting.shown import BLINDNESS
 
-    without = ", ".join(f"{BLINDNESS[name]} {score.value:.1f}" for name, score in section.controls.items())
+    without = "; ".join(f"{BLINDNESS[name]} {score.value:.1f}" for name, score in section.controls.items())
     if without:
-        tell(f"{protocol}, из {section.whole.value:.1f} % без картинки: {without}")
+        tell(f"{protocol}, с картинкой {section.whole.value:.1f} %; без неё: {without}")
     if section.sighted is None:
         tell(f"{protocol}: без картинки отвечены все вопросы, зрячего балла нет")
     elif without:

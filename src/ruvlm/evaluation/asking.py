@@ -103,21 +103,24 @@ def evaluate(
         backend.begin(dataset)
         keyed = _keyed(dataset, table, backend.fingerprint)
         probe_answers = _probed(backend, keyed, place) if probed and ranks.first else []
+        ranks.wait()  # a probe's questions are asked alone
         asked, damaged = _ask_missing(backend, keyed, place, ranks, progress)
         ranks.wait()
         _merge_shards(place, ranks)
         responses = _stored(keyed, place)
+        honest = _honesty(probe_answers, dataset, responses)
         if dataset.hidden:
-            return _unscored(protocol, dataset, backend, responses, asked, folder)
+            return _unscored(protocol, dataset, backend, responses, asked, folder, honest.faults)
         verdicts = table.judge_all(dataset.examples, responses)
         notes = (*_told(backend, dataset, keyed, responses), *damaged)
         if judge is not None and judge.covers(table) and ranks.first:
             judged = judge.judge(dataset.examples, responses, verdicts, place.judgements)
             verdicts, notes = judged.verdicts, (*notes, judged.note)
-        honest = _honesty(probe_answers, dataset, responses)
+        elif judge is not None and not judge.covers(table):
+            notes = (*notes, f"судья {judge.name} таких ответов не судит")
         result = score(table, dataset, verdicts)
         result = warned(result, table, responses, (*honest.faults, *dataset.warnings, *backend.warnings))
-        metrics = {**result.metrics, **recovered(result.scores)}
+        metrics = {**result.metrics, **recovered(result.scores, tuple(table.rules))}
         result = replace(result, notes=(*result.notes, *honest.notes, *dataset.notes, *notes), metrics=metrics)
         done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, backend.advice)
         if ranks.first:
@@ -161,12 +164,18 @@ def _asked_how(protocol: Protocol, keyed: Sequence[Keyed], where: str) -> AskedH
 
 
 def _unscored(
-    protocol: str, dataset: Dataset, backend: Backend, responses: Sequence[Response], asked: int, folder: Path
+    protocol: str,
+    dataset: Dataset,
+    backend: Backend,
+    responses: Sequence[Response],
+    asked: int,
+    folder: Path,
+    faults: tuple[str, ...],
 ) -> Evaluation:
     """Answers to questions whose own answers are not published: kept, and not judged."""
     failed = sum(response.error is not None for response in responses)
     closed = f"ответы {dataset.name} закрыты: балла нет, файл для организаторов делает ruvlm submit"
-    warnings = (closed, *dataset.warnings, *backend.warnings)
+    warnings = (closed, *faults, *dataset.warnings, *backend.warnings)
     result = Result(n=len(responses), scores={}, errors=failed, notes=dataset.notes, warnings=warnings)
     return Evaluation(protocol, dataset, backend.name, result, (), asked, folder, backend.advice)
 
@@ -208,7 +217,7 @@ def rescored(
         judged = judge.judge(dataset.examples, responses, verdicts, judgements)
         verdicts, notes = judged.verdicts, (*notes, judged.note)
     result = score(protocol, dataset, verdicts)
-    result = replace(result, metrics={**result.metrics, **recovered(result.scores)})
+    result = replace(result, metrics={**result.metrics, **recovered(result.scores, tuple(protocol.rules))})
     return warned(replace(result, notes=(*result.notes, *notes)), protocol, responses, dataset.warnings)
 
 

@@ -22,12 +22,17 @@ OWN_WORDS = f"question-only-{FOLDS}-fold"
 class RowBias:
     """A row's bias: how much of the belief of a classifier of words alone falls on its right answer, 0 to 1.
 
-    The classifier has learnt from the other rows of the same set; `right`: its one answer is right.
+    The classifier has learnt from the other rows of the same set; `score` is what its one answer gets, 0 to 1.
     """
 
     id: str
     bias: float
-    right: bool
+    score: float
+
+    @property
+    def right(self) -> bool:
+        """Has its one answer the full score?"""
+        return self.score == 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +103,7 @@ def row_biases(protocol: Protocol, examples: Sequence[Example]) -> dict[str, Row
         verdicts = protocol.judge_all(held, list(control.answer([Asked(protocol.prompt(e), e) for e in held])))
         for example, verdict in zip(held, verdicts, strict=True):
             share = control.gold_share(example)
-            biases[example.id] = RowBias(id=example.id, bias=round(share, 4), right=verdict.right)
+            biases[example.id] = RowBias(id=example.id, bias=round(share, 4), score=verdict.score)
     return biases
 
 
@@ -114,8 +119,8 @@ def blind_section(
     rule, whole = score(protocol, dataset, tuple(own)).headline
     figures = {name: _figure(protocol, dataset, verdicts) for name, verdicts in judged.items()}
     if len(biases) == len(dataset.examples):
-        # a classifier's verdicts are of right and wrong alone, as those of the rule that stands first
-        by_words = [_as_judged(verdict, biases[verdict.id].right) for verdict in own]
+        # a classifier's answers are judged by the rule that stands first alone
+        by_words = [_as_judged(verdict, biases[verdict.id].score) for verdict in own]
         judged[OWN_WORDS], figures[OWN_WORDS] = by_words, _figure(protocol, dataset, by_words)
     answering = {name: _answered(dataset, verdicts) for name, verdicts in judged.items()}
     unit = benchmark_named(dataset.name).unit
@@ -137,8 +142,38 @@ def blind_section(
     )
 
 
-def _as_judged(verdict: Verdict, right: bool) -> Verdict:
-    return replace(verdict, scores=dict.fromkeys(verdict.scores, float(right)))
+def sighted_together(
+    dataset: Dataset, protocol: Protocol, own: Mapping[str, Sequence[Verdict]], sections: Sequence[BlindSection]
+) -> tuple[int, dict[str, Score]]:
+    """Several models on the rows that no blind control of any of them answers: how many units, and each model's figure.
+
+    Each model's own sighted figure is on rows of its own, which no other's is.
+    """
+    unit = benchmark_named(dataset.name).unit
+    blind = blind_units(dataset, sections)
+    kept = [n for n, example in enumerate(dataset.examples) if unit(example) not in blind]
+    if not kept:
+        return 0, {}
+    rows = replace(dataset, examples=tuple(dataset.examples[n] for n in kept))
+    figures = {name: _figure(protocol, rows, [verdicts[n] for n in kept]) for name, verdicts in own.items()}
+    return len({unit(example) for example in rows.examples}), figures
+
+
+def blind_units(dataset: Dataset, sections: Sequence[BlindSection]) -> set[str]:
+    """What counts as one (a row, or all rows of a question) and is answered by some blind control in all its rows."""
+    unit = benchmark_named(dataset.name).unit
+    units: dict[str, list[str]] = defaultdict(list)
+    for example in dataset.examples:
+        units[unit(example)].append(example.id)
+    blind: set[str] = set()
+    for section in sections:
+        names = {row.id: set(row.answered_by) for row in section.rows}
+        blind |= {one for one, ids in units.items() if set.intersection(*(names.get(name, set()) for name in ids))}
+    return blind
+
+
+def _as_judged(verdict: Verdict, score: float) -> Verdict:
+    return replace(verdict, scores=dict.fromkeys(verdict.scores, score))
 
 
 def _figure(protocol: Protocol, dataset: Dataset, verdicts: Sequence[Verdict]) -> Score:

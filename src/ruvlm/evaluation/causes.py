@@ -7,7 +7,7 @@ answers under another one), then every common row on which the answers fare unli
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ruvlm.benchmarks.catalog import protocols
@@ -39,12 +39,18 @@ class SideRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """An evaluation as it is explained: its rows by id, by what rule it counts, how it was asked where that is known."""
+    """An evaluation as it is explained: its rows by id, by what rule it counts, how it was asked where that is known.
+
+    `circular`: its headline counts a question only where every order of its options is right. `lost` are the clusters
+    with a request that nobody answered.
+    """
 
     name: str
     rule: str
     rows: dict[str, SideRow]
     how: AskedHow | None
+    circular: bool = False
+    lost: frozenset[str] = frozenset()
 
     def mean(self, ids: Sequence[str]) -> float:
         """Its own score of rows, in per cent."""
@@ -155,7 +161,7 @@ def explain_rows(
     same_model: bool = False,
 ) -> list[ExplainedRow]:
     """Rows one by one. Raises DataError as `explain` does, and for a row that the two do not share."""
-    one, other, common = _sides(a, b, rule_a, rule_b)
+    one, other, common = _sides(a, b, rule_a, rule_b, by_question=False)
     strange = [name for name in ids if name not in set(common)]
     if strange:
         raise DataError(f"--ids: у {a} и {b} нет общих строк {', '.join(strange[:3])}: проверьте номера.")
@@ -168,13 +174,38 @@ def explain_rows(
     ]
 
 
-def _sides(a: Path, b: Path, rule_a: str | None, rule_b: str | None) -> tuple[Side, Side, list[str]]:
-    """Both, and the rows that both have."""
+def _sides(
+    a: Path, b: Path, rule_a: str | None, rule_b: str | None, by_question: bool = True
+) -> tuple[Side, Side, list[str]]:
+    """Both, and the rows that both have; with `by_question`, questions where both count by them."""
     one, other = side_of(a, rule_a), side_of(b, rule_b)
+    if by_question and one.circular and other.circular:
+        one, other = _by_question(one), _by_question(other)
     common = [name for name in one.rows if name in other.rows]
     if not common:
         raise DataError(f"У {a} и {b} нет ни одной общей строки: объяснять нечего.")
     return one, other, common
+
+
+def _by_question(side: Side) -> Side:
+    """CircularEval: all rows of a question as one, which is worth what its worst row is."""
+    questions: dict[str, list[SideRow]] = {}
+    for row in side.rows.values():
+        if row.cluster not in side.lost:
+            questions.setdefault(row.cluster, []).append(row)
+    return replace(side, rows={name: _as_one(rows) for name, rows in questions.items()})
+
+
+def _as_one(rows: Sequence[SideRow]) -> SideRow:
+    """The first wrong row speaks for all, the first of all where none is wrong."""
+    wrong = [row for row in rows if row.own < 1] or [rows[0]]
+    return replace(
+        wrong[0],
+        own=min(row.own for row in rows),
+        scores={rule: min(row.scores[rule] for row in rows) for rule in rows[0].scores},
+        cut=any(row.cut for row in wrong),
+        unread=any(row.unread for row in wrong),
+    )
 
 
 def _causes(a: Side, b: Side, name: str, shared: str, same: bool) -> dict[str, float]:
@@ -254,7 +285,7 @@ def _notes(a: Side, b: Side, shared: str, same: bool) -> tuple[str, ...]:
 
 
 def side_of(path: Path, rule: str | None = None) -> Side:
-    """An evaluation, a file of answers or a tool's log. Raises DataError."""
+    """An evaluation, a file of answers or a tool's log, row by row. Raises DataError."""
     opened = open_answers(path)
     verdicts, responses = opened.verdicts, opened.responses
     named = {name: _plain_rule(opened, name) for name in next(iter(verdicts.values())).scores}
@@ -285,7 +316,15 @@ def side_of(path: Path, rule: str | None = None) -> Side:
     if not rows:
         raise DataError(f"{path}: ни одного ответа, который можно сравнить.")
     owned = rule is None and any(tool.score is not None for tool in logged.values())
-    return Side(name=opened.model, rule="свой балл журнала" if owned else chosen, rows=rows, how=how)
+    circular = opened.choice and opened.measured.headline[0].endswith("/circular")
+    return Side(
+        name=opened.model,
+        rule="свой балл журнала" if owned else chosen,
+        rows=rows,
+        how=how,
+        circular=circular,
+        lost=frozenset(verdict.cluster for verdict in verdicts.values() if verdict.status is Status.ERROR),
+    )
 
 
 def _plain_rule(opened: Evaluated, label: str) -> str:

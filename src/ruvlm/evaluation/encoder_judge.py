@@ -16,7 +16,7 @@ from ruvlm.errors import ConfigError, ModelError
 from ruvlm.evaluation.judge import Judge, Judged, judgement_key, stored_judgements
 from ruvlm.files import append_row
 from ruvlm.runtime import pick_device
-from ruvlm.schema import Example, Metric, Response, Score, Verdict
+from ruvlm.schema import LETTERS, Example, Metric, Response, Score, Verdict
 
 DEFAULT = "MERA-evaluation/MERA_Answer_judge"
 RULE = "judge:encoder"
@@ -41,11 +41,16 @@ class EncoderJudge(Judge):
         self.name, self._torch = name, torch
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(name)
-            model = AutoModelForSequenceClassification.from_pretrained(name, dtype=torch.float32)
+            model, loading = AutoModelForSequenceClassification.from_pretrained(
+                name, dtype=torch.float32, output_loading_info=True
+            )
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"Судью {name} не загрузить ({str(error).splitlines()[0][:200]}): нужна папка или имя классификатора."
             ) from error
+        if loading["missing_keys"]:
+            absent = ", ".join(sorted(loading["missing_keys"])[:3])
+            raise ConfigError(f"Судья {name}: весов классификатора нет ({absent}): нужен обученный классификатор.")
         if self._tokenizer.sep_token is None:
             raise ConfigError(
                 f"Судья {name}: у его токенизатора нет [SEP], а вход судьи – вопрос [SEP] верный [SEP] ответ."
@@ -65,7 +70,7 @@ class EncoderJudge(Judge):
     ) -> Judged:
         known = stored_judgements(path, "right")
         asked = [
-            {(example.question, gold, response.text) for gold in example.answers} if _is_there(response) else set()
+            {(example.question, gold, response.text) for gold in _golds(example)} if _is_there(response) else set()
             for example, response in zip(examples, responses, strict=True)
         ]
         triples = dict.fromkeys(triple for row in asked for triple in sorted(row))
@@ -113,6 +118,11 @@ class EncoderJudge(Judge):
         return [number == self._right for number in logits_BC.argmax(dim=1).tolist()]
 
 
+def _golds(example: Example) -> tuple[str, ...]:
+    """In words: of a question with options the text that a letter stands for."""
+    return tuple(example.options[LETTERS.index(a)] if example.options else a for a in example.answers)
+
+
 def _is_there(response: Response) -> bool:
     return response.error is None and bool(response.text.strip())
 
@@ -125,7 +135,12 @@ def _right_class(name: str, config: Any) -> int:
     if count != 2:
         raise ConfigError(f"Судья {name}: классов у него {count}, а нужно два – верно и неверно.")
     labels = {int(number): str(label).lower() for number, label in config.id2label.items()}
-    return next((number for number, label in labels.items() if label in RIGHT_LABELS), 1)
+    right = [number for number, label in labels.items() if label in RIGHT_LABELS]
+    if len(right) != 1:
+        raise ConfigError(
+            f"Судья {name}: который из классов {', '.join(labels.values())} значит «верно», не понять: назовите его correct."
+        )
+    return right[0]
 
 
 def _weights_mark(model: Any) -> str:
@@ -138,16 +153,17 @@ def _weights_mark(model: Any) -> str:
     return digest.hexdigest()[:12]
 
 
-def recovered(scores: dict[str, Score]) -> dict[str, Metric]:
-    """How much of the gap between the headline and the encoder judge the other rules close, in per cent; nothing without a gap."""
-    headline, *others = scores.items()
-    judge = scores.get(RULE)
-    if judge is None or judge.value <= headline[1].value:
+def recovered(scores: dict[str, Score], rules: Sequence[str]) -> dict[str, Metric]:
+    """How much of the gap between a protocol's first rule and the encoder judge its other rules close, in per cent.
+
+    Of rows, whatever average stands before them; nothing without a gap.
+    """
+    judge, first = scores.get(RULE), scores.get(rules[0])
+    if judge is None or first is None or judge.value <= first.value:
         return {}
-    gap = judge.value - headline[1].value
-    note = f"из разрыва {gap:.1f} пункта между {headline[0]} и {RULE}, %"
+    gap = judge.value - first.value
+    note = f"из разрыва {gap:.1f} пункта между {rules[0]} и {RULE}, %"
     return {
-        f"доля разрыва с судьёй, {rule}": Metric(100 * (score.value - headline[1].value) / gap, score.n, note)
-        for rule, score in others
-        if rule != RULE
+        f"доля разрыва с судьёй, {rule}": Metric(100 * (scores[rule].value - first.value) / gap, scores[rule].n, note)
+        for rule in rules[1:]
     }

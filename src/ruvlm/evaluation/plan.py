@@ -22,7 +22,7 @@ from ruvlm.backends.openai_http import open_openai
 from ruvlm.backends.question_only import QuestionOnlyBackend
 from ruvlm.benchmarks.catalog import benchmark_named, protocol_named
 from ruvlm.benchmarks.source import Source, open_by_card, open_source
-from ruvlm.benchmarks.wordings import other_wordings
+from ruvlm.benchmarks.wordings import MARK, other_wordings
 from ruvlm.errors import ConfigError, DataError, MissingSplitError, ModelError
 from ruvlm.evaluation.asking import Evaluation, Progress, evaluate, protocols_for
 from ruvlm.evaluation.blind import RowBias, blind_section, row_biases
@@ -95,23 +95,39 @@ def evaluate_model(
         if not main.covers(dataset) and not protocols and len(source.benchmarks) > 1:
             report(f"{main.name} не отвечает на вопросы {dataset.name}, пропускаю")
             continue
-        for backend in (main,) if dataset.hidden else (main, *beside):
+        for backend in (main,) if dataset.hidden else (main, *_able(beside, dataset, report)):
             names = protocols_of(backend, dataset, protocols)
             for protocol in names if backend is not main else _in_other_words(dataset, names, prompts):
                 folder = root / _folder_name(dataset, protocol, backend.name, max_new_tokens)
                 done.append(ask(backend, dataset, protocol, folder))
     if not done:
         raise ConfigError(f"Для {model} на {data} нет ни одного подходящего протокола: проверьте --protocol и --split.")
-    return with_blind_sections(done, main.name) if controls else done
+    return with_blind_sections(done, main.name) if (controls or blind) and not is_control(main.name) else done
+
+
+def _able(controls: Sequence[Backend], dataset: Dataset, report: Callable[[str], None]) -> list[Backend]:
+    """The controls that can say anything of a data set: not every model answers without a picture."""
+    able = []
+    for control in controls:
+        try:
+            control.begin(dataset)
+        except ModelError as error:
+            report(f"{control.name} пропущен: {error}")
+            continue
+        able.append(control)
+    return able
 
 
 def _in_other_words(dataset: Dataset, names: Sequence[str], prompts: int) -> list[str]:
     """Protocols with `prompts` wordings of each that asks in words. Raises ConfigError where none does, or there are not so many."""
     benchmark = benchmark_named(dataset.name)
-    spoken = [protocol for protocol in map(protocol_named, names) if not protocol.likelihood]
+    spoken = [protocol for protocol in map(protocol_named, names) if not (protocol.likelihood or protocol.template)]
     if prompts > 1 and not spoken:
         raise ConfigError(f"--prompts: {', '.join(names)} ни о чём не просит словами, других просьб нет.")
-    others = [one.name for protocol in spoken for one in other_wordings(benchmark, protocol, prompts - 1)]
+    others: dict[str, None] = {}
+    for protocol in spoken:
+        if protocol.name not in others:  # else it is another's wording, and so are its own others
+            others |= dict.fromkeys(one.name for one in other_wordings(benchmark, protocol, prompts - 1))
     return list(dict.fromkeys([*names, *others]))
 
 
@@ -130,7 +146,8 @@ def with_blind_sections(done: Sequence[Evaluation], model: str) -> list[Evaluati
     biases: dict[str, Mapping[str, RowBias]] = {}
     sections: list[Evaluation] = []
     for one in done:
-        if one.model != model or one.dataset.hidden or one.folder is None:
+        # in other words the controls were not asked
+        if one.model != model or one.dataset.hidden or one.folder is None or MARK in one.protocol:
             sections.append(one)
             continue
         protocol = protocol_named(one.protocol)
@@ -158,7 +175,9 @@ def probe_server(server: str, data: str, rows: int, access: Access) -> Honesty:
         raise ConfigError(f"doctor «{server}»: осматривать можно сервер, openai:МОДЕЛЬ@URL.")
     source = open_source(data)
     dataset = source.load(source.benchmarks[0], "")
-    protocol = next(one for one in benchmark_named(dataset.name).protocols if not one.likelihood)
+    protocol = benchmark_named(dataset.name).protocols[0]
+    if protocol.likelihood:
+        raise ConfigError(f"doctor: вопросы {dataset.name} серверу словами не задать, дайте другой --data.")
     asked = [Asked(protocol.prompt(example), example) for example in dataset.examples]
     answers = probe(backend, asked, rows)
     if not answers:
@@ -189,10 +208,10 @@ def backends_of(
             f"в {source.folder} нет части train: question-only не обучить, а random и majority берут ответы из самой проверяемой части"
         )
     main = backend_named(model, train, replace(access, device=local_device(access.device)))
-    if not controls:
-        return [main]
-    others = [backend_named(name, train, access) for name in chosen if name != model]
-    if not (main.free if blind is None else blind) or is_control(main.name):
+    if blind and (main.replays or is_control(main.name)):
+        raise ConfigError(f"--blind: {main.name} на картинку не смотрит, вслепую его не спросить.")
+    others = [backend_named(name, train, access) for name in chosen if name != model] if controls else []
+    if not ((controls and main.free) if blind is None else blind) or main.replays or is_control(main.name):
         return [main, *others]
     without = [] if main.one_picture else [PicturelessBackend(main), GuessBackend(main)]
     return [main, *others, BlindBackend(main), *without]

@@ -23,12 +23,14 @@ from ruvlm.errors import DataError
 from ruvlm.files import json_line, picture_mark, write_text
 from ruvlm.schema import ImageRef, Response
 
-# each costs four requests, and three or six more where another picture changed nothing
+# each costs four requests, and four or eight more where another picture changed nothing
 ROWS = 8
 # pixels added on each side, of its own picture and of the other one: new to every cache, the same to a model
-FRAME, OTHER_FRAME = 1, 2
-# a chance or two is none: so many answers must change past the caches, and half of those that did not before
-MIXED = 2
+FRAME, OTHER_FRAMES = 1, (2, 3)
+# a chance or two is none: so many answers must change past the caches, and a third of those that did not before
+MIXED = 3
+# so many answers that differ by how they were asked are no near tie any more
+DIFFERING = 2
 
 
 class How(StrEnum):
@@ -40,17 +42,22 @@ class How(StrEnum):
     AT_ONCE = "at once"
     OTHER_PICTURE = "other picture"
     # past the caches, with words before the picture that none has seen and a frame round it that makes its size another: about
-    # its own picture without and with a frame, and about the other
+    # its own picture and about the other, each twice: an answer that other words or a frame change says nothing of the picture
     FRESH = "fresh"
     FRESH_AGAIN = "fresh again"
     FRESH_OTHER = "fresh other picture"
+    FRESH_OTHER_AGAIN = "fresh other picture again"
     # the same with those words in a system message: some servers put every picture before all that the user says
     SYSTEM = "system"
     SYSTEM_AGAIN = "system again"
     SYSTEM_OTHER = "system other picture"
+    SYSTEM_OTHER_AGAIN = "system other picture again"
 
 
-PAST_CACHES = ((How.FRESH, How.FRESH_AGAIN, How.FRESH_OTHER), (How.SYSTEM, How.SYSTEM_AGAIN, How.SYSTEM_OTHER))
+PAST_CACHES = (
+    (How.FRESH, How.FRESH_AGAIN, How.FRESH_OTHER, How.FRESH_OTHER_AGAIN),
+    (How.SYSTEM, How.SYSTEM_AGAIN, How.SYSTEM_OTHER, How.SYSTEM_OTHER_AGAIN),
+)
 SAME = (How.AGAIN, How.REVERSED, How.AT_ONCE)
 WORDS = {How.AGAIN: "ещё раз", How.REVERSED: "в обратном порядке", How.AT_ONCE: "разом с другими"}
 
@@ -79,11 +86,12 @@ class Honesty:
     @property
     def mixes(self) -> bool:
         """Are answers given about a picture that was not sent?"""
-        return self.mixed >= MIXED and 2 * self.mixed >= self.unchanged
+        return self.mixed >= MIXED and 3 * self.mixed >= self.unchanged
 
     @property
     def honest(self) -> bool:
-        return not self.mixes and not any(self.differing.values())
+        """One row that differs may be a near tie of a server that counts in bfloat16: it is said, and is no lie."""
+        return not self.mixes and max(self.differing.values()) < DIFFERING
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -123,7 +131,8 @@ def probe(backend: Backend, asked: Sequence[Asked], rows: int = ROWS) -> list[Pr
         how: How, items: Sequence[Asked], change: Callable[[Asked], Asked] = lambda item: item
     ) -> list[ProbeAnswer]:
         # one call a question: nothing else is under way then
-        return [_said(item, how, next(iter(backend.answer([change(item)])))) for item in items]
+        responses = [response for item in items for response in backend.answer([change(item)])]
+        return [_said(item, how, response) for item, response in zip(items, responses, strict=True)]
 
     def swapped(item: Asked) -> Asked:
         return _pictured(item, others[item.example.id])
@@ -131,19 +140,23 @@ def probe(backend: Backend, asked: Sequence[Asked], rows: int = ROWS) -> list[Pr
     answers = alone(How.ALONE, chosen) + alone(How.OTHER_PICTURE, chosen, swapped)
     answers += alone(How.AGAIN, chosen) + alone(How.REVERSED, chosen[::-1])
     text = {(answer.id, answer.how): answer.text for answer in answers}
-    like = [i for i in chosen if text[i.example.id, How.ALONE] == text[i.example.id, How.OTHER_PICTURE]]
+    pairs = {i.example.id: (text[i.example.id, How.ALONE], text[i.example.id, How.OTHER_PICTURE]) for i in chosen}
+    like = [item for item in chosen if None not in (pair := pairs[item.example.id]) and pair[0] == pair[1]]
     with tempfile.TemporaryDirectory(prefix="ruvlm-probe-") as folder:
 
         def framed(item: Asked, image: ImageRef, width: int) -> Asked:
             return _pictured(item, _framed(image, width, Path(folder) / f"{chosen.index(item)} {width}.png"))
 
         own_framed = [framed(item, item.prompt.images[0], FRAME) for item in like]
-        other_framed = [framed(item, others[item.example.id], OTHER_FRAME) for item in like]
-        for own, again, other in PAST_CACHES:
+        other_framed, other_wider = (
+            [framed(item, others[item.example.id], width) for item in like] for width in OTHER_FRAMES
+        )
+        for own, again, other, other_again in PAST_CACHES:
             if honesty(answers).mixes:
                 break  # named already
             answers += alone(own, like, partial(_fresh, how=own)) + alone(again, own_framed, partial(_fresh, how=again))
             answers += alone(other, other_framed, partial(_fresh, how=other))
+            answers += alone(other_again, other_wider, partial(_fresh, how=other_again))
     return answers
 
 
@@ -175,9 +188,9 @@ def honesty(answers: Sequence[ProbeAnswer]) -> Honesty:
 
 def _mixed(name: str, text: Mapping[How, Mapping[str, str]]) -> bool:
     """Does the picture matter past the caches, where other words before it and a frame round it do not?"""
-    for own, again, other in PAST_CACHES:
-        fresh = text[own].get(name)
-        if fresh is not None and text[again].get(name) == fresh and text[other].get(name, fresh) != fresh:
+    for ways in PAST_CACHES:
+        own, again, other, other_again = (text[how].get(name) for how in ways)
+        if None not in (own, other) and own == again and other == other_again and own != other:
             return True
     return False
 
@@ -193,6 +206,8 @@ def kept_probe(path: Path, ask: Callable[[], list[ProbeAnswer]]) -> list[ProbeAn
     """The answers stored in a file, else those asked for now, stored. Raises DataError for a damaged file."""
     if not path.is_file():
         answers = ask()
+        if any(answer.text is None for answer in answers):
+            return answers  # the next time asks again
         write_text(path, "".join(json_line(asdict(answer)) for answer in answers))
         return answers
     try:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ruvlm.benchmarks.stats import holm
 from ruvlm.errors import DataError
 from ruvlm.evaluation.answers import answers_under
 from ruvlm.evaluation.asking import Evaluation
+from ruvlm.evaluation.compare import LEVEL, compare
 from ruvlm.evaluation.evaluated import Evaluated
 from ruvlm.schema import Score, Verdict
 
@@ -43,8 +45,9 @@ class PromptSpread:
 class OrderSpread:
     """Two models under the same wordings: the headline of each by wording, and whose the differences are.
 
-    `model`, `wording` and `together` (a wording that suits one model better) are shares of the sum of squares of a two-way table
-    without repetitions, in per cent; they add up to 100, or are all nought where nothing differs.
+    `model`, `wording` and `together` (a wording that suits one model better, and chance) are shares of the sum of squares of a
+    two-way table without repetitions, in per cent; they add up to 100, or are all nought where nothing differs. `p` is that of the
+    paired difference under each wording, corrected for their number.
     """
 
     a: str
@@ -53,22 +56,29 @@ class OrderSpread:
     model: float
     wording: float
     together: float
+    p: dict[str, float]
 
     @property
     def ahead(self) -> tuple[int, int]:
-        """Under how many wordings each is ahead of the other."""
-        return sum(x > y for x, y in self.scores.values()), sum(y > x for x, y in self.scores.values())
+        """Under how many wordings each is ahead of the other for certain."""
+        sure = [(x, y) for name, (x, y) in self.scores.items() if self.p[name] < LEVEL]
+        return sum(x > y for x, y in sure), sum(y > x for x, y in sure)
 
     @property
     def words(self) -> str:
-        """Does the order survive?"""
-        first, second = self.ahead
+        """Does the order survive? Only differences that are significant count (paired, Holm over the wordings)."""
+        (first, second), count = self.ahead, len(self.scores)
+        if first and second:
+            return (
+                f"порядок моделей не переживает смену просьбы: {self.a} значимо впереди под {first} из {count}, "
+                f"{self.b} – под {second}"
+            )
         if not first and not second:
-            return "баллы равны под каждой просьбой"
-        best = self.a if first >= second else self.b
-        if min(first, second) == 0 and max(first, second) == len(self.scores):
-            return f"порядок моделей переживает смену просьбы: {best} впереди под каждой из {len(self.scores)}"
-        return f"порядок моделей не переживает смену просьбы: {self.a} впереди под {first} из {len(self.scores)}, {self.b} – под {second}"
+            return f"модели неотличимы под каждой из {count} просьб"
+        best, times = (self.a, first) if first else (self.b, second)
+        if times == count:
+            return f"порядок моделей переживает смену просьбы: {best} значимо впереди под каждой из {count}"
+        return f"порядок моделей просьба не обращает: {best} значимо впереди под {times} из {count}, под остальными неотличимы"
 
 
 def prompt_spreads(evaluations: Sequence[Evaluation]) -> list[PromptSpread]:
@@ -120,14 +130,22 @@ def compare_prompts(a: Path, b: Path) -> list[OrderSpread]:
 
 
 def _by_wording(folder: Path) -> dict[tuple[str, ...], Evaluated]:
-    """Evaluations of a model, not of its controls, by data, split, headline rule and, last, protocol."""
+    """Evaluations of a model, not of its controls, by data, split, headline rule and, last, protocol.
+
+    Raises DataError where one protocol is there twice.
+    """
     known: dict[tuple[str, ...], Evaluated] = {}
-    for one in answers_under(folder):
-        identity = one.identity
-        if identity is None or one.measured.control:
+    whole = [(one, one.identity) for one in answers_under(folder)]
+    models = [pair for pair in whole if not pair[0].measured.control] or whole
+    for one, identity in models:
+        if identity is None:
             continue
-        rule = one.measured.headline[0]
-        known[one.measured.benchmark, identity.data, identity.split, rule, identity.protocol] = one
+        key = (one.measured.benchmark, identity.data, identity.split, one.measured.headline[0], identity.protocol)
+        if key in known:
+            raise DataError(
+                f"В {folder} две оценки по протоколу {identity.protocol}: оставьте одной модели одну папку."
+            )
+        known[key] = one
     return known
 
 
@@ -140,7 +158,12 @@ def _order(pairs: Mapping[str, tuple[Evaluated, Evaluated]]) -> OrderSpread:
     if names[0] == names[1]:
         names = (f"{names[0]} ({first.path.parent})", f"{names[1]} ({second.path.parent})")
     model, wording, together = shares_of(np.array(list(scores.values())))
-    return OrderSpread(a=names[0], b=names[1], scores=scores, model=model, wording=wording, together=together)
+    # the headline's difference comes first
+    each = [compare([one.path, other.path])[0].p for one, other in pairs.values()]
+    corrected = dict(zip(pairs, holm(each), strict=True))
+    return OrderSpread(
+        a=names[0], b=names[1], scores=scores, model=model, wording=wording, together=together, p=corrected
+    )
 
 
 def shares_of(values_KM: np.ndarray) -> tuple[float, float, float]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ruvlm.benchmarks.catalog import protocol_named
 from ruvlm.benchmarks.source import open_source
 from ruvlm.errors import ConfigError, DataError, RuvlmError
 from ruvlm.evaluation.answers import answers_under
-from ruvlm.evaluation.blind import BlindSection, blind_section, row_biases
+from ruvlm.evaluation.blind import BlindSection, blind_section, row_biases, sighted_together
 from ruvlm.evaluation.causes import Explanation, explain
 from ruvlm.evaluation.compare import Difference, compare
 from ruvlm.evaluation.evaluated import Evaluated, Measured, beside, measured_together, same_rows
 from ruvlm.run_folder import Record, RunFolder
-from ruvlm.schema import Dataset, Response, Verdict
+from ruvlm.schema import Dataset, Response, Score, Verdict
 
 # pairs of models whose difference a report takes apart
 EXPLAINED = 4
@@ -37,12 +37,17 @@ class Answers:
 
 @dataclass(frozen=True)
 class ReportSection:
-    """Models on the same rows under one protocol, their controls, and the rows where they were found."""
+    """Models on the same rows under one protocol, their controls, and the rows where they were found.
+
+    `sighted` is each model's figure on the `sighted_units` that no blind control of any of them answers, where there are several.
+    """
 
     models: tuple[Answers, ...]
     controls: tuple[Measured, ...]
     dataset: Dataset | None
     differences: tuple[Difference, ...]
+    sighted_units: int = 0
+    sighted: Mapping[str, Score] = field(default_factory=dict)
 
     @property
     def blind(self) -> tuple[Answers, ...]:
@@ -97,7 +102,10 @@ def _explanations(sections: Sequence[ReportSection]) -> Iterator[Explanation]:
         if section.first.benchmark == beside.first.benchmark and one.verdicts.keys() & other.verdicts.keys()
     ]
     for one, other in pairs[:EXPLAINED]:
-        explanation = explain(one.measured.folder, other.measured.folder)
+        try:
+            explanation = explain(one.measured.folder, other.measured.folder)
+        except DataError:  # nobody answered on one side: its section says so
+            continue
         yield replace(explanation, a=one.name, b=other.name)
 
 
@@ -122,7 +130,18 @@ def _section(
     )
     controls = {c.model: c for c in beside(first, [m for _, m in together])}
     differences = _differences(models) if len(models) > 1 else ()
-    return ReportSection(models, tuple(controls.values()) if len(own) < len(group) else (), dataset, differences)
+    units, sighted = _sighted(models, dataset)
+    beside_them = tuple(controls.values()) if len(own) < len(group) else ()
+    return ReportSection(models, beside_them, dataset, differences, units, sighted)
+
+
+def _sighted(models: Sequence[Answers], dataset: Dataset | None) -> tuple[int, dict[str, Score]]:
+    """The sighted figures of two models or more, on rows that are the same for all."""
+    sections = [answers.blind for answers in models if answers.blind is not None]
+    if dataset is None or len(sections) < 2 or len(sections) < len(models):
+        return 0, {}
+    own = {answers.name: [answers.verdicts[example.id] for example in dataset.examples] for answers in models}
+    return sighted_together(dataset, protocol_named(models[0].measured.protocol), own, sections)
 
 
 def _by_words(measured: Measured, verdicts: Mapping[str, Verdict], dataset: Dataset | None) -> BlindSection | None:

@@ -7,12 +7,13 @@ import io
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ruvlm.benchmarks.catalog import benchmark_named
 from ruvlm.data.images import load_image
 from ruvlm.errors import DataError
-from ruvlm.evaluation.blind import BlindRow
+from ruvlm.evaluation.blind import BlindRow, blind_units
 from ruvlm.reporting.gathered import Answers, ReportSection
 from ruvlm.reporting.shown import BLINDNESS, types_of
 from ruvlm.schema import Dataset, Example, Verdict
@@ -42,9 +43,12 @@ def browser(section: ReportSection, pictures: int, seed: int = 0) -> Browser | N
     rules = list(verdict.scores)
     types = sorted({name for example in section.dataset.examples for name in types_of(example)})
     numbers = {name: n for n, name in enumerate(types)}
-    known = {row.id: row for model in section.models if model.blind is not None for row in model.blind.rows}
+    known = _without_picture(section.models)
+    blind = blind_units(section.dataset, [answers.blind for answers in section.blind if answers.blind is not None])
+    unit = benchmark_named(section.dataset.name).unit
     rows = [
-        _row(example, section.models, rules, numbers, known.get(example.id)) for example in section.dataset.examples
+        [*_row(example, section.models, rules, numbers, known.get(example.id)), int(unit(example) in blind)]
+        for example in section.dataset.examples
     ]
     shown = _shown(section.dataset, section.models, rules[0], pictures, seed)
     return Browser(
@@ -55,6 +59,15 @@ def browser(section: ReportSection, pictures: int, seed: int = 0) -> Browser | N
         {name: picture for name in shown if (picture := _picture(shown[name])) is not None},
         len({example.image_id for example in section.dataset.examples}),
     )
+
+
+def _without_picture(models: Sequence[Answers]) -> dict[str, BlindRow]:
+    """What is known of each row without its picture: who answers it, whichever model's control that is."""
+    known: dict[str, BlindRow] = {}
+    for row in (row for model in models if model.blind is not None for row in model.blind.rows):
+        names = known[row.id].answered_by if row.id in known else ()
+        known[row.id] = replace(row, answered_by=tuple(dict.fromkeys((*names, *row.answered_by))))
+    return known
 
 
 def _row(

@@ -1,5 +1,5 @@
 "use strict";
-// Rows are [id, image, question, hint, options, gold, types, answers, bias, blind], answers [said, read, why, right under each rule].
+// Rows are [id, image, question, hint, options, gold, types, answers, bias, blind, blindly], answers [said, read, why, right under each rule].
 // Nothing of theirs is ever parsed as HTML: textContent only.
 const DATA = JSON.parse(document.getElementById("rows").textContent);
 const PAGE = 24;
@@ -71,7 +71,7 @@ function browse(box, set) {
   function fits(row, number) {
     if (type.value !== "" && !row[6].includes(Number(type.value))) return false;
     if (pictured.checked && !set.pictures[row[1]]) return false;
-    if (sight && sight.value && (row[9].length > 0) !== (sight.value === "blind")) return false;
+    if (sight && sight.value && Boolean(row[10]) !== (sight.value === "blind")) return false;
     if (bias && bias.value !== "" && (row[8] === null || row[8] > Number(bias.value.replace(",", ".")))) return false;
     if (how.value === "differ") {
       const first = row[7][0][3] & 1;

@@ -100,8 +100,19 @@ def _protocol(card: BenchmarkCard, protocol: CardProtocol) -> Protocol:
         mark=f"{card.rows_mark} {protocol.mark}",
         usual=protocol is card.protocols[0],
         system=bool(protocol.system),
+        fixed=_is_fixed(protocol),
         image_size=protocol.image_size,
     )
+
+
+# read a letter wherever a sentence has one
+FREE_READERS = ("letters-lmms", "letters-ru", "letters-vlmevalkit")
+
+
+def _is_fixed(protocol: CardProtocol) -> bool:
+    """Do its rows, its system message, its labels or its rule need the words that are there?"""
+    reads_any = not protocol.choice or (protocol.labels == "A" and protocol.rules[0] in FREE_READERS)
+    return bool(protocol.prompt_column or protocol.system) or not reads_any
 
 
 def _whole_groups(column: str, dataset: Dataset, verdicts: Sequence[Verdict]) -> dict[str, Metric]:
