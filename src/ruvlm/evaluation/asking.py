@@ -19,7 +19,7 @@ from ruvlm.evaluation.blind import BlindSection
 from ruvlm.evaluation.encoder_judge import recovered
 from ruvlm.evaluation.evaluated import AskedHow, Identity, Usage
 from ruvlm.evaluation.folder import EvaluationFolder
-from ruvlm.evaluation.judge import Judge
+from ruvlm.evaluation.judge import Judge, Judged
 from ruvlm.evaluation.probe import Honesty, ProbeAnswer, honesty, kept_probe, probe, with_evaluation
 from ruvlm.evaluation.store import RESPONSES, response_key
 from ruvlm.files import picture_mark
@@ -113,11 +113,9 @@ def evaluate(
             return _unscored(protocol, dataset, backend, responses, asked, folder, honest.faults)
         verdicts = table.judge_all(dataset.examples, responses)
         notes = (*_told(backend, dataset, keyed, responses), *damaged)
-        if judge is not None and judge.covers(table) and ranks.first:
-            judged = judge.judge(dataset.examples, responses, verdicts, place.judgements)
+        if judge is not None and ranks.first:
+            judged = _judged(judge, table, dataset, responses, verdicts, place.judgements)
             verdicts, notes = judged.verdicts, (*notes, judged.note)
-        elif judge is not None and not judge.covers(table):
-            notes = (*notes, f"судья {judge.name} таких ответов не судит")
         result = score(table, dataset, verdicts)
         result = warned(result, table, responses, (*honest.faults, *dataset.warnings, *backend.warnings))
         metrics = {**result.metrics, **recovered(result.scores, tuple(table.rules))}
@@ -136,6 +134,20 @@ def evaluate(
                 how=_asked_how(table, keyed, where),
             )
     return done
+
+
+def _judged(
+    judge: Judge,
+    protocol: Protocol,
+    dataset: Dataset,
+    responses: Sequence[Response],
+    verdicts: list[Verdict],
+    judgements: Path,
+) -> Judged:
+    """Verdicts with a judge's own beside them; as they are where it can say nothing of such answers."""
+    if not judge.covers(protocol):
+        return Judged(verdicts, f"судья {judge.name} таких ответов не судит")
+    return judge.judge(dataset.examples, responses, verdicts, judgements)
 
 
 def _identity(backend: Backend, dataset: Dataset, protocol: Protocol) -> Identity:
@@ -213,8 +225,8 @@ def rescored(
     """
     responses = [answers.get(example.id, UNASKED) for example in dataset.examples]
     verdicts, notes = protocol.judge_all(dataset.examples, responses), dataset.notes
-    if judge is not None and judgements is not None and judge.covers(protocol):
-        judged = judge.judge(dataset.examples, responses, verdicts, judgements)
+    if judge is not None and judgements is not None:
+        judged = _judged(judge, protocol, dataset, responses, verdicts, judgements)
         verdicts, notes = judged.verdicts, (*notes, judged.note)
     result = score(protocol, dataset, verdicts)
     result = replace(result, metrics={**result.metrics, **recovered(result.scores, tuple(protocol.rules))})
