@@ -129,6 +129,9 @@ def main() -> None:
     parser.add_argument("--each", default="1,4,12,30")
     parser.add_argument("--questions", type=int, default=120)
     parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument(
+        "--sides", default="ours,vllm,lmms", help="кого мерить; ours нужны всегда: с ними сверяются ответы"
+    )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ruvlm-engines-") as place:
         root = Path(place)
@@ -139,7 +142,7 @@ def main() -> None:
         llava(folder, vocabulary=8000, strength=8.0, texts=world_texts(world), **shape)
         without_beginning(with_published_names(folder))
         with vllm(given.vllm, folder, root / "vllm.log") as served:
-            sides = sides_of(folder, served)
+            sides = {name: side for name, side in sides_of(folder, served).items() if name in given.sides.split(",")}
             rows = [
                 table_of(world, root, sides, each, given.questions, given.runs)
                 for each in map(int, given.each.split(","))
