@@ -104,7 +104,7 @@ def table_of(world: Path, root: Path, sides: dict[str, Side], each: int, questio
             seconds, answers = side(work)
             timed[name].seconds.append(seconds)
             timed[name].answers = {key: text.strip() for key, text in answers.items()}
-    count = questions // each * each
+    count = len(timed["ours"].answers)  # a world's test pictures are 398: with one question each there are no more
     row: dict[str, Any] = {"each": each, "questions": count}
     for name, one_side in timed.items():
         alike = sum(one_side.answers[key] == text for key, text in timed["ours"].answers.items())
