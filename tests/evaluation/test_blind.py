@@ -23,7 +23,25 @@ from tests.support.rows import example as example_of
 from tests.support.serving import chatting
 
 Run = Callable[..., Ran]
-GREY = 128
+WITHOUT_PICTURES = """schema = 1
+[benchmark]
+name = "bare"
+licence = "CC0-1.0"
+[source]
+path = "t.jsonl"
+[columns]
+question = "question"
+image_optional = true
+[answer]
+column = "answer"
+form = "text"
+[[protocol]]
+name = "p"
+kind = "short"
+prompt = "{question}"
+max_new_tokens = 16
+rules = ["exact-ru"]
+"""
 
 
 def verdicts_in(folder: Path) -> dict[str, bool]:
@@ -164,6 +182,36 @@ def test_a_model_that_fails_without_a_picture_is_passed_over(world: Path, tmp_pa
     models = {row["model"] for row in json.loads(ran.out)}
     assert "blind:openai:m" in models
     assert not models & {"no-picture:openai:m", "guess:openai:m"}
+
+
+def test_a_set_without_pictures_owes_them_nothing(tmp_path: Path, ruvlm: Run) -> None:
+    """There is nothing to hide, and no server is paid for it."""
+    lines = [json.dumps({"question": f"Что {n}?", "answer": "да"}, ensure_ascii=False) + "\n" for n in range(30)]
+    (tmp_path / "t.jsonl").write_text("".join(lines), encoding="utf-8")
+    card = tmp_path / "t.toml"
+    card.write_text(WITHOUT_PICTURES, encoding="utf-8")
+    with chatting(lambda text, pictures: "да") as chat:
+        ran = ruvlm("eval", chat.spec, "--data", card, "--blind", "--out", tmp_path / "e", "--json")
+        assert ran.code == 0, ran.err
+        assert len(chat.requests) == 30
+        shuffled = ruvlm("eval", f"shuffled:{chat.spec}", "--data", card, "--no-controls", "--out", tmp_path / "s")
+    assert all(row["blind"] is None for row in json.loads(ran.out))
+    assert shuffled.code == 2
+    assert "картинок в наборе bare нет" in shuffled.err
+
+
+def test_controls_are_asked_what_the_model_was(world: Path, tmp_path: Path, ruvlm: Run) -> None:
+    """A server gives no likelihoods: a section of controls alone would be a section of no model."""
+    with chatting(lambda text, pictures: "A") as chat:
+        ran = ruvlm("eval", chat.spec, "--data", world, "--limit", "20", "--no-probe", "--out", tmp_path, "--json")
+    assert ran.code == 0, ran.err
+    assert {row["protocol"] for row in json.loads(ran.out)} == {"gqa-ru/lmms", "mmbench-ru/lmms"}
+
+
+def test_no_such_split_has_no_bias(world: Path, ruvlm: Run) -> None:
+    ran = ruvlm("data", "bias", world, "--split", "nosuch")
+    assert ran.code == 2
+    assert "nosuch" in ran.err
 
 
 def test_pictures_for_options_have_a_bias() -> None:

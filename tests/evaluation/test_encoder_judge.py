@@ -107,6 +107,21 @@ def relabelled(folder: Path, labels: dict[str, str]) -> Path:
     return folder
 
 
+def spoilt(folder: Path) -> Path:
+    """Weights that are no safetensors."""
+    (judge_folder(folder) / "model.safetensors").write_bytes(b"garbage" * 100)
+    return folder
+
+
+def without_words(folder: Path) -> Path:
+    """A tokenizer to which every Russian word is unknown."""
+    path = judge_folder(folder) / "tokenizer.json"
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    tokenizer["model"]["vocab"] = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3}
+    path.write_text(json.dumps(tokenizer), encoding="utf-8")
+    return folder
+
+
 def by_transformers(folder: Path, question: str, gold: str, answer: str) -> bool:
     """MERA's reading: text by text, unpadded, the second class wins."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -181,7 +196,9 @@ def test_the_share_of_the_gap_that_rules_recover() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda folder: folder / "нет", "не загрузить"),
+        (lambda folder: folder / "нет", "Папки судьи"),
+        (lambda folder: spoilt(folder / "judge"), "не загрузить"),
+        (lambda folder: without_words(folder / "judge"), "токенизатор не его"),
         (lambda folder: judge_folder(folder / "judge", labels=5), "классов у него 5"),
         (lambda folder: headless(folder / "judge"), "весов классификатора нет"),
         (lambda folder: relabelled(folder / "judge", {"0": "cat", "1": "dog"}), "cat, dog"),

@@ -145,6 +145,48 @@ def test_other_settings_of_one_model_are_its_settings(seed: int, tmp_path: Path,
         assert "data:image/png;base64" in page
 
 
+def test_the_first_wrong_row_speaks_for_its_question(tmp_path: Path) -> None:
+    """A wrong letter in one order, nothing read in a later one: the model is to blame, and that row is shown."""
+    rows, other = [], []
+    for n in range(8):
+        for turn in range(4):
+            options = [*OPTIONS.values()]
+            options = options[turn:] + options[:turn]
+            gold, wrong = "ABCD"[options.index("волк")], "ABCD"[options.index("кот")]
+            row = {
+                "id": str(1_000_000 * turn + n),
+                "prediction": gold,
+                "gold": gold,
+                **dict(zip("ABCD", options, strict=True)),
+            }
+            rows.append(row)
+            said = {1: wrong, 2: "не знаю"}.get(turn, gold)
+            other.append({**row, "prediction": said})
+    found = explain(written(tmp_path / "a.jsonl", rows), written(tmp_path / "b.jsonl", other))
+    assert found.by_question
+    assert (found.n, found.parts.model, found.parts.unread) == (8, -100, 0)
+    assert [row.id for row in found.examples["model"]] == [str(1_000_000 + n) for n in range(8)]
+
+
+def test_a_sample_is_asked_in_the_same_words(tmp_path: Path, ruvlm: Run) -> None:
+    """Only the limit differs: the rows are to blame for theirs, and what is left is the model, not the prompt."""
+    rows = short(random.Random(1), 60)
+    stand_in(tmp_path / "p.png", 1)
+    table = [{"question": f"Что {r['id']}?", "answer": r["gold"], "image": "p.png", "id": r["id"]} for r in rows]
+    written(tmp_path / "t.jsonl", table)
+    folders = []
+    for number, limit in enumerate(((), ("--limit", "30"))):
+        said = rows if not number else changed(rows, random.Random(2), 0.5, lambda row: "иначе")
+        answers = written(tmp_path / "model.jsonl", [{"id": r["id"], "prediction": r["prediction"]} for r in said])
+        out = tmp_path / f"r{number}"
+        ran = ruvlm("eval", f"file:{answers}", "--data", tmp_path / "t.jsonl", "--no-controls", "--out", out, *limit)
+        assert ran.code == 0, ran.err
+        folders.append(next(out.iterdir()))
+    parts = json.loads(ruvlm("explain", *folders, "--json").out)["parts"]
+    assert parts["prompt"] == 0
+    assert parts["model"] != 0
+
+
 def test_a_row_is_shown_as_both_sides_have_it(tmp_path: Path, ruvlm: Run) -> None:
     rows = short(random.Random(2), 40)
     other = [{**row, "prediction": "<think>а" if n == 3 else row["prediction"]} for n, row in enumerate(rows)]

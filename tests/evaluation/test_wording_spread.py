@@ -17,11 +17,13 @@ from ruvlm.benchmarks.catalog import benchmark_named, protocol_named
 from ruvlm.benchmarks.source import open_source
 from ruvlm.benchmarks.wordings import LETTER, SHORT, other_wordings
 from ruvlm.errors import ConfigError
-from ruvlm.evaluation.wording_spread import shares_of
+from ruvlm.evaluation.wording_spread import _spread, shares_of
+from ruvlm.schema import Score, Verdict
 from tests.support.house import Ran
 from tests.support.serving import chatting
 
 Run = Callable[..., Ran]
+Answer = Callable[[str, list[bytes]], str | None]
 
 
 def test_every_wording_says_the_question_and_the_options() -> None:
@@ -120,13 +122,59 @@ def test_spread_and_order(world: Path, tmp_path: Path, ruvlm: Run) -> None:
     compared = ruvlm("compare", tmp_path / "steady", tmp_path / "fickle", "--prompts", "--json")
     assert compared.code == 0, compared.err
     (order,) = json.loads(compared.out)
-    assert order["scores"] == {name: [tables["steady"][name], tables["fickle"][name]] for name in tables["steady"]}
+    for name, pair in order["scores"].items():
+        assert pair == pytest.approx([tables["steady"][name], tables["fickle"][name]], abs=1e-3)
+    assert order["scores"].keys() == tables["steady"].keys()
     assert "не переживает" in order["words"]
     assert order["model"] + order["wording"] + order["together"] == pytest.approx(100)
     shown = ruvlm("compare", tmp_path / "steady", tmp_path / "fickle", "--prompts")
     assert "gqa-ru/lmms~2" in shown.out
     report = ruvlm("score", next((tmp_path / "fickle").glob("*~1*")), "--data", world, "--json")
     assert next(iter(json.loads(report.out)["scores"].values()))["value"] == tables["fickle"]["gqa-ru/lmms~1"]
+
+
+def test_requests_that_failed_decide_nothing(world: Path, tmp_path: Path, ruvlm: Run) -> None:
+    """The better model is refused half of its answers: it is ahead on what both answered, and no wording moved a row of it."""
+    models = {"better": 1.0, "worse": 0.4}
+    arguments = (
+        "--data",
+        world,
+        "--protocol",
+        "gqa-ru/lmms",
+        "--no-controls",
+        "--no-probe",
+        "--limit",
+        "60",
+        "--prompts",
+        "2",
+    )
+    for name, share in models.items():
+        right = answering(world, lambda text, share=share: share)
+
+        def answer(text: str, pictures: list[bytes], name: str = name, right: Answer = right) -> str | None:
+            lot = hashlib.sha256(text.encode() + b"".join(pictures)).digest()[0]
+            return None if name == "better" and lot < 128 else right(text, pictures)
+
+        with chatting(answer) as chat:
+            ran = ruvlm("eval", chat.spec, *arguments, "--retries", "0", "--out", tmp_path / name)
+            assert ran.code == (1 if name == "better" else 0), ran.err
+        if name == "better":
+            assert "исход 0.0 % строк" in ran.out
+    (order,) = json.loads(ruvlm("compare", tmp_path / "better", tmp_path / "worse", "--prompts", "--json").out)
+    assert all(first == 100 > second for first, second in order["scores"].values())
+    assert "better" in order["words"].split("значимо впереди")[0]
+
+
+def test_a_part_of_a_point_is_an_outcome_too() -> None:
+    """Fractional rules: a row that is worth less in other words has changed."""
+    verdicts = [
+        [Verdict(id=str(n), cluster=str(n), parsed="x", reason=None, scores={"anls": score}) for n in range(30)]
+        for score in (0.5, 0.6)
+    ]
+    scores = {str(k): Score(30, 0, value, value - 5, value + 5, 0.0) for k, value in enumerate((50.0, 60.0))}
+    spread = _spread("m", scores, verdicts)
+    assert spread.changed == 100
+    assert spread.sampling == pytest.approx(5 / 1.96, abs=0.01)
 
 
 def test_shares_add_up_by_hand() -> None:

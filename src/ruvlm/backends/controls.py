@@ -104,6 +104,8 @@ class ChangedBackend(Backend):
 
     def begin(self, dataset: Dataset) -> None:
         self._inner.begin(dataset)
+        if not any(example.images for example in dataset.examples):
+            raise ModelError(f"{self.name}: картинок в наборе {dataset.name} нет, спросить иначе нечего.")
 
     @abstractmethod
     def changed(self, asked: Asked) -> Asked:
@@ -121,8 +123,10 @@ class RepicturedBackend(ChangedBackend):
         """The picture shown instead of an example's own."""
 
     def changed(self, asked: Asked) -> Asked:
+        if not asked.prompt.images:
+            return asked
         images = (self.shown(asked.example),) * len(asked.prompt.images)
-        return replace(asked, prompt=replace(asked.prompt, images=images)) if images else asked
+        return replace(asked, prompt=replace(asked.prompt, images=images))
 
 
 class PicturelessBackend(ChangedBackend):
@@ -204,7 +208,7 @@ class ShuffledBackend(RepicturedBackend):
         self._other: dict[str, ImageRef] = {}
 
     def begin(self, dataset: Dataset) -> None:
-        self._inner.begin(dataset)
+        super().begin(dataset)
         first = {example.cluster: example.image for example in reversed(dataset.examples) if example.images}
         order = sorted(first)
         random.Random(self._seed).shuffle(order)

@@ -39,6 +39,12 @@ def say(text: str) -> None:
         people.print(plain(text), markup=False)
 
 
+def warn(text: str) -> None:
+    """What must be known before the figures: red, where there are colours."""
+    if speaks():
+        people.print(plain(text), markup=False, style="red")
+
+
 def tell(text: str) -> None:
     """A line of the result."""
     results.print(plain(text), markup=False)

@@ -23,6 +23,7 @@ def doctor(
     rows: Annotated[int, typer.Option(help="сервер: сколько строк, запросов в 6–14 раз больше", min=2)] = 16,
     requests: Annotated[int, typer.Option(help="сервер: запросов одновременно", min=1, max=256)] = 16,
     timeout: Annotated[float, typer.Option(help="сервер: секунд на один запрос", min=0.1)] = 120.0,
+    retries: Annotated[int, typer.Option(help="сервер: сколько раз повторять неудачный запрос", min=0)] = 2,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
     """Осмотреть машину (версии, устройство, память, диск, хаб) или сервер. Код 1 – работать или верить помешает.
@@ -32,7 +33,7 @@ def doctor(
     if server is not None:
         from ruvlm.backends.base import Access
 
-        _examine_server(server, data, rows, Access(requests=requests, timeout_s=timeout), json_)
+        _examine_server(server, data, rows, Access(requests=requests, timeout_s=timeout, retries=retries), json_)
         return
     from dataclasses import asdict
 
@@ -69,6 +70,11 @@ def _examine_server(server: str, data: str, rows: int, access: Access, json_: bo
         )
         for line in (*seen.faults, *seen.notes):
             tell(f"  {line}")
-        say("Сервер отвечает честно." if seen.honest else "Баллам с этого сервера верить нельзя.")
-    if not seen.honest:
+        if seen.unanswered:
+            tell(f"  запросов без ответа: {seen.unanswered}, о них ничего не известно")
+        if not seen.honest:
+            say("Баллам с этого сервера верить нельзя.")
+        else:
+            say("Сервер ответил не на всё: осмотр неполон." if seen.unanswered else "Сервер отвечает честно.")
+    if not seen.honest or seen.unanswered:
         raise typer.Exit(1)

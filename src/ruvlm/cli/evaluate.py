@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ruvlm.cli.console import cells, counting, plain, results, say, show_json, tell
+from ruvlm.cli.console import cells, counting, plain, results, say, show_json, tell, warn
 
 if TYPE_CHECKING:
     from ruvlm.backends.base import Access
@@ -297,7 +297,7 @@ def _table(done: list[Evaluation]) -> None:
     for spread in prompt_spreads(main):
         _tell_spread(spread)
     for warning in dict.fromkeys(f"{e.protocol}: {warning}" for e in main for warning in e.result.warnings):
-        say(f"Внимание: {warning}.")
+        warn(f"Внимание: {warning}.")
     for evaluation in done:
         if evaluation.folder is not None and evaluation.model == done[0].model:
             say(f"Ответы и разбивки: {evaluation.folder}")

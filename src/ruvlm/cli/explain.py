@@ -89,7 +89,8 @@ def _show(explanation: Explanation) -> None:
     e = explanation
     tell(f"{e.a} ({e.rule_a}): {e.value_a:.2f} %")
     tell(f"{e.b} ({e.rule_b}): {e.value_b:.2f} %")
-    tell(f"Разность {e.difference:+.2f} пункта; общих строк {e.n}. Из чего она:")
+    unit = "вопросов со всеми перестановками" if e.by_question else "строк"
+    tell(f"Разность {e.difference:+.2f} пункта; общих {unit} {e.n}. Из чего она:")
     table = Table()
     for column in ("причина", "пунктов", "примеры"):
         table.add_column(column)

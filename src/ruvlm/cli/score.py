@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ruvlm.cli.console import say, show_json, tell
+from ruvlm.cli.console import say, show_json, tell, warn
 
 if TYPE_CHECKING:
     from ruvlm.evaluation.judge import Judge
@@ -134,7 +134,7 @@ def _tell_result(result: Result, json_: bool) -> None:
         )
         return
     for warning in result.warnings:
-        say(f"Внимание: {warning}.")
+        warn(f"Внимание: {warning}.")
     for rule, figure in result.scores.items():
         interval = f"интервал 95 %: {figure.low:.2f}–{figure.high:.2f}" if figure.low is not None else "интервала нет"
         whole = math.isclose(100 * figure.correct, figure.value * figure.n, abs_tol=1e-6)

@@ -373,4 +373,9 @@ def rescore(folder: Path, data: str, judge: Judge | None = None) -> Result:
             f"Оценка в {folder} – на других данных (отпечаток {identity.data}, а у {data} – {dataset.fingerprint}): укажите те же "
             "--data."
         )
-    return rescored(dataset, protocol, place.responses, judge, place.judgements)
+    responses = place.responses
+    result = rescored(dataset, protocol, responses, judge, place.judgements)
+    if not place.probed.is_file():
+        return result
+    honest = honesty(with_evaluation(kept_probe(place.probed, lambda: []), responses))
+    return replace(result, warnings=(*honest.faults, *result.warnings))

@@ -12,7 +12,7 @@ from ruvlm.benchmarks.base import Protocol
 from ruvlm.benchmarks.catalog import benchmark_named, score
 from ruvlm.benchmarks.source import open_source
 from ruvlm.errors import DataError, MissingSplitError
-from ruvlm.schema import Dataset, Example, Score, Verdict
+from ruvlm.schema import Dataset, Example, Score, Status, Verdict
 
 # what the control trained on the other parts of the same rows is called
 OWN_WORDS = f"question-only-{FOLDS}-fold"
@@ -76,12 +76,12 @@ def set_biases(data: str, split: str) -> list[SetBias]:
     """Of every benchmark in the data that has the split. Raises DataError for sets without it, and for too few rows."""
     source = open_source(data)
     sets = []
+    absent: list[MissingSplitError] = []
     for name in source.benchmarks:
         try:
             dataset = source.load(name, split, bare=True)
-        except MissingSplitError:
-            if len(source.benchmarks) == 1:
-                raise
+        except MissingSplitError as error:
+            absent.append(error)
             continue
         biases = row_biases(benchmark_named(name).protocols[0], dataset.examples)
         rows = tuple(biases[example.id] for example in dataset.examples if example.id in biases)
@@ -89,6 +89,8 @@ def set_biases(data: str, split: str) -> list[SetBias]:
             right = 100 * sum(row.right for row in rows) / len(rows)
             bias = sum(row.bias for row in rows) / len(rows)
             sets.append(SetBias(benchmark=name, split=dataset.split, right=right, bias=bias, rows=rows))
+    if len(absent) == len(source.benchmarks):
+        raise absent[0]
     if not sets:
         raise DataError(
             f"В {data} слишком мало строк с известными ответами, чтобы учиться на соседних: нужно хотя бы {2 * FOLDS} разных картинок."
@@ -145,13 +147,19 @@ def blind_section(
 def sighted_together(
     dataset: Dataset, protocol: Protocol, own: Mapping[str, Sequence[Verdict]], sections: Sequence[BlindSection]
 ) -> tuple[int, dict[str, Score]]:
-    """Several models on the rows that no blind control of any of them answers: how many units, and each model's figure.
+    """Several models on the rows that no blind control of any of them answers, and each of them did: how many units, their figures.
 
     Each model's own sighted figure is on rows of its own, which no other's is.
     """
     unit = benchmark_named(dataset.name).unit
-    blind = blind_units(dataset, sections)
-    kept = [n for n, example in enumerate(dataset.examples) if unit(example) not in blind]
+    lost = {
+        unit(example)
+        for verdicts in own.values()
+        for example, verdict in zip(dataset.examples, verdicts, strict=True)
+        if verdict.status is Status.ERROR
+    }
+    left_out = blind_units(dataset, sections) | lost
+    kept = [n for n, example in enumerate(dataset.examples) if unit(example) not in left_out]
     if not kept:
         return 0, {}
     rows = replace(dataset, examples=tuple(dataset.examples[n] for n in kept))

@@ -27,6 +27,7 @@ RESAMPLES = 1000
 class SideRow:
     """A row of one side: `own` is what that side's own rule gives, `scores` what each rule that we know gives, 0 to 1."""
 
+    id: str
     own: float
     scores: dict[str, float]
     text: str
@@ -42,7 +43,7 @@ class Side:
     """An evaluation as it is explained: its rows by id, by what rule it counts, how it was asked where that is known.
 
     `circular`: its headline counts a question only where every order of its options is right. `lost` are the clusters
-    with a request that nobody answered.
+    with a request that nobody answered, `unanswered` how many those are; `wording` marks the words of its protocol.
     """
 
     name: str
@@ -51,6 +52,8 @@ class Side:
     how: AskedHow | None
     circular: bool = False
     lost: frozenset[str] = frozenset()
+    unanswered: int = 0
+    wording: str = ""
 
     def mean(self, ids: Sequence[str]) -> float:
         """Its own score of rows, in per cent."""
@@ -85,7 +88,7 @@ class ExampleRow:
 class Explanation:
     """`b` minus `a`: both scores in per cent, over how many common rows, the parts, the paired interval of what is the model's.
 
-    `common_rule` is what both sides' answers are compared under, empty where they share none.
+    `by_question`: the common ones are questions in all orders of their options, else rows. `common_rule` is what both sides' answers are compared under, empty where they share none.
     """
 
     a: str
@@ -102,6 +105,7 @@ class Explanation:
     model_high: float | None
     examples: dict[str, tuple[ExampleRow, ...]]
     notes: tuple[str, ...] = ()
+    by_question: bool = False
 
 
 def explain(
@@ -139,6 +143,7 @@ def explain(
         model_high=high if any(of_model) else None,
         examples=_examples(one, other, points),
         notes=_notes(one, other, shared, same),
+        by_question=one.circular and other.circular,
     )
 
 
@@ -183,7 +188,8 @@ def _sides(
         one, other = _by_question(one), _by_question(other)
     common = [name for name in one.rows if name in other.rows]
     if not common:
-        raise DataError(f"У {a} и {b} нет ни одной общей строки: объяснять нечего.")
+        lost = " (строки с неудачными запросами не в счёт: повторите ruvlm eval)" if one.lost or other.lost else ""
+        raise DataError(f"У {a} и {b} нет ни одной общей строки: объяснять нечего{lost}.")
     return one, other, common
 
 
@@ -199,13 +205,8 @@ def _by_question(side: Side) -> Side:
 def _as_one(rows: Sequence[SideRow]) -> SideRow:
     """The first wrong row speaks for all, the first of all where none is wrong."""
     wrong = [row for row in rows if row.own < 1] or [rows[0]]
-    return replace(
-        wrong[0],
-        own=min(row.own for row in rows),
-        scores={rule: min(row.scores[rule] for row in rows) for rule in rows[0].scores},
-        cut=any(row.cut for row in wrong),
-        unread=any(row.unread for row in wrong),
-    )
+    scores = {rule: min(row.scores[rule] for row in rows) for rule in rows[0].scores}
+    return replace(wrong[0], own=min(row.own for row in rows), scores=scores)
 
 
 def _causes(a: Side, b: Side, name: str, shared: str, same: bool) -> dict[str, float]:
@@ -233,11 +234,18 @@ def _answers_cause(a: Side, b: Side, one: SideRow, other: SideRow, same: bool) -
     if one.prompt != other.prompt and one.prompt and other.prompt:
         return "prompt"
     if a.how is not None and b.how is not None:
-        if a.how.said != b.how.said:
+        if _other_words(a, b):
             return "prompt"
         if a.how.settings != b.how.settings:
             return "settings"
     return "model"
+
+
+def _other_words(a: Side, b: Side) -> bool:
+    """Were they asked in other words, as far as is known? Samples of unlike sizes have unlike marks of all that was said."""
+    if a.how is None or b.how is None or a.how.said == b.how.said:
+        return False
+    return not a.wording or a.wording != b.wording
 
 
 def _common_rule(a: Side, b: Side) -> str:
@@ -252,7 +260,8 @@ def _examples(a: Side, b: Side, points: Mapping[str, Mapping[str, float]]) -> di
         for cause, point in causes.items():
             if point and len(chosen.setdefault(cause, [])) < EXAMPLES:
                 one, other = a.rows[name], b.rows[name]
-                chosen[cause].append(ExampleRow(id=name, a=one.text, b=other.text, score_a=one.own, score_b=other.own))
+                shown = other.id if other.own < 1 else one.id
+                chosen[cause].append(ExampleRow(id=shown, a=one.text, b=other.text, score_a=one.own, score_b=other.own))
     for cause, side, missing in (("only a", a, b), ("only b", b, a)):
         names = [name for name in side.rows if name not in missing.rows][:EXAMPLES]
         rows = [(name, side.rows[name]) for name in names]
@@ -274,8 +283,11 @@ def _notes(a: Side, b: Side, shared: str, same: bool) -> tuple[str, ...]:
     notes = []
     if not shared:
         notes.append("общего правила у сторон нет: различие правил от различия ответов не отделить")
-    if not same and a.how is not None and b.how is not None and a.how.said != b.how.said:
+    if not same and _other_words(a, b):
         notes.append("спрошены разными словами, а модели разные: просьбу от модели не отделить")
+    for place, side in (("первого", a), ("второго", b)):
+        if side.unanswered:
+            notes.append(f"без ответа у {place} {side.unanswered} строк: в баллах здесь их нет, повторите ruvlm eval")
     if a.how is None or b.how is None:
         notes.append("как спрашивали, записано не у обеих: просьба и настройки видны, только где они в самих строках")
     return tuple(notes)
@@ -304,6 +316,7 @@ def side_of(path: Path, rule: str | None = None) -> Side:
         own = None if rule is not None else tool.score
         response = responses.get(name, Response(""))
         rows[name] = SideRow(
+            id=name,
             own=scores[chosen] if own is None else own,
             scores=scores,
             text=response.text,
@@ -324,6 +337,8 @@ def side_of(path: Path, rule: str | None = None) -> Side:
         how=how,
         circular=circular,
         lost=frozenset(verdict.cluster for verdict in verdicts.values() if verdict.status is Status.ERROR),
+        unanswered=sum(verdict.status is Status.ERROR for verdict in verdicts.values()),
+        wording="" if opened.identity is None else opened.identity.prompt,
     )
 
 

@@ -22,6 +22,7 @@ DEFAULT = "MERA-evaluation/MERA_Answer_judge"
 RULE = "judge:encoder"
 BATCH = 32
 MARK = "ОТВЕТ"
+RUSSIAN = "какого цвета этот дом"
 # what tokenizers without a limit give for one, and MERA's own limit
 UNLIMITED, LONGEST = 1 << 20, 8192
 RIGHT_LABELS = ("label_1", "1", "correct", "right", "true", "yes", "верно", "правильно")
@@ -36,31 +37,44 @@ class EncoderJudge(Judge):
 
     def __init__(self, name: str, device: str = "auto") -> None:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+        if not Path(name).exists() and name.count("/") != 1:
+            raise ConfigError(f"Папки судьи {name} нет: проверьте путь; имя на хабе – ОРГАНИЗАЦИЯ/ИМЯ.")
         self.name, self._torch = name, torch
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(name)
             model, loading = AutoModelForSequenceClassification.from_pretrained(
                 name, dtype=torch.float32, output_loading_info=True
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             raise ModelError(
                 f"Судью {name} не загрузить ({str(error).splitlines()[0][:200]}): нужна папка или имя классификатора."
             ) from error
         if loading["missing_keys"]:
             absent = ", ".join(sorted(loading["missing_keys"])[:3])
             raise ConfigError(f"Судья {name}: весов классификатора нет ({absent}): нужен обученный классификатор.")
-        if self._tokenizer.sep_token is None:
-            raise ConfigError(
-                f"Судья {name}: у его токенизатора нет [SEP], а вход судьи – вопрос [SEP] верный [SEP] ответ."
-            )
+        self._refuse_tokenizer(model.config.vocab_size)
         self._right = _right_class(name, model.config)
         limits = (self._tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", LONGEST), LONGEST)
         self._longest = min(limit for limit in limits if limit and limit < UNLIMITED)
         self._device = pick_device(device)
         self._model = model.to(self._device).eval()
         self._mark = f"encoder {name} {getattr(model.config, '_commit_hash', None) or _weights_mark(model)}"
+
+    def _refuse_tokenizer(self, size: int) -> None:
+        """Raise ConfigError for one that cannot have been the judge's."""
+        tokenizer = self._tokenizer
+        if tokenizer.sep_token is None or tokenizer.pad_token is None:
+            raise ConfigError(
+                f"Судья {self.name}: у его токенизатора нет [SEP] или [PAD], а вход судьи – вопрос [SEP] верный [SEP] ответ."
+            )
+        read = tokenizer(RUSSIAN, add_special_tokens=False)["input_ids"]
+        if len(tokenizer) > size or not read or all(number == tokenizer.unk_token_id for number in read):
+            raise ConfigError(
+                f"Судья {self.name}: токенизатор не его (слов {len(tokenizer)}, а в модели {size}) или не знает русских букв."
+            )
 
     def covers(self, protocol: Protocol) -> bool:
         return not protocol.choice
@@ -83,7 +97,7 @@ class EncoderJudge(Judge):
             replace(verdict, scores={**verdict.scores, RULE: float(any(known[keys[t]] for t in row))})
             for verdict, row in zip(verdicts, asked, strict=True)
         ]
-        return Judged(judged, f"{RULE} – {self.name}; это судья, а не правило: балла он не даёт")
+        return Judged(judged, f"{RULE} – {self.name}; это судья, а не правило: главным баллом не бывает")
 
     def _judged(self, triples: Sequence[tuple[str, str, str]]) -> Iterator[tuple[tuple[str, str, str], bool]]:
         """Alike lengths together; what is read as right in any of its forms is right."""

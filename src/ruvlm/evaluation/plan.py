@@ -95,8 +95,10 @@ def evaluate_model(
         if not main.covers(dataset) and not protocols and len(source.benchmarks) > 1:
             report(f"{main.name} не отвечает на вопросы {dataset.name}, пропускаю")
             continue
+        asked: set[str] = set()  # what a model was not asked, its controls are not
         for backend in (main,) if dataset.hidden else (main, *_able(beside, dataset, report)):
-            names = protocols_of(backend, dataset, protocols)
+            names = [name for name in protocols_of(backend, dataset, protocols) if backend is main or name in asked]
+            asked = {*names} if backend is main else asked
             for protocol in names if backend is not main else _in_other_words(dataset, names, prompts):
                 folder = root / _folder_name(dataset, protocol, backend.name, max_new_tokens)
                 done.append(ask(backend, dataset, protocol, folder))
@@ -147,7 +149,13 @@ def with_blind_sections(done: Sequence[Evaluation], model: str) -> list[Evaluati
     sections: list[Evaluation] = []
     for one in done:
         # in other words the controls were not asked
-        if one.model != model or one.dataset.hidden or one.folder is None or MARK in one.protocol:
+        if (
+            one.model != model
+            or one.dataset.hidden
+            or one.folder is None
+            or MARK in one.protocol
+            or not _pictured(one.dataset)
+        ):
             sections.append(one)
             continue
         protocol = protocol_named(one.protocol)
@@ -163,6 +171,10 @@ def with_blind_sections(done: Sequence[Evaluation], model: str) -> list[Evaluati
             EvaluationFolder(one.folder).keep_blind(section)
         sections.append(replace(one, blind=section))
     return sections
+
+
+def _pictured(dataset: Dataset) -> bool:
+    return any(example.images for example in dataset.examples)
 
 
 def probe_server(server: str, data: str, rows: int, access: Access) -> Honesty:

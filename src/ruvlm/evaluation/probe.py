@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -74,7 +75,7 @@ class ProbeAnswer:
 @dataclass(frozen=True, kw_only=True)
 class Honesty:
     """Of `rows` rows: how many answers differ from the first one by how they were asked; how many other pictures changed nothing,
-    and of those how many do once the caches are stepped past.
+    and of those how many do once the caches are stepped past. `unanswered` requests got no answer: what they would show is not known.
     """
 
     rows: int
@@ -82,6 +83,7 @@ class Honesty:
     swapped: int
     unchanged: int
     mixed: int
+    unanswered: int = 0
 
     @property
     def mixes(self) -> bool:
@@ -137,7 +139,10 @@ def probe(backend: Backend, asked: Sequence[Asked], rows: int = ROWS) -> list[Pr
     def swapped(item: Asked) -> Asked:
         return _pictured(item, others[item.example.id])
 
-    answers = alone(How.ALONE, chosen) + alone(How.OTHER_PICTURE, chosen, swapped)
+    first = alone(How.ALONE, chosen[:1])
+    if first[0].text is None:
+        return first  # a server that does not answer: the evaluation will say so sooner
+    answers = first + alone(How.ALONE, chosen[1:]) + alone(How.OTHER_PICTURE, chosen, swapped)
     answers += alone(How.AGAIN, chosen) + alone(How.REVERSED, chosen[::-1])
     text = {(answer.id, answer.how): answer.text for answer in answers}
     pairs = {i.example.id: (text[i.example.id, How.ALONE], text[i.example.id, How.OTHER_PICTURE]) for i in chosen}
@@ -161,12 +166,15 @@ def probe(backend: Backend, asked: Sequence[Asked], rows: int = ROWS) -> list[Pr
 
 
 def at_once(backend: Backend, asked: Sequence[Asked], rows: int = ROWS) -> list[ProbeAnswer]:
-    """The same rows all at once, with those about other pictures among them."""
+    """The same rows all at once, with those about other pictures among them, in an order drawn by lot."""
     chosen = _chosen(asked, rows)
     others = [_pictured(item, chosen[(n + 1) % len(chosen)].prompt.images[0]) for n, item in enumerate(chosen)]
-    mixed = [item for pair in zip(chosen, others, strict=True) for item in pair]
-    responses = list(backend.answer(mixed))
-    return [_said(item, How.AT_ONCE, responses[2 * n]) for n, item in enumerate(chosen)]
+    mixed = [(True, item) for item in chosen] + [(False, item) for item in others]
+    # neighbours about one picture would hide that a server answers about its last one
+    random.Random("ruvlm probe").shuffle(mixed)
+    responses = backend.answer([item for _, item in mixed])
+    both = zip(mixed, responses, strict=True)
+    return [_said(item, How.AT_ONCE, response) for (own, item), response in both if own]
 
 
 def honesty(answers: Sequence[ProbeAnswer]) -> Honesty:
@@ -182,6 +190,7 @@ def honesty(answers: Sequence[ProbeAnswer]) -> Honesty:
         differing={how: sum(first.get(name, said) != said for name, said in text[how].items()) for how in SAME},
         swapped=sum(name in other for name in first),
         unchanged=len(unchanged),
+        unanswered=sum(answer.text is None for answer in answers),
         mixed=sum(_mixed(name, text) for name in unchanged),
     )
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ruvlm.benchmarks.stats import holm
+from ruvlm.benchmarks.stats import Z, holm
 from ruvlm.errors import DataError
 from ruvlm.evaluation.answers import answers_under
 from ruvlm.evaluation.asking import Evaluation
 from ruvlm.evaluation.compare import LEVEL, compare
 from ruvlm.evaluation.evaluated import Evaluated
-from ruvlm.schema import Score, Verdict
+from ruvlm.schema import Score, Status, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class PromptSpread:
     """A model under several wordings of one question: its headline under each, and how far they lie apart.
 
     `wording` is the standard deviation between wordings and `sampling` the mean error of one figure, both in points; `changed` is
-    the share of rows, in per cent, that are right under some wordings and wrong under others.
+    the share of rows answered under all, in per cent, that score unlike under some of them.
     """
 
     model: str
@@ -98,9 +98,10 @@ def prompt_spreads(evaluations: Sequence[Evaluation]) -> list[PromptSpread]:
 
 def _spread(model: str, scores: dict[str, Score], verdicts: Sequence[Sequence[Verdict]]) -> PromptSpread:
     values = np.array([score.value for score in scores.values()])
-    errors = [score.error for score in scores.values() if score.error is not None]
-    rights_KN = np.array([[verdict.right for verdict in one] for one in verdicts])
-    changed = float((rights_KN.any(axis=0) & ~rights_KN.all(axis=0)).mean())
+    # an interval is never of no width, the error of rows that are all alike is
+    errors = [(s.high - s.low) / (2 * Z) for s in scores.values() if s.low is not None and s.high is not None]
+    answered = [rows for rows in zip(*verdicts, strict=True) if all(row.status is not Status.ERROR for row in rows)]
+    changed = sum(len({row.score for row in rows}) > 1 for rows in answered) / max(1, len(answered))
     return PromptSpread(
         model=model,
         scores=scores,
@@ -151,16 +152,14 @@ def _by_wording(folder: Path) -> dict[tuple[str, ...], Evaluated]:
 
 def _order(pairs: Mapping[str, tuple[Evaluated, Evaluated]]) -> OrderSpread:
     first, second = next(iter(pairs.values()))
-    scores = {
-        name: (one.measured.headline[1].value, other.measured.headline[1].value) for name, (one, other) in pairs.items()
-    }
+    # the headline's difference comes first; rows that one of the two did not answer are in neither figure
+    differences = {name: compare([one.path, other.path])[0] for name, (one, other) in pairs.items()}
+    scores = {name: (row.value_a, row.value_b) for name, row in differences.items()}
     names = (first.model, second.model)
     if names[0] == names[1]:
         names = (f"{names[0]} ({first.path.parent})", f"{names[1]} ({second.path.parent})")
     model, wording, together = shares_of(np.array(list(scores.values())))
-    # the headline's difference comes first
-    each = [compare([one.path, other.path])[0].p for one, other in pairs.values()]
-    corrected = dict(zip(pairs, holm(each), strict=True))
+    corrected = dict(zip(pairs, holm([row.p for row in differences.values()]), strict=True))
     return OrderSpread(
         a=names[0], b=names[1], scores=scores, model=model, wording=wording, together=together, p=corrected
     )

@@ -99,7 +99,9 @@ def _explanations(sections: Sequence[ReportSection]) -> Iterator[Explanation]:
         (one, other)
         for n, (section, one) in enumerate(models)
         for beside, other in models[n + 1 :]
-        if section.first.benchmark == beside.first.benchmark and one.verdicts.keys() & other.verdicts.keys()
+        if not (one.measured.control or other.measured.control)
+        and section.first.benchmark == beside.first.benchmark
+        and one.verdicts.keys() & other.verdicts.keys()
     ]
     for one, other in pairs[:EXPLAINED]:
         try:
@@ -146,7 +148,7 @@ def _sighted(models: Sequence[Answers], dataset: Dataset | None) -> tuple[int, d
 
 def _by_words(measured: Measured, verdicts: Mapping[str, Verdict], dataset: Dataset | None) -> BlindSection | None:
     """What the words of the questions give away, where no blind control was asked beside an evaluation or a file."""
-    if dataset is None or any(example.id not in verdicts for example in dataset.examples):
+    if measured.control or dataset is None or any(example.id not in verdicts for example in dataset.examples):
         return None
     try:
         known = protocol_named(measured.protocol)

@@ -57,7 +57,7 @@ def browser(section: ReportSection, pictures: int, seed: int = 0) -> Browser | N
         rules,
         [answers.name for answers in section.models],
         {name: picture for name in shown if (picture := _picture(shown[name])) is not None},
-        len({example.image_id for example in section.dataset.examples}),
+        len({example.image_id for example in section.dataset.examples if example.images}),
     )
 
 
@@ -90,7 +90,7 @@ def _row(
         answers.append([said, _cut(verdict), verdict.reason, bits])
     return [
         example.id,
-        example.image_id,
+        example.image_id if example.images else "",
         example.question,
         example.hint,
         list(example.options),

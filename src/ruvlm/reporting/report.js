@@ -42,7 +42,7 @@ function card(set, row) {
     picture.alt = "картинка " + image + " к вопросу: " + question;
     picture.loading = "lazy";
     made.append(picture);
-  } else made.append(element("p", "картинка " + image + " в отчёт не вложена", "faint"));
+  } else if (image) made.append(element("p", "картинка " + image + " в отчёт не вложена", "faint"));
   if (hint) made.append(element("p", hint, "faint"));
   made.append(element("p", question));
   const facts = element("dl");
@@ -70,7 +70,7 @@ function browse(box, set) {
 
   function fits(row, number) {
     if (type.value !== "" && !row[6].includes(Number(type.value))) return false;
-    if (pictured.checked && !set.pictures[row[1]]) return false;
+    if (pictured.checked && row[1] && !set.pictures[row[1]]) return false;
     if (sight && sight.value && Boolean(row[10]) !== (sight.value === "blind")) return false;
     if (bias && bias.value !== "" && (row[8] === null || row[8] > Number(bias.value.replace(",", ".")))) return false;
     if (how.value === "differ") {
