@@ -149,14 +149,15 @@ def read_answers(path: Path, predicted: bool = True, columns: Columns = Columns(
 def _folded(path: Path, table: Table) -> tuple[list[Row], Mapping[str, str]]:
     """Rows with their field names in lower case and single blanks, and each name as the file has it."""
     names: dict[str, str] = {}
-    for name in name_counts(table.rows):
+    counts = name_counts(table.rows)
+    for name in counts:
         short = " ".join(str(name).replace("\ufeff", "").lower().split())
         if short in names and any(
             name in row and names[short] in row and row[name] != row[names[short]] for row in table.rows
         ):
             raise DataError(f"{path}: поля «{names[short]}» и «{name}» различаются только написанием: оставьте одно.")
         names.setdefault(short, str(name))
-    key = {name: " ".join(str(name).replace("\ufeff", "").lower().split()) for name in name_counts(table.rows)}
+    key = {name: " ".join(str(name).replace("\ufeff", "").lower().split()) for name in counts}
     return [{key[name]: value for name, value in row.items()} for row in table.rows], names
 
 
@@ -176,15 +177,18 @@ def _found(
         what: _named(path, name, names)
         for what, name in (("p", columns.prediction), ("g", columns.gold), ("i", columns.identity))
     }
-    identity = given["i"] or _column(path, rows, IDENTITY, "id")
+    counts = name_counts(rows)
+    identity = given["i"] or _column(path, rows, counts, IDENTITY, "id")
     prediction = None
     if predicted:
-        prediction = given["p"] or _column(path, rows, PREDICTION, "ответа модели")
+        prediction = given["p"] or _column(path, rows, counts, PREDICTION, "ответа модели")
         if prediction is None and all(name in names for name in _LLAVA):
             prediction = "text"
         if prediction is None and joined:
-            prediction = _column(path, rows, ("answer", "text", "ответ"), "ответа модели")
-    gold = given["g"] or _column(path, rows, tuple(name for name in GOLD if name != prediction), "верного ответа")
+            prediction = _column(path, rows, counts, ("answer", "text", "ответ"), "ответа модели")
+    gold = given["g"] or _column(
+        path, rows, counts, tuple(name for name in GOLD if name != prediction), "верного ответа"
+    )
     if predicted and prediction is None:
         raise DataError(
             f"{path}: нет поля ответа модели (обычно оно зовётся prediction, response или output; в файле есть "
@@ -208,8 +212,10 @@ def _named(path: Path, name: str | None, names: Mapping[str, str]) -> str | None
     return short
 
 
-def _column(path: Path, rows: Sequence[Row], names: tuple[str, ...], what: str) -> str | None:
-    present = [name for name in names if any(name in row for row in rows)]
+def _column(
+    path: Path, rows: Sequence[Row], counts: Mapping[str, int], names: tuple[str, ...], what: str
+) -> str | None:
+    present = [name for name in names if name in counts]
     if len(present) > 1 and any(
         len({str(row.get(name)).strip() for name in present if name in row}) > 1 for row in rows
     ):
@@ -217,7 +223,7 @@ def _column(path: Path, rows: Sequence[Row], names: tuple[str, ...], what: str) 
             f"{path}: полей {what} несколько ({', '.join(present)}), и они различаются: оставьте одно или назовите его ключом "
             "--prediction-field, --gold-field или --id-field."
         )
-    return max(present, key=lambda name: sum(name in row for row in rows)) if present else None
+    return max(present, key=lambda name: counts[name]) if present else None
 
 
 def _refuse_partial(path: Path, rows: Sequence[Row], name: str | None, what: str) -> None:
