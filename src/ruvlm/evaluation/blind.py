@@ -124,23 +124,18 @@ def blind_section(
         # a classifier's answers are judged by the rule that stands first alone
         by_words = [_as_judged(verdict, biases[verdict.id].score) for verdict in own]
         judged[OWN_WORDS], figures[OWN_WORDS] = by_words, _figure(protocol, dataset, by_words)
-    answering = {name: _answered(dataset, verdicts) for name, verdicts in judged.items()}
+    rows = tuple(_row(example, biases, judged, n) for n, example in enumerate(dataset.examples))
     unit = benchmark_named(dataset.name).unit
-    units = dict.fromkeys(unit(example) for example in dataset.examples)
-    blind = {name for names in answering.values() for name in names}
-    kept = [n for n, example in enumerate(dataset.examples) if unit(example) not in blind]
-    sighted = None
-    if kept:
-        rows = replace(dataset, examples=tuple(dataset.examples[n] for n in kept))
-        sighted = _figure(protocol, rows, [own[n] for n in kept])
+    blind = blind_units(dataset, [rows])
+    _, sighted = _on_others(dataset, protocol, {"own": own}, blind)
     return BlindSection(
         rule=rule,
         whole=whole,
         controls=figures,
-        units=len(units),
+        units=len({unit(example) for example in dataset.examples}),
         answered=len(blind),
-        sighted=sighted,
-        rows=tuple(_row(example, biases, judged, n) for n, example in enumerate(dataset.examples)),
+        sighted=sighted.get("own"),
+        rows=rows,
     )
 
 
@@ -158,7 +153,15 @@ def sighted_together(
         for example, verdict in zip(dataset.examples, verdicts, strict=True)
         if verdict.status is Status.ERROR
     }
-    left_out = blind_units(dataset, sections) | lost
+    blind = blind_units(dataset, [section.rows for section in sections])
+    return _on_others(dataset, protocol, own, blind | lost)
+
+
+def _on_others(
+    dataset: Dataset, protocol: Protocol, own: Mapping[str, Sequence[Verdict]], left_out: set[str]
+) -> tuple[int, dict[str, Score]]:
+    """How many units are not left out, and each model's figure on them; none where there are none."""
+    unit = benchmark_named(dataset.name).unit
     kept = [n for n, example in enumerate(dataset.examples) if unit(example) not in left_out]
     if not kept:
         return 0, {}
@@ -167,15 +170,15 @@ def sighted_together(
     return len({unit(example) for example in rows.examples}), figures
 
 
-def blind_units(dataset: Dataset, sections: Sequence[BlindSection]) -> set[str]:
+def blind_units(dataset: Dataset, tables: Sequence[Sequence[BlindRow]]) -> set[str]:
     """What counts as one (a row, or all rows of a question) and is answered by some blind control in all its rows."""
     unit = benchmark_named(dataset.name).unit
     units: dict[str, list[str]] = defaultdict(list)
     for example in dataset.examples:
         units[unit(example)].append(example.id)
     blind: set[str] = set()
-    for section in sections:
-        names = {row.id: set(row.answered_by) for row in section.rows}
+    for table in tables:
+        names = {row.id: set(row.answered_by) for row in table}
         blind |= {one for one, ids in units.items() if set.intersection(*(names.get(name, set()) for name in ids))}
     return blind
 
@@ -186,15 +189,6 @@ def _as_judged(verdict: Verdict, score: float) -> Verdict:
 
 def _figure(protocol: Protocol, dataset: Dataset, verdicts: Sequence[Verdict]) -> Score:
     return score(protocol, dataset, tuple(verdicts)).headline[1]
-
-
-def _answered(dataset: Dataset, verdicts: Sequence[Verdict]) -> set[str]:
-    """The units all of whose rows are right."""
-    unit = benchmark_named(dataset.name).unit
-    rights: dict[str, list[bool]] = defaultdict(list)
-    for example, verdict in zip(dataset.examples, verdicts, strict=True):
-        rights[unit(example)].append(verdict.right)
-    return {name for name, right in rights.items() if all(right)}
 
 
 def _row(

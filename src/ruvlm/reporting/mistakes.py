@@ -44,7 +44,7 @@ def browser(section: ReportSection, pictures: int, seed: int = 0) -> Browser | N
     types = sorted({name for example in section.dataset.examples for name in types_of(example)})
     numbers = {name: n for n, name in enumerate(types)}
     known = _without_picture(section.models)
-    blind = blind_units(section.dataset, [answers.blind for answers in section.blind if answers.blind is not None])
+    blind = blind_units(section.dataset, [answers.blind.rows for answers in section.blind if answers.blind is not None])
     unit = benchmark_named(section.dataset.name).unit
     rows = [
         [*_row(example, section.models, rules, numbers, known.get(example.id)), int(unit(example) in blind)]
