@@ -14,11 +14,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruvlm.errors import ConfigError, because
 from ruvlm.registry import FAMILIES, lookup
 
+RECIPES = Path(__file__).parent / "recipes"
+
 
 class Section(BaseModel):
     """Frozen, and strict about its keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Recipe(Section):
+    """What a recipe says of itself: what it makes, on what machine in how many minutes, and the score to expect there."""
+
+    about: str
+    machine: str
+    minutes: float | None = None
+    expect: str
 
 
 class ModelSettings(Section):
@@ -112,20 +123,53 @@ class RunConfig(Section):
         return 0
 
 
+def recipes() -> dict[str, Recipe]:
+    """The recipes that come with the package, by name."""
+    paths = sorted(RECIPES.glob("*.toml"))
+    return {path.stem: Recipe.model_validate(_read(path)["recipe"]) for path in paths}
+
+
 def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
-    """Read a TOML file and apply `key=value` overrides. Raises ConfigError naming file, key, value and what fits."""
+    """Read a TOML file, or a recipe by its name, and apply `key=value` overrides.
+
+    Raises ConfigError naming file, key, value and what fits.
+    """
+    named = RECIPES / f"{path}.toml"
+    values = _read(named if not path.exists() and named.is_file() else path)
+    values.pop("recipe", None)
+    moved_from = _path_of(values)
+    for override in overrides or []:
+        _apply(values, override)
+    _move_mixture(values, moved_from)
+    return validated(values, str(path))
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        near = ", ".join(sorted(str(p) for p in Path("configs").glob("*.toml")))
-        raise ConfigError(f"Файла настроек {path} нет.{f' Есть: {near}.' if near else ''}") from error
+        known = sorted(file.stem for file in RECIPES.glob("*.toml"))
+        near = difflib.get_close_matches(path.stem, known, 1)
+        hint = f"может быть, рецепт {near[0]}?" if near else f"рецепты по именам: {', '.join(known)}."
+        raise ConfigError(f"Файла настроек {path} нет: {hint}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: это не TOML ({error}): исправьте строку.") from error
     except OSError as error:
         raise ConfigError(f"{path} не удалось прочитать ({because(error)}).") from error
-    for override in overrides or []:
-        _apply(values, override)
-    return validated(values, str(path))
+
+
+def _path_of(values: dict[str, Any]) -> Any:
+    data = values.get("data")
+    return data.get("path") if isinstance(data, dict) else None
+
+
+def _move_mixture(values: dict[str, Any], before: Any) -> None:
+    """A folder that was named anew is meant wherever a mixture names it, too."""
+    now = _path_of(values)
+    mix = values["data"].get("mix") if now != before else None
+    for part in mix if isinstance(mix, list) else ():
+        if isinstance(part, dict) and part.get("path") == before:
+            part["path"] = now
 
 
 def validated(values: dict[str, Any], where: str) -> RunConfig:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from ruvlm import __version__
 from ruvlm.errors import RuvlmError, because
+from ruvlm.numerals import decimal
 
 State = Literal["ok", "note", "bad"]
 NEEDED = (
@@ -152,7 +153,7 @@ def _device() -> list[Symptom]:
             Symptom(
                 "device",
                 "ok",
-                f"cuda, {name}, свободно {free / GIGABYTE:.1f} из {total / GIGABYTE:.1f} ГБ, карт {torch.cuda.device_count()}",
+                f"cuda, {name}, свободно {decimal(free / GIGABYTE)} из {decimal(total / GIGABYTE)} ГБ, карт {torch.cuda.device_count()}",
             )
         ]
     if device.type == "mps":
@@ -169,7 +170,7 @@ def _memory() -> list[Symptom]:
         Symptom(
             "memory",
             "ok" if good else "note",
-            f"свободно {memory.available / GIGABYTE:.1f} из {memory.total / GIGABYTE:.1f} ГБ",
+            f"свободно {decimal(memory.available / GIGABYTE)} из {decimal(memory.total / GIGABYTE)} ГБ",
             "" if good else "make quickstart берёт до 2,5 ГБ",
         )
     ]
@@ -182,7 +183,7 @@ def _disk() -> list[Symptom]:
         Symptom(
             "disk",
             "ok" if good else "note",
-            f"свободно {free / GIGABYTE:.1f} ГБ здесь",
+            f"свободно {decimal(free / GIGABYTE)} ГБ здесь",
             "" if good else "train GQA-ru – 4 ГБ, мир mini – 0,1 ГБ",
         )
     ]

@@ -24,8 +24,9 @@ from ruvlm.schema import is_drawn
 
 BEST, FINAL = "best_model", "final_model"
 SETTINGS, FACTS, METRICS, HISTORY, CARD = "run.toml", "run.json", "metrics.jsonl", "training_history.png", "README.md"
+TOKENIZER = "tokenizer.json"
 # all that a run writes before its first checkpoint
-BEGUN = frozenset({SETTINGS, FACTS, METRICS, HISTORY, "checkpoints", "samples", "tensorboard"})
+BEGUN = frozenset({SETTINGS, FACTS, METRICS, HISTORY, TOKENIZER, "checkpoints", "samples", "tensorboard"})
 CHECKPOINT = re.compile(r"step_(\d{8})_(\d{4})")
 # keys of scores in runs that were trained before a validation kept them together
 EARLY_SCORES = {"gqa": "gqa-ru", "mmbench": "mmbench-ru"}
@@ -133,6 +134,12 @@ class RunFolder:
         return (self.path / FACTS).is_file() and (self.path / SETTINGS).is_file()
 
     @property
+    def place(self) -> tuple[str, str]:
+        """Where it lies now, as settings over those it was begun with."""
+        where = self.path.resolve()
+        return f"name={json.dumps(where.name)}", f"results={json.dumps(str(self.path.parent))}"
+
+    @property
     def evaluations(self) -> Path:
         return self.path / "eval"
 
@@ -208,9 +215,13 @@ class RunFolder:
 
     def describe(self, config: RunConfig, facts: RunFacts) -> None:
         """Settings, as `ruvlm train` reads them back, and what the run is made of. Raises OutputError."""
-        write_text(self.path / SETTINGS, to_toml(config))
+        self.describe_settings(config)
         row = asdict(facts)
         write_json(self.path / FACTS, {**row, "data": row.pop("checks")})
+
+    def describe_settings(self, config: RunConfig) -> None:
+        """Settings alone: those of a run that goes on longer. Raises OutputError."""
+        write_text(self.path / SETTINGS, to_toml(config))
 
     def rewrite_records(self, records: list[Record]) -> None:
         """The history anew. Raises OutputError."""

@@ -12,6 +12,7 @@ from ruvlm.backends.question_only import cross_fitted
 from ruvlm.benchmarks.base import Place, Protocol
 from ruvlm.data.images import read_bytes
 from ruvlm.errors import DataError, MissingSplitError
+from ruvlm.numerals import decimal
 from ruvlm.schema import Example, ImageRef
 
 REPEATED = FindingKind("duplicate-question", "вопрос о той же картинке повторяется", serious=False)
@@ -55,11 +56,11 @@ def _facts(task: Task, examples: Sequence[Example]) -> list[tuple[str, str]]:
             facts.append(("вариантов в вопросе", ", ".join(f"{n} – {count}" for n, count in sorted(options.items()))))
             protocol = task.benchmark.protocols[0]
             chance = sum(1 / max(1, len(list(filter(None, protocol.replies(e))))) for e in answered) / len(answered)
-            facts.append(("пол: наугад", f"{100 * chance:.1f} %"))
+            facts.append(("пол: наугад", f"{decimal(100 * chance)} %"))
         answer, times = Counter(one for example in answered for one in set(example.answers)).most_common(1)[0]
-        facts.append((f"пол: всегда «{answer[:30]}»", f"{100 * times / len(answered):.1f} %"))
+        facts.append((f"пол: всегда «{answer[:30]}»", f"{decimal(100 * times / len(answered))} %"))
         if (blind := question_only(task.benchmark.protocols[0], answered)) is not None:
-            facts.append(("пол: только вопрос", f"{100 * blind:.1f} %"))
+            facts.append(("пол: только вопрос", f"{decimal(100 * blind)} %"))
     first = examples[0]
     facts += [(f"первый вопрос, {name}", wording.text) for name, wording in first.wordings.items()]
     facts.append(("его верный ответ", ", ".join(first.answers) or "не опубликован"))

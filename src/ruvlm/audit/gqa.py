@@ -10,6 +10,7 @@ from typing import Any
 from ruvlm.audit import set_files, text
 from ruvlm.audit.findings import Checked, Fact, FindingKind, Findings, RowRule, Task
 from ruvlm.audit.pictures import Picture, report
+from ruvlm.numerals import decimal
 
 Row = dict[str, Any]
 STRUCTURAL = ("query", "verify", "choose", "logical", "compare")
@@ -222,16 +223,18 @@ def _facts(rows: list[Row], pictures: int, where: str, findings: Findings) -> li
     result = [
         Fact(where, "строк", str(len(rows))),
         Fact(where, "картинок", str(pictures)),
-        Fact(where, "вопросов на картинку", f"{len(rows) / pictures:.1f}" if pictures else "–"),
-        Fact(where, "да/нет", f"{100 * sum(binary.values()) / max(1, len(rows)):.1f} %"),
+        Fact(where, "вопросов на картинку", decimal(len(rows) / pictures) if pictures else "–"),
+        Fact(where, "да/нет", f"{decimal(100 * sum(binary.values()) / max(1, len(rows)))} %"),
     ]
     if sum(binary.values()) >= 100 and max(binary.values()) > 0.65 * sum(binary.values()):
         top, count = binary.most_common(1)[0]
-        findings.add(YES_SKEW, where, f"«{top}» – {100 * count / sum(binary.values()):.0f} %")
+        findings.add(YES_SKEW, where, f"«{top}» – {decimal(100 * count / sum(binary.values()), 0)} %")
     for kind, counts in sorted(answers.items()):
         top, count = counts.most_common(1)[0]
         share = 100 * count / sum(counts.values())
-        result.append(Fact(where, f"самый частый ответ, {kind}", f"«{top}» – {share:.1f} % из {sum(counts.values())}"))
+        result.append(
+            Fact(where, f"самый частый ответ, {kind}", f"«{top}» – {decimal(share)} % из {sum(counts.values())}")
+        )
         if kind in ("query", "choose", "compare") and sum(counts.values()) >= 100 and share > 50:
-            findings.add(SKEW, where, f"{kind}: «{top}» – {share:.0f} %")
+            findings.add(SKEW, where, f"{kind}: «{top}» – {decimal(share, 0)} %")
     return result

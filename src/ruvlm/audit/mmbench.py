@@ -10,6 +10,7 @@ from ruvlm.audit import set_files, text
 from ruvlm.audit.findings import Checked, Fact, FindingKind, Findings, RowRule, Task
 from ruvlm.audit.pictures import Picture, report
 from ruvlm.benchmarks.circular import ROTATION
+from ruvlm.numerals import decimal
 
 Row = dict[str, Any]
 L2_OF: dict[str, str] = {
@@ -193,7 +194,7 @@ def _facts(rows: list[Row], where: str, findings: Findings) -> list[Fact]:
     letters = Counter(str(row.get("answer")) for row in base)
     if len(base) >= 100 and max(letters.values()) > 0.5 * len(base):
         top, count = letters.most_common(1)[0]
-        findings.add(LETTER_SKEW, where, f"{top}: {100 * count / len(base):.0f} % исходных строк")
+        findings.add(LETTER_SKEW, where, f"{top}: {decimal(100 * count / len(base), 0)} % исходных строк")
     groups = len({row["index"] % ROTATION for row in rows if isinstance(row.get("index"), int)})
     return [
         Fact(where, "строк", str(len(rows))),

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ruvlm.cli.console import say, show_json, tell
+from ruvlm.numerals import decimal
 
 
 def ask(
@@ -36,10 +37,10 @@ def ask(
             }
         )
         return
-    sure = "" if answer.probability is None else f" ({100 * answer.probability:.0f} %)"
+    sure = "" if answer.probability is None else f" ({decimal(100 * answer.probability, 0)} %)"
     tell(answer.text + sure)
     if answer.alternatives:
-        others = ", ".join(f"{a.text} {100 * a.probability:.1f} %" for a in answer.alternatives)
+        others = ", ".join(f"{a.text} {decimal(100 * a.probability)} %" for a in answer.alternatives)
         tell(f"  ещё: {others}")
     if answer.note:
         say(answer.note)

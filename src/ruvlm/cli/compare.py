@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ruvlm.cli.console import cells, plain, results, say, show_json, tell
+from ruvlm.numerals import around, bounds, chance, decimal
 
 if TYPE_CHECKING:
     from ruvlm.evaluation.compare import Difference
@@ -58,17 +59,16 @@ def _show(rows: list[Difference]) -> None:
     for column in ("первый", "второй", "правило", "n", "верно, %", "разность", "95 % интервал", "p (Холм)", "вывод"):
         table.add_column(column)
     for row in rows:
-        interval = f"{row.low:+.2f} … {row.high:+.2f}" if row.low is not None else "нет"
         table.add_row(
             *cells(
                 row.a,
                 row.b,
                 row.rule,
                 row.n,
-                f"{row.value_a:.2f} и {row.value_b:.2f}",
-                f"{row.points:+.2f}",
-                interval,
-                f"{row.p_holm:.2g}",
+                f"{decimal(row.value_a, 2)} и {decimal(row.value_b, 2)}",
+                decimal(row.points, 2, signed=True),
+                bounds(row.low, row.high),
+                chance(row.p_holm),
                 row.words,
             )
         )
@@ -102,11 +102,11 @@ def _prompts(folders: list[Path], json_: bool) -> None:
         for column in ("просьба", order.a, order.b, "разность"):
             table.add_column(plain(column))
         for name, (one, other) in order.scores.items():
-            table.add_row(*cells(name, f"{one:.2f}", f"{other:.2f}", f"{other - one:+.2f}"))
+            table.add_row(*cells(name, decimal(one, 2), decimal(other, 2), decimal(other - one, 2, signed=True)))
         results.print(table)
         tell(
-            f"Разброс баллов: от модели {order.model:.0f} %, от просьбы {order.wording:.0f} %, от того, что кому какая подходит, и от "
-            f"случая {order.together:.0f} %."
+            f"Разброс баллов: от модели {decimal(order.model, 0)} %, от просьбы {decimal(order.wording, 0)} %, от того, что кому какая подходит, и от "
+            f"случая {decimal(order.together, 0)} %."
         )
         tell(f"Вывод: {order.words}.")
 
@@ -137,8 +137,10 @@ def _translations(folders: list[Path], json_: bool) -> None:
         table.add_column(column)
     for pair in pairs:
         changed = pair.changed
-        interval = f" ({changed.low:.1f}–{changed.high:.1f})" if changed.low is not None else ""
+        interval = f" ({around(changed)})" if around(changed) else ""
         counts = (pair.n, pair.both, pair.only_a, pair.only_b, pair.neither)
-        table.add_row(*cells(pair.model, pair.a, pair.b, *counts, f"{changed.value:.1f}{interval}", f"{pair.p:.2g}"))
+        table.add_row(
+            *cells(pair.model, pair.a, pair.b, *counts, f"{decimal(changed.value)}{interval}", chance(pair.p))
+        )
     results.print(table)
     say("Строки сопоставлены по номеру вопроса. p – точный критерий Макнемара, интервал – бутстрэп по вопросам.")

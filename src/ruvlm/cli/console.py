@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -48,6 +49,11 @@ def warn(text: str) -> None:
 def tell(text: str) -> None:
     """A line of the result."""
     results.print(plain(text), markup=False)
+
+
+def quoted(path: object) -> str:
+    """A path as it is typed in a shell."""
+    return shlex.quote(str(path))
 
 
 def plain(text: str) -> str:

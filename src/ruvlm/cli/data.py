@@ -15,6 +15,7 @@ from ruvlm.cli.fetch import fetch
 from ruvlm.cli.photos import from_coco, from_graphs
 from ruvlm.cli.russian import App
 from ruvlm.cli.show import show
+from ruvlm.numerals import decimal
 
 HELP = "Наборы данных: скачать, нарисовать, проверить, показать, сделать из своих фотографий."
 app = App(help=HELP, no_args_is_help=True)
@@ -94,8 +95,8 @@ def bias(
         return
     for one in sets:
         tell(
-            f"{one.benchmark}, часть {one.split}: по словам вопроса верно {one.right:.1f} % строк, среднее смещение "
-            f"{one.bias:.3f}, строк {len(one.rows)}"
+            f"{one.benchmark}, часть {one.split}: по словам вопроса верно {decimal(one.right)} % строк, среднее смещение "
+            f"{decimal(one.bias, 3)}, строк {len(one.rows)}"
         )
     if out is not None:
         say(f"Строки: {out}")

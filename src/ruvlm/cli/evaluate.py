@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ruvlm.cli.console import cells, counting, plain, results, say, show_json, tell, warn
+from ruvlm.numerals import around, decimal
 
 if TYPE_CHECKING:
     from ruvlm.backends.base import Access
@@ -16,6 +18,19 @@ if TYPE_CHECKING:
     from ruvlm.evaluation.blind import BlindSection
     from ruvlm.evaluation.seen_rows import SeenRow
     from ruvlm.evaluation.wording_spread import PromptSpread
+
+# what the short table puts beside a score
+COLUMNS = MappingProxyType(
+    {"слова": "по одним вопросам", "вслепую": "она же без картинки", "пол": "не глядя и в вопрос"}
+)
+# GQA's own metrics in words
+METRICS = MappingProxyType(
+    {
+        "consistency": "согласованность: верно и то, что следует из верных ответов, %",
+        "validity": "допустимость: ответ того рода, о котором спросили, %",
+        "distribution": "расстояние между распределениями ответов (меньше – лучше)",
+    }
+)
 
 
 def evaluate(
@@ -105,6 +120,9 @@ def evaluate(
     save_card: Annotated[
         Path | None, typer.Option(help="таблица без карточки: куда записать угаданную карточку")
     ] = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="не только главное: все правила, контроли, метрики, сколько видно вслепую")
+    ] = False,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
     """Проверить модель на наборе: баллы с интервалами, контроли, разбивки.
@@ -169,7 +187,7 @@ def evaluate(
         raise
     leave()
     if current_ranks().first:
-        _show(done, json_)
+        _show(done, json_, all_)
         if out is None and RunFolder(Path(model)).described:
             say(f"Карточка: {write_card(Path(model))}")
     failed = sum(evaluation.failed for evaluation in done)
@@ -231,7 +249,9 @@ def _switched(text: str) -> bool:
     return text == "on"
 
 
-def _show(done: list[Evaluation], json_: bool) -> None:
+def _show(done: list[Evaluation], json_: bool, all_: bool) -> None:
+    from ruvlm.evaluation.wording_spread import prompt_spreads
+
     if json_:
         from dataclasses import asdict
 
@@ -259,14 +279,63 @@ def _show(done: list[Evaluation], json_: bool) -> None:
             ]
         )
         return
-    _table(done)
+    main = [evaluation for evaluation in done if evaluation.model == done[0].model]
+    if all_:
+        _every_figure(done, main)
+    _headlines(done)
+    for spread in prompt_spreads(main):
+        _tell_spread(spread)
+    for warning in dict.fromkeys(f"{e.protocol}: {warning}" for e in main for warning in e.result.warnings):
+        warn(f"Внимание: {warning}.")
+    costs = [e.usage.cost for e in done if e.usage is not None and e.usage.cost is not None]
+    if costs:
+        tell(f"Цена всех запросов: {decimal(sum(costs), 4)} (в тех же деньгах, что --prices).")
+    folders = [evaluation.folder for evaluation in main if evaluation.folder is not None]
+    if folders:
+        more = "" if all_ else "; все правила и метрики – --all"
+        say(f"Ответы и разбивки: {folders[0].parent if len(folders) > 1 else folders[0]}{more}")
 
 
-def _table(done: list[Evaluation]) -> None:
+def _headlines(done: list[Evaluation]) -> None:
+    """A row a benchmark and protocol, and what it comes to in a sentence."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    from ruvlm.evaluation.wording_spread import prompt_spreads
+    from ruvlm.evaluation.standing import conclusion, standing_of
+
+    rows = standing_of(e.folder for e in done if e.folder is not None and e.result.scores)
+    if not rows:
+        return
+    sources = dict.fromkeys((e.dataset.source, e.dataset.drawn) for e in done)
+    named = ", ".join(f"{source} (рисунки, не опубликованный набор)" if drawn else source for source, drawn in sources)
+    columns = (
+        ("слова", [row.words for row in rows]),
+        ("вслепую", [row.blindfolded for row in rows]),
+        ("пол", [row.floor for row in rows]),
+    )
+    shown = [(name, scores) for name, scores in columns if any(scores)]
+    title = Text(plain(f"{done[0].model} на {named}"))
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("набор")
+    for name in ("n", "верно, % (95 %)", *(name for name, _ in shown)):
+        table.add_column(name, justify="right")
+    for number, row in enumerate(rows):
+        figure = f"{decimal(row.score.value)} ({around(row.score)})" if around(row.score) else decimal(row.score.value)
+        beside = ("–" if (score := scores[number]) is None else decimal(score.value) for _, scores in shown)
+        table.add_row(*cells(row.label, row.score.n, figure, *beside))
+    results.print(table)
+    if shown:
+        tell("; ".join(f"{name} – {COLUMNS[name]}" for name, _ in shown))
+    said = conclusion(rows)
+    if said:
+        tell(f"Вывод: {said}")
+
+
+def _every_figure(done: list[Evaluation], main: list[Evaluation]) -> None:
+    """All rules of the model and of its controls, the metrics, and what is answered without the picture."""
+    from rich.table import Table
+    from rich.text import Text
 
     source, split = done[0].dataset.source, done[0].dataset.split
     table = Table(title=Text(plain(f"Данные: {source}, часть {split}")), title_justify="left")
@@ -274,57 +343,47 @@ def _table(done: list[Evaluation]) -> None:
         table.add_column(column, justify="left" if column in ("модель", "правило") else "right")
     for evaluation in done:
         for rule, score in evaluation.result.scores.items():
-            interval = f"{score.low:.1f}–{score.high:.1f}" if score.low is not None else "нет"
             table.add_row(
                 *cells(
                     evaluation.model,
                     rule,
                     score.n,
-                    f"{score.value:.2f}",
-                    interval,
+                    decimal(score.value, 2),
+                    around(score) or "нет",
                     evaluation.result.unparsed,
                     evaluation.result.errors,
                 )
             )
     results.print(table)
-    for evaluation in done[:1]:
-        for name, metric in evaluation.result.metrics.items():
-            tell(f"{name}: {metric.value:.1f} (n = {metric.n}; {metric.note})")
-    main = [evaluation for evaluation in done if evaluation.model == done[0].model]
     for evaluation in main:
+        for name, metric in evaluation.result.metrics.items():
+            tell(f"{METRICS.get(name, name)}: {decimal(metric.value)} (n = {metric.n}; {metric.note})")
         if evaluation.blind is not None:
             _tell_blind(evaluation.protocol, evaluation.blind)
-    for spread in prompt_spreads(main):
-        _tell_spread(spread)
-    for warning in dict.fromkeys(f"{e.protocol}: {warning}" for e in main for warning in e.result.warnings):
-        warn(f"Внимание: {warning}.")
-    for evaluation in done:
-        if evaluation.folder is not None and evaluation.model == done[0].model:
-            say(f"Ответы и разбивки: {evaluation.folder}")
-    if done[0].dataset.drawn:
-        say("Это встроенный мир: его цифры – не баллы GQA-ru и MMBench-ru.")
 
 
 def _tell_spread(spread: PromptSpread) -> None:
-    each = ", ".join(f"{name} {score.value:.1f}" for name, score in spread.scores.items())
+    each = ", ".join(f"{name} {decimal(score.value)}" for name, score in spread.scores.items())
     tell(f"просьб {len(spread.scores)}: {each}")
-    by_chance = "" if spread.sampling is None else f", ошибка выборки одного балла {spread.sampling:.2f}"
+    by_chance = "" if spread.sampling is None else f", ошибка выборки одного балла {decimal(spread.sampling, 2)}"
     tell(
-        f"от {spread.lowest:.2f} до {spread.highest:.2f} %: разброс от просьбы {spread.wording:.2f} пункта{by_chance}; "
-        f"от слов зависит исход {spread.changed:.1f} % строк"
+        f"от {decimal(spread.lowest, 2)} до {decimal(spread.highest, 2)} %: разброс от просьбы {decimal(spread.wording, 2)} пункта{by_chance}; "
+        f"от слов зависит исход {decimal(spread.changed)} % строк"
     )
 
 
 def _tell_blind(protocol: str, section: BlindSection) -> None:
     from ruvlm.reporting.shown import BLINDNESS
 
-    without = "; ".join(f"{BLINDNESS[name]} {score.value:.1f}" for name, score in section.controls.items())
+    without = "; ".join(f"{BLINDNESS[name]} {decimal(score.value)}" for name, score in section.controls.items())
     if without:
-        tell(f"{protocol}, с картинкой {section.whole.value:.1f} %; без неё: {without}")
+        tell(f"{protocol}, с картинкой {decimal(section.whole.value)} %; без неё: {without}")
     if section.sighted is None:
         tell(f"{protocol}: без картинки отвечены все вопросы, зрячего балла нет")
     elif without:
         s = section.sighted
-        around = f" ({s.low:.1f}–{s.high:.1f})" if s.low is not None else ""
+        interval = f" ({around(s)})" if around(s) else ""
         rest = section.units - section.answered
-        tell(f"{protocol}, зрячий балл: {s.value:.2f} %{around} на {rest} из {section.units}, что вслепую не отвечены")
+        tell(
+            f"{protocol}, зрячий балл: {decimal(s.value, 2)} %{interval} на {rest} из {section.units}, что вслепую не отвечены"
+        )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ruvlm.cli.console import cells, results, say, show_json, tell
+from ruvlm.numerals import bounds, decimal
 
 if TYPE_CHECKING:
     from ruvlm.evaluation.causes import ExplainedRow, Explanation
@@ -87,19 +88,20 @@ def _show(explanation: Explanation) -> None:
     from rich.table import Table
 
     e = explanation
-    tell(f"{e.a} ({e.rule_a}): {e.value_a:.2f} %")
-    tell(f"{e.b} ({e.rule_b}): {e.value_b:.2f} %")
+    tell(f"{e.a} ({e.rule_a}): {decimal(e.value_a, 2)} %")
+    tell(f"{e.b} ({e.rule_b}): {decimal(e.value_b, 2)} %")
     unit = "вопросов со всеми перестановками" if e.by_question else "строк"
-    tell(f"Разность {e.difference:+.2f} пункта; общих {unit} {e.n}. Из чего она:")
+    tell(f"Разность {decimal(e.difference, 2, signed=True)} пункта; общих {unit} {e.n}. Из чего она:")
     table = Table()
     for column in ("причина", "пунктов", "примеры"):
         table.add_column(column)
     for cause, points in asdict(e.parts).items():
         rows = e.examples.get(cause, ())
-        interval = ""
-        if cause == "model" and e.model_low is not None:
-            interval = f" ({e.model_low:+.2f} … {e.model_high:+.2f})"
-        table.add_row(*cells(CAUSES[cause], f"{points:+.2f}{interval}", ", ".join(row.id for row in rows[:3])))
+        known = cause == "model" and e.model_low is not None
+        interval = f" ({bounds(e.model_low, e.model_high)})" if known else ""
+        table.add_row(
+            *cells(CAUSES[cause], f"{decimal(points, 2, signed=True)}{interval}", ", ".join(row.id for row in rows[:3]))
+        )
     results.print(table)
     for note in e.notes:
         tell(f"  {note}")

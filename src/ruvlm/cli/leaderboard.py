@@ -9,6 +9,7 @@ import typer
 
 from ruvlm.cli.console import say, show_json
 from ruvlm.cli.russian import App, RussianGroup
+from ruvlm.numerals import decimal
 
 
 class BuildByDefault(RussianGroup):
@@ -103,6 +104,8 @@ def verify(
         say(f"Заявка {file} отклонена.")
     else:
         rule, score = checked.result.headline
-        say(f"Сошлось: {checked.model}, {rule} {score.value:.2f} % на {score.n}, правил {len(checked.result.scores)}.")
+        say(
+            f"Сошлось: {checked.model}, {rule} {decimal(score.value, 2)} % на {score.n}, правил {len(checked.result.scores)}."
+        )
     if checked.problems:
         raise typer.Exit(1)

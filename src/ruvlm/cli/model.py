@@ -9,6 +9,7 @@ import typer
 
 from ruvlm.cli.console import say, show_json
 from ruvlm.cli.russian import App
+from ruvlm.numerals import decimal
 
 HELP = "Модели: собрать из готовых частей, влить адаптер."
 app = App(help=HELP, no_args_is_help=True)
@@ -54,7 +55,7 @@ def compose(
             }
         )
         return
-    millions = " + ".join(f"{count / 1e6:.1f}" for count in (built.vision, built.projector, built.language))
+    millions = " + ".join(decimal(count / 1e6) for count in (built.vision, built.projector, built.language))
     say(f"Готово: {out}: {millions} млн параметров (зрение, проектор, язык), токенов картинки: {built.image_tokens}.")
 
 

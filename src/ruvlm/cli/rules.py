@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ruvlm.cli.console import say, show_json, tell
+from ruvlm.numerals import decimal
 
 
 def parse(
@@ -61,7 +62,7 @@ def match(
             show_json({"score": line.score, "correct": line.score == 1, "ru": line.russian})
         else:
             tell(
-                f"{number}: {'верно' if line.score == 1 else f'на {100 * line.score:.0f} %' if line.score else 'неверно'}"
+                f"{number}: {'верно' if line.score == 1 else f'на {decimal(100 * line.score, 0)} %' if line.score else 'неверно'}"
             )
     _differing(rule, RUSSIAN_MATCHER, [line.score != line.russian for line in lines])
 

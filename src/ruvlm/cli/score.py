@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ruvlm.cli.console import say, show_json, tell, warn
+from ruvlm.numerals import around, decimal
 
 if TYPE_CHECKING:
     from ruvlm.evaluation.judge import Judge
@@ -136,15 +137,15 @@ def _tell_result(result: Result, json_: bool) -> None:
     for warning in result.warnings:
         warn(f"Внимание: {warning}.")
     for rule, figure in result.scores.items():
-        interval = f"интервал 95 %: {figure.low:.2f}–{figure.high:.2f}" if figure.low is not None else "интервала нет"
+        interval = f"интервал 95 %: {around(figure, 2)}" if around(figure) else "интервала нет"
         whole = math.isclose(100 * figure.correct, figure.value * figure.n, abs_tol=1e-6)
         counted = (
-            f"{figure.correct} из {figure.n} ({figure.value:.2f} %)"
+            f"{figure.correct} из {figure.n} ({decimal(figure.value, 2)} %)"
             if whole
-            else f"{figure.value:.2f} % (n = {figure.n})"
+            else f"{decimal(figure.value, 2)} % (n = {figure.n})"
         )
         tell(f"{rule}: {counted}, {interval}")
     for name, metric in result.metrics.items():
-        tell(f"{name}: {metric.value:.1f} (n = {metric.n}; {metric.note})")
+        tell(f"{name}: {decimal(metric.value)} (n = {metric.n}; {metric.note})")
     for note in result.notes:
         tell(f"  {note}")

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ruvlm.cli.console import people, say, show_json, speaks
+from ruvlm.cli.console import LOG_SECONDS, cells, people, quoted, results, say, show_json, speaks
+from ruvlm.numerals import counted, decimal
 
 if TYPE_CHECKING:
+    from ruvlm.config import RunConfig
     from ruvlm.training.loop import Tick
 
 STAGES = {"words": "слова", "answers": "ответы"}
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="файл настроек, например configs/nano_world.toml")],
-    resume: Annotated[bool, typer.Option("--resume", help="продолжить с последней точки")] = False,
+    config: Annotated[
+        Path,
+        typer.Argument(help="рецепт по имени (ruvlm recipes), файл настроек или папка запуска, которую продолжить"),
+    ],
+    resume: Annotated[bool, typer.Option("--resume", help="продолжить с последнего сохранения")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="раздел.ключ=значение поверх файла")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps")] = None,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
-    """Обучить модель. Ctrl-C сохраняет точку; --resume продолжает.
+    """Обучить модель. Ctrl-C сохраняет сделанное; ruvlm train ПАПКА-ЗАПУСКА --resume продолжает, и с --set train.max_minutes=… дольше.
 
-    Пример: ruvlm train configs/nano_world.toml --set train.max_minutes=2
+    Пример: ruvlm train nano_world --set train.max_minutes=2
     """
-    from ruvlm.config import load_config
-
     overrides = list(set_ or []) + ([f'device="{device}"'] if device else [])
-    settings = load_config(config, overrides)
+    settings = _settings(config, overrides)
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from ruvlm.processes import current_ranks, leave
     from ruvlm.reporting.card import write_card
+    from ruvlm.training.loop import CHECKING
     from ruvlm.training.loop import train as run
 
     columns = (
@@ -46,12 +51,21 @@ def train(
     with Progress(*columns, console=people, transient=True, disable=not speaks()) as bar:
         task = bar.add_task("готовлюсь", total=1.0, rest="")
 
+        said = time.monotonic()
+
         def display(tick: Tick) -> None:
-            score = f", проверка {tick.score:.1f} %" if tick.score is not None else ""
-            speed = f", {tick.answers_per_second:.0f} ответов/с" if tick.answers_per_second else ""
-            text = f"{STAGES.get(tick.stage, tick.stage)}: шаг {tick.step}, потери {tick.loss:.3f}{speed}{score}"
-            left = "" if tick.share >= 1 else f"осталось {tick.left / 60:.0f} мин, "
-            bar.update(task, description=text, completed=min(1.0, tick.share), rest=f"{left}{tick.memory / 1e9:.1f} ГБ")
+            nonlocal said
+            memory = f"{decimal(tick.memory / 1e9)} ГБ"
+            if tick.stage == CHECKING:
+                bar.update(
+                    task, description=f"проверяю на шаге {tick.step}", completed=min(1.0, tick.share), rest=memory
+                )
+                return
+            text, left = _words(tick), f"осталось {_left(tick.left)}"
+            bar.update(task, description=text, completed=min(1.0, tick.share), rest=f"{left}, {memory}")
+            if not people.is_terminal and time.monotonic() - said > LOG_SECONDS:
+                said = time.monotonic()
+                say(f"  {text}, {left}")
 
         done = run(settings, resume, display, lambda text: say(f"  {text}"))
     leave()
@@ -69,9 +83,57 @@ def train(
             }
         )
     if done.interrupted:
-        say(f"Прервано на шаге {done.steps}. Продолжить: ruvlm train {config} --resume")
+        say(f"Прервано на шаге {done.steps}. Продолжить: ruvlm train {quoted(done.folder)} --resume")
         raise typer.Exit(130)
     if done.early:
         say(f"Проверка не улучшалась {settings.train.patience} раз подряд: остановлено раньше.")
-    score = f", лучшая проверка {done.best:.1f} %" if done.best >= 0 else ""
-    say(f"Готово: {done.folder}, {done.steps} шагов за {done.seconds / 60:.1f} мин{score}.")
+    score = f", лучшая проверка {decimal(done.best)} % (среднее по наборам)" if done.best >= 0 else ""
+    steps = counted(done.steps, "шаг", "шага", "шагов")
+    say(f"Готово: {done.folder}, {steps} за {decimal(done.seconds / 60)} мин{score}.")
+    say(f"Проверить: ruvlm eval {quoted(done.folder)} --data {quoted(settings.data.path)}")
+
+
+def _settings(config: Path, overrides: list[str]) -> RunConfig:
+    """Of a recipe, a file, or of a run that lies in a folder."""
+    from ruvlm.config import load_config
+    from ruvlm.run_folder import SETTINGS, RunFolder
+
+    if not config.is_dir():
+        return load_config(config, overrides)
+    run = RunFolder(config)
+    return load_config(config / SETTINGS, [*overrides, *run.place]) if run.described else load_config(config, overrides)
+
+
+def _words(tick: Tick) -> str:
+    score = f", проверка {decimal(tick.score)} %" if tick.score is not None else ""
+    speed = f", {decimal(tick.answers_per_second, 0)} ответов/с" if tick.answers_per_second else ""
+    return f"{STAGES.get(tick.stage, tick.stage)}: шаг {tick.step}, потери {decimal(tick.loss, 3)}{speed}{score}"
+
+
+def _left(seconds: float) -> str:
+    """Time to go: seconds where there are less than two minutes of them."""
+    return f"{seconds:.0f} с" if seconds < 120 else f"{seconds / 60:.0f} мин"
+
+
+def recipes(json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False) -> None:
+    """Рецепты обучения, которые лежат в пакете: что получится, на какой машине, за сколько минут.
+
+    Пример: ruvlm recipes
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from ruvlm.config import recipes as packaged
+
+    known = packaged()
+    if json_:
+        show_json([{"name": name, **recipe.model_dump()} for name, recipe in known.items()])
+        return
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 2, 0, 0))
+    for column in ("рецепт", "что", "машина", "минут", "чего ждать"):
+        table.add_column(column)
+    for name, recipe in known.items():
+        minutes = "–" if recipe.minutes is None else decimal(recipe.minutes, 0)
+        table.add_row(*cells(name, recipe.about, recipe.machine, minutes, recipe.expect))
+    results.print(table)
+    say("Запустить: ruvlm train ИМЯ; свой рецепт – такой же файл .toml (docs/training.md).")

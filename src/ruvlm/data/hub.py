@@ -16,6 +16,7 @@ from ruvlm.data.hub_sets import HubSet
 from ruvlm.data.manifest import FileRecord, Manifest, read_manifest, record_of, write_manifest
 from ruvlm.errors import DataError, OutputError, because
 from ruvlm.files import held, plain_parts
+from ruvlm.numerals import decimal
 
 Progress = Callable[[int, int], None]
 PART = ".part"
@@ -245,8 +246,8 @@ def _size(path: Path) -> int:
 def megabytes(count: int) -> str:
     """A count of bytes for people."""
     if count < 1_000_000:
-        return f"{count / 1000:.0f} КБ"
-    return f"{count / 1_000_000:.0f} МБ" if count < 1_000_000_000 else f"{count / 1_000_000_000:.1f} ГБ"
+        return f"{decimal(count / 1000, 0)} КБ"
+    return f"{decimal(count / 1_000_000, 0)} МБ" if count < 1_000_000_000 else f"{decimal(count / 1_000_000_000)} ГБ"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from PIL import Image
 from ruvlm.data.images import load_image
 from ruvlm.demo.spotlight import sized
 from ruvlm.errors import DataError
+from ruvlm.numerals import decimal
 from ruvlm.reporting.gathered import Answers, gather
 from ruvlm.reporting.shown import types_of
 from ruvlm.schema import LETTERS, Dataset
@@ -45,7 +46,7 @@ def evaluated(folders: Sequence[Path], data: Sequence[str]) -> list[Browsed]:
             if section.dataset is None or not verdicts:
                 continue
             verdict, *_ = verdicts.values()
-            score = f"{measured.headline[1].value:.1f}".replace(".", ",")
+            score = decimal(measured.headline[1].value)
             title = f"{answers.name} · {measured.source}, {measured.rows} · {measured.protocol} · {score} %"
             browsed.append(Browsed(title, answers, section.dataset, verdict.rule))
     if not browsed:

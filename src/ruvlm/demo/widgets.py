@@ -11,6 +11,7 @@ import gradio as gr
 
 from ruvlm.demo.opened import ModelReply, Models
 from ruvlm.errors import RuvlmError
+from ruvlm.numerals import decimal
 
 # not «share»: that one sends the picture to the hub
 BUTTONS: list[Any] = ["fullscreen", "download"]
@@ -63,9 +64,7 @@ def shown(replies: Sequence[ModelReply]) -> list[Any]:
         else:
             ranked = ((answer.text, answer.probability), *((a.text, a.probability) for a in answer.alternatives))
             parts.append({text or "(пусто)": probability for text, probability in ranked})
-        look = f"На картинку пришлось {100 * reply.share:.0f} % взгляда." if reply.looked is not None else ""
-        parts.append(
-            " ".join(filter(None, (answer.note, look, f"Ответ за {reply.seconds:.2f} с.".replace(".", ",", 1))))
-        )
+        look = f"На картинку пришлось {decimal(100 * reply.share, 0)} % взгляда." if reply.looked is not None else ""
+        parts.append(" ".join(filter(None, (answer.note, look, f"Ответ за {decimal(reply.seconds, 2)} с."))))
         parts.append(gr.update(value=reply.looked, visible=reply.looked is not None))
     return parts

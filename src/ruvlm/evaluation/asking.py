@@ -46,6 +46,7 @@ class Evaluation:
     folder: Path | None
     advice: str = ""
     blind: BlindSection | None = None
+    usage: Usage | None = None
 
     @property
     def failed(self) -> int:
@@ -120,7 +121,10 @@ def evaluate(
         result = warned(result, table, responses, (*honest.faults, *dataset.warnings, *backend.warnings))
         metrics = {**result.metrics, **recovered(result.scores, tuple(table.rules))}
         result = replace(result, notes=(*result.notes, *honest.notes, *dataset.notes, *notes), metrics=metrics)
-        done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, backend.advice)
+        usage = Usage.of(responses, backend.prices)
+        done = Evaluation(
+            protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, backend.advice, usage=usage
+        )
         if ranks.first:
             place.finish(
                 identity=identity,
@@ -130,7 +134,7 @@ def evaluate(
                 parameters=backend.parameters,
                 result=result,
                 verdicts=verdicts,
-                usage=Usage.of(responses, backend.prices),
+                usage=usage,
                 how=_asked_how(table, keyed, where),
             )
     return done

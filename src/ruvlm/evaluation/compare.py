@@ -81,6 +81,17 @@ def compare(paths: list[Path]) -> list[Difference]:
     return [replace(row, p_holm=p) for row, p in zip(differences, corrected, strict=True)]
 
 
+def headline_difference(a: Evaluated, b: Evaluated, rule: str) -> Difference | None:
+    """`b` minus `a` on the units that both answered, under one rule; None where the rule does not judge single units, or
+    nothing was answered by both.
+    """
+    one, other = read_stored(a), read_stored(b)
+    if rule not in one.scores or rule not in other.scores or one.rows != other.rows:
+        return None
+    answered = one.scores[rule].keys() - one.unanswered - other.unanswered
+    return _difference(one, other, rule) if answered else None
+
+
 def _distinct(stored: Sequence[Stored]) -> list[Stored]:
     """Names that tell the evaluations apart: with the folder's where two models are called alike."""
     names = [one.model for one in stored]

@@ -15,6 +15,7 @@ from ruvlm.benchmarks.base import Protocol
 from ruvlm.errors import ConfigError, ModelError
 from ruvlm.evaluation.judge import Judge, Judged, judgement_key, stored_judgements
 from ruvlm.files import append_row
+from ruvlm.numerals import decimal
 from ruvlm.runtime import pick_device
 from ruvlm.schema import LETTERS, Example, Metric, Response, Score, Verdict
 
@@ -176,7 +177,7 @@ def recovered(scores: dict[str, Score], rules: Sequence[str]) -> dict[str, Metri
     if judge is None or first is None or judge.value <= first.value:
         return {}
     gap = judge.value - first.value
-    note = f"из разрыва {gap:.1f} пункта между {rules[0]} и {RULE}, %"
+    note = f"из разрыва {decimal(gap)} пункта между {rules[0]} и {RULE}, %"
     return {
         f"доля разрыва с судьёй, {rule}": Metric(100 * (scores[rule].value - first.value) / gap, scores[rule].n, note)
         for rule in rules[1:]

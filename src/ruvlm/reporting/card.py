@@ -9,6 +9,7 @@ from ruvlm.benchmarks.catalog import hub_sets
 from ruvlm.evaluation.evaluated import Measured, beside
 from ruvlm.evaluation.folder import evaluations_in
 from ruvlm.files import write_text
+from ruvlm.numerals import decimal
 from ruvlm.run_folder import RunFolder
 from ruvlm.schema import Score, is_drawn
 
@@ -100,7 +101,7 @@ def _recipe(run: RunFolder) -> str:
     facts, records = run.facts, run.records
     lines = [f"- {note}" for note in facts.notes]
     if records:
-        minutes = f"{records[-1].minutes:.1f}".replace(".", ",")
+        minutes = decimal(records[-1].minutes)
         lines.append(f"- шагов: {records[-1].step}, времени обучения: {minutes} мин")
     where = facts.machine
     lines.append(
@@ -117,7 +118,7 @@ def _figures(run: RunFolder, measured: list[Measured]) -> str:
         if not checks:
             return "Ещё не проверялась: `ruvlm eval`."
         best = max(checks, key=lambda record: sum(record.scores.values()))
-        shown = ", ".join(f"{name} {value:.1f} %".replace(".", ",") for name, value in best.scores.items())
+        shown = ", ".join(f"{name} {decimal(value)} %" for name, value in best.scores.items())
         return (
             f"Полной проверки не было (`ruvlm eval`). На малой проверке при обучении, по которой выбиралась лучшая точка: "
             f"{shown} – оценка завышена выбором, интервала нет."
@@ -126,9 +127,7 @@ def _figures(run: RunFolder, measured: list[Measured]) -> str:
     for m in own:
         for rule, score in m.scores.items():
             others = ", ".join(
-                f"{c.model} {c.scores[rule].value:.1f}".replace(".", ",")
-                for c in beside(m, measured)
-                if rule in c.scores
+                f"{c.model} {decimal(c.scores[rule].value)}" for c in beside(m, measured) if rule in c.scores
             )
             rows.append(f"| {m.source} | {m.rows} | {rule} | {score.n} | {_interval(score)} | {others or 'нет'} |")
     notes = [f"- {note}" for note in dict.fromkeys(note for m in own for note in (*m.warnings, *m.notes))]
@@ -136,8 +135,10 @@ def _figures(run: RunFolder, measured: list[Measured]) -> str:
 
 
 def _interval(score: Score) -> str:
-    around = f" ({score.low:.1f}–{score.high:.1f})" if score.low is not None and score.high is not None else ""
-    return f"{score.value:.1f}{around}".replace(".", ",")
+    around = (
+        f" ({decimal(score.low)}–{decimal(score.high)})" if score.low is not None and score.high is not None else ""
+    )
+    return f"{decimal(score.value)}{around}"
 
 
 def _limits(run: RunFolder) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from ruvlm.benchmarks.catalog import benchmark_or_none
 from ruvlm.evaluation.answers import answers_under
 from ruvlm.evaluation.compare import LEVEL, compare
 from ruvlm.evaluation.evaluated import Evaluated, Measured, beside, measured_together, same_rows
-from ruvlm.reporting.report_page import around, percent, script_mark
+from ruvlm.numerals import around, decimal
+from ruvlm.reporting.report_page import script_mark
 from ruvlm.schema import Score
 
 
@@ -217,11 +218,11 @@ def as_markdown(tables: Sequence[Board]) -> str:
             "|---|---|---|---|---|---|---|---|---|---|",
         ]
         for e in board.entries:
-            around = "" if e.score.low is None else f" ({e.score.low:.1f}–{e.score.high:.1f})"
-            blind = "" if e.blind is None else f"{e.blind:.1f}"
+            interval = f" ({around(e.score)})" if around(e.score) else ""
+            blind = "" if e.blind is None else decimal(e.blind)
             lines.append(
-                f"| {e.group} | {_md(e.model)} | {e.parameters or ''} | {_md(e.rule)} | {e.score.n} | {e.score.value:.2f}{around} | {blind} | "
-                f"{e.unparsed:.1f} | {e.errors or ''} | {e.date} |"
+                f"| {e.group} | {_md(e.model)} | {e.parameters or ''} | {_md(e.rule)} | {e.score.n} | {decimal(e.score.value, 2)}{interval} | {blind} | "
+                f"{decimal(e.unparsed)} | {e.errors or ''} | {e.date} |"
             )
         for title, figures in (
             ("Опубликовано другими по тому же правилу, нами не измерялось:", board.published),
@@ -233,7 +234,7 @@ def as_markdown(tables: Sequence[Board]) -> str:
             if figures:
                 lines += ["", title, "", "| модель | правило | часть | % | источник |", "|---|---|---|---|---|"]
                 lines += [
-                    f"| {p.model} | {_md(said_rule(p))} | {p.split} | {p.value:.2f} | {_md(p.source)} |"
+                    f"| {p.model} | {_md(said_rule(p))} | {p.split} | {decimal(p.value, 2)} | {_md(p.source)} |"
                     for p in figures
                 ]
     return "\n".join(lines) + "\n"
@@ -254,7 +255,7 @@ def leaderboard_page(tables: Sequence[Board]) -> str:
 
     script = (HERE / "leaderboard.js").read_text(encoding="utf-8")
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "around": around, "rule": said_rule}
+    environment.filters |= {"percent": decimal, "around": around, "rule": said_rule}
     return environment.get_template("leaderboard.html.j2").render(
         boards=tables,
         rule=GROUPS_RULE,

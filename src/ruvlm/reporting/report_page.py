@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from ruvlm import __version__
+from ruvlm.numerals import around, chance, decimal
 from ruvlm.reporting.calibration import Calibration, calibration
 from ruvlm.reporting.curves import HEIGHT, LEFT, WIDTH, charts
 from ruvlm.reporting.gathered import Answers, Gathered, ReportSection
@@ -60,7 +61,7 @@ def report_page(gathered: Gathered, pictures: int, command: str) -> str:
     script = (HERE / "report.js").read_text(encoding="utf-8")
     style = (HERE / "report.css").read_text(encoding="utf-8")
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["percent"] = percent
+    environment.filters["percent"] = decimal
     environment.filters["around"] = around
     environment.filters["chance"] = chance
     return environment.get_template("report.html.j2").render(
@@ -123,23 +124,6 @@ def _calibrated(answers: Answers) -> Calibration | None:
     if not rows or len(known) < len(rows):
         return None
     return calibration([p for p, _ in known], [right for _, right in known])
-
-
-def percent(value: float) -> str:
-    """A figure as Russians write it."""
-    return f"{value:.1f}".replace(".", ",").replace("-", "−")
-
-
-def chance(p: float) -> str:
-    """A p-value; a very small one is not written as zero."""
-    return "< 0,001" if p < 0.001 else f"{p:.3f}".replace(".", ",")
-
-
-def around(score: Score) -> str:
-    """A score's interval in words; nothing where there is none."""
-    if score.low is None or score.high is None:
-        return ""
-    return f"{percent(score.low)}–{percent(score.high)}"
 
 
 def _plain(shown: Browser) -> dict[str, object]:

@@ -6,6 +6,7 @@ import io
 from dataclasses import asdict
 
 from ruvlm.evaluation.causes import Explanation
+from ruvlm.numerals import decimal
 
 CAUSES = {
     "rows": "строки",
@@ -29,15 +30,15 @@ def waterfall(explanation: Explanation) -> bytes:
     axes = figure.add_subplot()
     names, at = [e.a[:22]], e.value_a
     axes.bar(0, e.value_a, color=WHOLE)
-    axes.text(0, e.value_a, f"{e.value_a:.1f}", ha="center", va="bottom", fontsize=8)
+    axes.text(0, e.value_a, decimal(e.value_a), ha="center", va="bottom", fontsize=8)
     for place, (name, points) in enumerate(steps, 1):
         axes.bar(place, points, bottom=at, color=UP if points > 0 else DOWN)
         axes.plot([place - 1.4, place + 0.4], [at, at], color="#888888", linewidth=0.7)
-        axes.text(place, max(at, at + points), f"{points:+.1f}", ha="center", va="bottom", fontsize=8)
+        axes.text(place, max(at, at + points), decimal(points, 1, signed=True), ha="center", va="bottom", fontsize=8)
         at += points
         names.append(name)
     axes.bar(len(steps) + 1, e.value_b, color=WHOLE)
-    axes.text(len(steps) + 1, e.value_b, f"{e.value_b:.1f}", ha="center", va="bottom", fontsize=8)
+    axes.text(len(steps) + 1, e.value_b, decimal(e.value_b), ha="center", va="bottom", fontsize=8)
     axes.set_xticks(range(len(steps) + 2), [*names, e.b[:22]], fontsize=8)
     axes.set_ylabel("верно, %", fontsize=8)
     axes.set_ylim(0, max(e.value_a, e.value_b, 1) * 1.15 + 5)

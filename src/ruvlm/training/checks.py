@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ruvlm.data.pixels import marks_of
 from ruvlm.errors import DataError, RuvlmError
+from ruvlm.numerals import decimal
 from ruvlm.schema import Example, ImageRef
 from ruvlm.training.optim import Muon
 
@@ -166,7 +167,11 @@ def time_line(steps: int, done: int, seconds: float, minutes: float | None) -> s
     left = (steps - done) * seconds / done / 60
     if minutes is not None and minutes - seconds / 60 < left:
         return f"шагов до {steps}, но раньше кончится время: {minutes:g} мин, около {round(done + (minutes * 60 - seconds) * done / seconds)} шагов"
-    return f"шагов {steps}, осталось около {left:.0f} мин" if left >= 1 else f"шагов {steps}, осталось меньше минуты"
+    return (
+        f"шагов {steps}, осталось около {decimal(left, 0)} мин"
+        if left >= 1
+        else f"шагов {steps}, осталось меньше минуты"
+    )
 
 
 def out_of_memory(error: RuntimeError) -> RuvlmError | None:
@@ -183,4 +188,4 @@ def out_of_memory(error: RuntimeError) -> RuvlmError | None:
 
 
 def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} ГБ" if size >= 5e7 else f"{size / 1e6:.1f} МБ"
+    return f"{decimal(size / 1e9)} ГБ" if size >= 5e7 else f"{decimal(size / 1e6)} МБ"

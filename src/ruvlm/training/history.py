@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ruvlm.errors import OutputError, because
+from ruvlm.numerals import decimal
 from ruvlm.run_folder import Record, RunFolder
 from ruvlm.training.state import Progress
 
@@ -65,7 +66,7 @@ def plot_history(records: Sequence[Record], baselines: dict[str, float], title: 
         points = [(record.minutes, record.scores[name]) for record in checks if name in record.scores]
         middle.plot(*zip(*points, strict=True), "o-", color=COLOURS[number % len(COLOURS)], label=name)
     for (name, value), style in zip(baselines.items(), ("--", ":", "-."), strict=False):
-        middle.axhline(value, linestyle=style, color="#6b7280", label=f"{name}: {value:.1f} %")
+        middle.axhline(value, linestyle=style, color="#6b7280", label=f"{name}: {decimal(value)} %")
     middle.set(title="Верных ответов на проверке, %", xlabel="минуты", ylim=(0, 100))
     middle.legend(fontsize=8)
     right.plot(minutes, [record.lr for record in steps], color="#6d28d9")

@@ -88,6 +88,9 @@ class Learner(ABC, Generic[RunT]):
     def writer(self) -> Callable[[Path], None]:
         """What writes the model as it is now into a folder. Every process of a sharded run must ask for it."""
 
+    def keep(self, folder: Path) -> None:
+        """Write into the run's folder what was learnt of the data before the first step, to be read back when it goes on."""
+
     def shard(self) -> None:
         """Spread the weights over torchrun's processes. Raises ConfigError where the model cannot be."""
         raise ConfigError("train.sharding = fsdp2: так учатся только готовые модели (model.name = vlm).")

@@ -33,12 +33,18 @@ from ruvlm.training.ema import Ema
 from ruvlm.training.history import History, plot_history
 from ruvlm.training.learner import Learner, Losses, Report, Stage
 from ruvlm.training.samples import sheet, write_samples
-from ruvlm.training.state import Learning, Progress, read_checkpoint, restore, save_checkpoint
+from ruvlm.training.state import Learning, Progress, outgrown, read_checkpoint, restore, save_checkpoint
 from ruvlm.training.step import Stepper
 from ruvlm.training.trackers import Tracker, trackers_named
 from ruvlm.training.validation import Check, Validator
 
 REPORT_EVERY = 20
+# how often a display is told where the run is
+SHOW_SECONDS = 0.5
+# what a display is told while the model is asked, not taught
+CHECKING = "check"
+# a warm-up takes no more than this share of a stage
+WARMUP_SHARE = 0.2
 FLOOR = 0.02
 
 
@@ -84,6 +90,7 @@ class Run:
         report: Report,
         resume: bool,
         group: Group,
+        grown: bool = False,
     ) -> None:
         self.config, self.learner, self.validator, self.group = config, learner, validator, group
         self.display, self.report = display, report
@@ -98,14 +105,28 @@ class Run:
         self.ema = Ema(learner.model, config.train.ema)
         self.progress = Progress()
         self.stop = Stop(waits=group.ranks.size > 1)
-        self._last_saved = 0.0
+        self._last_saved = self._shown = 0.0
         if resume:
             self.progress, tensors, scalars = read_checkpoint(self.folder.checkpoints_folder, self.config, report)
             restore(self._learning(), tensors, scalars)
+            if grown:
+                self._prolong()
             self._last_saved = self.progress.seconds
         self.history = History(self.folder, self.progress if resume else None, group.first)
         step = self.progress.step
         self.trackers: list[Tracker] = trackers_named(config.train.trackers, config.folder, step) if group.first else []
+
+    def _prolong(self) -> None:
+        """Open the last stage of a run that has ended, if its bounds let it go on; the best score so far stays the one to beat."""
+        progress = self.progress
+        progress.done, progress.stale = False, 0
+        if progress.stage < len(self.stages):
+            return
+        progress.stage = len(self.stages) - 1
+        if not progress.stage_step:  # a checkpoint of an earlier version does not say
+            progress.stage_step, progress.stage_seconds = progress.step, progress.seconds
+        progress.validations = int(min(1.0, self._share(self.stages[-1])) * self.config.train.validations)
+        self.report("бюджет вырос: учу дальше, скорость обучения снова поднимется по новому расписанию")
 
     @property
     def _settings(self) -> str:
@@ -146,7 +167,8 @@ class Run:
         while self.progress.stage < len(self.stages):
             self._stage(self.stages[self.progress.stage])
             self.progress.stage += 1
-            self.progress.stage_step, self.progress.stage_seconds = 0, 0.0
+            if self.progress.stage < len(self.stages):  # how far the last one went is kept for a run that is prolonged
+                self.progress.stage_step, self.progress.stage_seconds = 0, 0.0
 
     def _stage(self, stage: Stage) -> None:
         for optimizer in stage.optimizers:
@@ -163,6 +185,8 @@ class Run:
                 self._count(losses, seconds)
             if self.progress.step % REPORT_EVERY == 0 or self.progress.step == 1:
                 self._record(stage, losses, factor)
+            if time.monotonic() - self._shown > SHOW_SECONDS:
+                self._tick(stage.name, self._share(stage), float(losses.total.detach()))
             if stage is self.stages[-1]:
                 self._between_steps(stage, share)
             if stop:
@@ -179,7 +203,8 @@ class Run:
         return 0 < self.config.train.patience <= self.progress.stale
 
     def _step(self, stage: Stage, share: float) -> tuple[Losses, float]:
-        warm = min(1.0, (self.progress.stage_step + 1) / max(1, self.config.train.warmup_steps))
+        steps = (self.progress.stage_step + 1) / max(1, self.config.train.warmup_steps)
+        warm = min(1.0, max(steps, share / WARMUP_SHARE))  # a short run is not spent warming up
         factor = warm * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
         losses = self.stepper.take(stage, self.progress.stage_step, self.progress.step, share, factor)
         if not bool(torch.isfinite(losses.total)):
@@ -212,22 +237,20 @@ class Run:
                 self.progress.step,
                 {"train/loss": loss, "train/lr": factor} | {f"train/{k}": v for k, v in parts.items()},
             )
-        rate = self.progress.answers / max(1e-9, self.progress.seconds)
-        share = self._share(stage)
-        left = self.progress.stage_seconds * (1 - share) / max(1e-9, share)
-        self.display(
-            Tick(
-                stage.name,
-                self.progress.step,
-                self.progress.seconds,
-                share,
-                left,
-                loss,
-                rate,
-                used_memory(self.device),
-                next(iter(self.history.scores.values()), None),
-            )
-        )
+
+    def _tick(self, stage: str, share: float, loss: float) -> None:
+        """Show where the run is."""
+        self._shown = time.monotonic()
+        progress = self.progress
+        left = progress.stage_seconds * (1 - share) / max(1e-9, share)
+        rate = progress.answers / max(1e-9, progress.seconds)
+        score = next(iter(self.history.scores.values()), None)
+        memory = used_memory(self.device)
+        self.display(Tick(stage, progress.step, progress.seconds, share, left, loss, rate, memory, score))
+
+    def _check_tick(self, done: int, total: int) -> None:
+        if time.monotonic() - self._shown > SHOW_SECONDS:
+            self._tick(CHECKING, done / max(1, total), math.nan)
 
     def _between_steps(self, stage: Stage, share: float) -> None:
         if self.progress.stage_step == ESTIMATE_AT:
@@ -244,7 +267,7 @@ class Run:
         self.group.wait()
         asks = self.group.first or self.config.train.sharding == "fsdp2"
         with self.ema.used():
-            check = self.validator.check(self.learner) if asks else None
+            check = self.validator.check(self.learner, self._check_tick) if asks else None
             score = self.group.told(check.score if check is not None else math.nan)
             self.progress.validations += 1
             if not math.isnan(score):
@@ -324,6 +347,8 @@ def train(config: RunConfig, resume: bool, display: Display, report: Report) -> 
 
 def _run(config: RunConfig, resume: bool, display: Display, report: Report, group: Group) -> Finished:
     ranks, device = group.ranks, group.device
+    folder = RunFolder(config.folder)
+    grown = resume and outgrown(folder.checkpoints_folder, config)
     seed_everything(config.train.seed)
     learner_class: Any = imported(family_named(config.model.name).learner)
     try:
@@ -335,18 +360,31 @@ def _run(config: RunConfig, resume: bool, display: Display, report: Report, grou
     learner.backend().refuse_unfit(learner.train_examples)
     for note in learner.notes:
         report(note)
-    report("считаю точки отсчёта")
-    validator = Validator.build(config, learner)
-    if not config.data.allow_leaks and ranks.first:
+    kept = _kept_baselines(folder) if resume else None
+    if kept is None:
+        report("считаю, что даёт самый частый ответ и что – одни вопросы")
+    validator = Validator.build(config, learner, kept)
+    if not config.data.allow_leaks and ranks.first and not resume:
         checked = [example for dataset in validator.datasets for example in dataset.examples]
         refuse_leaks(learner.train_examples, checked, Path(config.results) / ".cache")
     facts = _facts(learner, validator)
     if resume and ranks.first:
-        _refuse_other_data(RunFolder(config.folder), facts)
-    run = Run(config, learner, validator, display, report, resume, group)
-    if not resume and ranks.first:
-        run.folder.describe(config, facts)
+        _refuse_other_data(folder, facts)
+    run = Run(config, learner, validator, display, report, resume, group, grown)
+    if ranks.first and not resume:
+        folder.describe(config, facts)
+        learner.keep(folder.path)
+    if ranks.first and grown:
+        folder.describe_settings(config)
     return run.train()
+
+
+def _kept_baselines(folder: RunFolder) -> dict[str, float] | None:
+    """The baselines that a run began with; None where they are not readable."""
+    try:
+        return folder.facts.baselines
+    except DataError:
+        return None
 
 
 def _facts(learner: Learner[Any], validator: Validator) -> RunFacts:

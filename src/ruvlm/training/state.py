@@ -93,22 +93,66 @@ def read_checkpoint(
             continue
         for damage in errors:
             report(f"{damage} Продолжаю с предыдущей: {folder.name}")
-        if _settings_of(state, folder) != config:
-            raise ModelError(
-                f"Точка {folder} записана с другими настройками: верните их или смените name в настройках."
-            )
+        _agree(_settings_of(state.config, folder), config, folder)
         return state.progress, state.tensors, state.scalars
     if not errors:
         raise ModelError(f"В {root} нет точки, с которой продолжать: запустите обучение без --resume.")
     raise ModelError(f"{errors[0]} Другой целой точки нет: начните обучение заново.")
 
 
-def _settings_of(state: _Read, folder: Path) -> RunConfig | None:
-    """The settings of a checkpoint, as they are called today; None where they cannot be read."""
+def outgrown(root: Path, config: RunConfig) -> bool:
+    """Do the settings let a run go on longer than those of its latest checkpoint did?
+
+    Raises ModelError naming a setting that is another one. Weights are not read: a damaged checkpoint is told of later.
+    """
+    for folder in checkpoints(root):
+        try:
+            stored = json.loads((folder / "state.json").read_text(encoding="utf-8"))["config"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        return _agree(_settings_of(stored, folder), config, folder)
+    return False
+
+
+# how long a run lasts may grow; where it lies and how it is watched changes nothing that it learns
+GROWING = frozenset({"train.max_minutes", "train.epochs", "train.max_steps"})
+FREE = frozenset({"results", "train.trackers", "train.keep_last", "train.checkpoint_minutes", "train.workers"})
+
+
+def _agree(before: RunConfig, now: RunConfig, folder: Path) -> bool:
+    """Has a bound of the run's length grown? Raises ModelError where any other setting that matters has changed."""
+    old, new = _flat(before.model_dump()), _flat(now.model_dump())
+    changed = [key for key in {**old, **new} if key not in FREE and old.get(key) != new.get(key)]
+    for key in changed:
+        was, wants = old.get(key), new.get(key)
+        if key in GROWING and (wants is None or (was is not None and wants >= was)):
+            continue
+        back = f"--set {key}={was}" if was is not None else f"без {key}"
+        raise ModelError(
+            f"Точка {folder} записана с другими настройками: {key} было {_said(was)}, стало {_said(wants)}. Верните прежнее ({back}) или "
+            "начните другой запуск (--set name=…); расти могут только train.max_minutes, train.epochs и train.max_steps."
+        )
+    return bool(changed)
+
+
+def _said(value: Any) -> str:
+    return "не задано" if value is None else str(value)
+
+
+def _flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested settings by «section.key»."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
+    return flat
+
+
+def _settings_of(text: str, folder: Path) -> RunConfig:
+    """The settings of a checkpoint, as they are called today. Raises ModelError where they cannot be read."""
     try:
-        return validated(json.loads(state.config), str(folder))
-    except (ValueError, ConfigError):
-        return None
+        return validated(json.loads(text), str(folder))
+    except (ValueError, ConfigError) as error:
+        raise ModelError(f"Настройки точки {folder} не читаются ({error}): начните обучение заново.") from error
 
 
 @dataclass(frozen=True)

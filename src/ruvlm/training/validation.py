@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -42,8 +44,11 @@ class Validator:
         self.source = source
 
     @classmethod
-    def build(cls, config: RunConfig, learner: Learner[Any]) -> Validator:
-        """Raises DataError only for a damaged split; a data set without one is trained without validation."""
+    def build(cls, config: RunConfig, learner: Learner[Any], baselines: dict[str, float] | None = None) -> Validator:
+        """Raises DataError only for a damaged split; a data set without one is trained without validation.
+
+        `baselines` are those of the same run where it is gone on with.
+        """
         source = open_source(config.data.path)
         datasets = []
         for benchmark in source.benchmarks:
@@ -52,23 +57,27 @@ class Validator:
             except MissingSplitError:
                 continue
             datasets.append(_cut(dataset))
-        return cls(datasets, _baselines(learner, datasets), source.label)
+        known = _baselines(learner, datasets) if baselines is None else baselines
+        return cls(datasets, known, source.label)
 
     @property
     def fingerprints(self) -> dict[str, str]:
         return {f"{d.name}/{d.split}": d.fingerprint for d in self.datasets}
 
-    def check(self, learner: Learner[Any]) -> Check | None:
-        """Ask the model in training; None where there is nothing to ask."""
+    def check(self, learner: Learner[Any], progress: Callable[[int, int], None] | None = None) -> Check | None:
+        """Ask the model in training; None where there is nothing to ask. `progress` hears (done, total) of all questions."""
         if not self.datasets:
             return None
         backend = learner.backend()
         scores: dict[str, float] = {}
         shown: list[Sample] = []
+        total, before = sum(len(dataset.examples) for dataset in self.datasets), 0
         for dataset in self.datasets:
             benchmark = benchmark_named(dataset.name)
             protocol = benchmark.protocols[0]
-            responses = ask_all(backend, dataset, protocol)
+            heard = None if progress is None else partial(_further, progress, before, total)
+            responses = ask_all(backend, dataset, protocol, heard)
+            before += len(dataset.examples)
             verdicts = protocol.judge_all(dataset.examples, responses)
             shown += samples(dataset, responses, verdicts)
             result = benchmark.score(protocol, dataset, verdicts)
@@ -77,6 +86,10 @@ class Validator:
         with torch.no_grad():
             loss = learner.validation_loss([e for d in self.datasets for e in d.examples if not e.options])
         return Check(scores, loss, tuple(shown))
+
+
+def _further(progress: Callable[[int, int], None], before: int, total: int, done: int, _: int) -> None:
+    progress(before + done, total)
 
 
 def _cut(dataset: Dataset) -> Dataset:

@@ -18,6 +18,7 @@ from ruvlm.errors import DataError
 from ruvlm.models.cnn_lstm import CnnLstmRun
 from ruvlm.models.cnn_lstm.backend import CnnLstmBackend
 from ruvlm.models.cnn_lstm.model import IMAGE_SIZE, VOCABULARY, CnnLstm, CnnLstmShape, encode, vocabulary
+from ruvlm.numerals import decimal
 from ruvlm.schema import Dataset, Example
 from ruvlm.training.grouping import Pictures, generator_of, training_pictures
 from ruvlm.training.learner import Learner, Losses, Report, Stage
@@ -56,7 +57,7 @@ class CnnLstmLearner(Learner[CnnLstmRun]):
         covered = 100 * sum(len(group) for _, group in self.groups) / max(1, len(examples))
         self.notes = (
             f"классы: {', '.join(answers)}",
-            f"классы покрывают {covered:.1f} % обучающих ответов; слов в словаре: {min(len(words) + 2, VOCABULARY)}",
+            f"классы покрывают {decimal(covered)} % обучающих ответов; слов в словаре: {min(len(words) + 2, VOCABULARY)}",
             *pictures.notes,
         )
 

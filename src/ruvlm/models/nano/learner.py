@@ -27,7 +27,17 @@ from ruvlm.models.nano.model import parameter_count
 from ruvlm.models.nano.packing import PackedBatch, Packer
 from ruvlm.models.nano.pretrained import NanoForConditionalGeneration
 from ruvlm.models.nano.settings import NanoRun
-from ruvlm.models.nano.tokenizer import BOS, EOS, IMAGE, PAD, special_id, train_tokenizer, word_families
+from ruvlm.models.nano.tokenizer import (
+    BOS,
+    EOS,
+    IMAGE,
+    PAD,
+    load_tokenizer,
+    special_id,
+    train_tokenizer,
+    word_families,
+)
+from ruvlm.run_folder import TOKENIZER
 from ruvlm.schema import Dataset, Example
 from ruvlm.training.grouping import Pictures, generator_of, training_pictures
 from ruvlm.training.learner import Learner, Losses, Report, Stage
@@ -94,8 +104,14 @@ class NanoLearner(Learner[NanoRun]):
                 f"model.hidden_size = {config.model.hidden_size} не делится на model.heads = {config.model.heads}."
             )
         pictures = training_pictures(config, config.model.image_size, report, grounding=True)
+        kept = config.folder / TOKENIZER
+        if kept.is_file():  # the run goes on
+            return cls(config, pictures, load_tokenizer(kept), device)
         report("обучаю токенизатор")
         return cls(config, pictures, _tokenizer(config, pictures), device)
+
+    def keep(self, folder: Path) -> None:
+        self.tokenizer.save(str(folder / TOKENIZER))
 
     def _words(self, grid: int) -> np.ndarray:
         """Which words each cell of each picture shows. int16 [N, P, W]."""

@@ -31,6 +31,7 @@ from ruvlm.models.vlm.packing import VlmBatch, packed, plain
 from ruvlm.models.vlm.parts import Lora, part_of, prepared, shares
 from ruvlm.models.vlm.prompts import PromptReader
 from ruvlm.models.vlm.shortcuts import AnswersOnly, decoder_layers, four_bit, logits_at, skip_unread_vision
+from ruvlm.numerals import decimal
 from ruvlm.processes import current_ranks
 from ruvlm.schema import Dataset, Example, ImageRef, Response, Wording
 from ruvlm.training.grouping import generator_of
@@ -100,7 +101,7 @@ class VlmLearner(Learner[VlmRun]):
         size, learns = shares(self.model)
         learnt = [*settings.parts, *([f"LoRA ранга {lora.rank}"] if lora.rank else [])]
         self.notes = (
-            f"параметров: {size / 1e6:.2f} млн, из них учатся {learns / 1e6:.2f} млн ({100 * learns / size:.1f} %): {', '.join(learnt)}",
+            f"параметров: {decimal(size / 1e6, 2)} млн, из них учатся {decimal(learns / 1e6, 2)} млн ({decimal(100 * learns / size)} %): {', '.join(learnt)}",
             *(() if self.packs else (f"модель вида {kind}: вопросы картинки не делят её, строка – один вопрос",)),
         )
 

@@ -1,0 +1,172 @@
+"""Where a score stands: a row of the table that a person reads first, and the sentence that it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from ruvlm.benchmarks.catalog import protocols
+from ruvlm.evaluation.blind import OWN_WORDS
+from ruvlm.evaluation.compare import LEVEL, headline_difference
+from ruvlm.evaluation.evaluated import CHANGED, CONTROLS, Evaluated, is_control, same_rows
+from ruvlm.numerals import decimal
+from ruvlm.schema import Score
+
+# what is asked without its picture
+BLINDFOLDS = ("blind", "no-picture", "guess")
+# a control as the second half of «не лучше, чем …»
+THAN = MappingProxyType(
+    {
+        "question-only": "угадывание по словам вопроса",
+        OWN_WORDS: "угадывание по словам вопроса",
+        "majority": "всегда самый частый ответ",
+        "random": "ответ наугад",
+        "blind": "она же с серой картинкой",
+        "no-picture": "она же без картинки",
+        "guess": "она же без картинки, с просьбой угадать",
+        "shuffled": "она же с чужой картинкой",
+    }
+)
+# so many rows a sentence names with their figures
+NAMED = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A model's headline on some rows under a protocol, beside each control's on the same rows, by the control's kind.
+
+    `label` is what the row is called among its neighbours. `best` is the strongest control, empty where there is none;
+    `above`: is the model better than that one beyond chance?
+    """
+
+    model: str
+    benchmark: str
+    protocol: str
+    label: str
+    score: Score
+    controls: Mapping[str, Score]
+    best: str
+    above: bool
+
+    @property
+    def words(self) -> Score | None:
+        """What a classifier of the questions' words alone gets."""
+        return self.controls.get("question-only", self.controls.get(OWN_WORDS))
+
+    @property
+    def blindfolded(self) -> Score | None:
+        """The most that the model itself gets without its picture, however that is asked."""
+        return self._most(BLINDFOLDS)
+
+    @property
+    def floor(self) -> Score | None:
+        """What is answered without so much as the question: the most frequent answer or one by lot, whichever gets more."""
+        return self._most(("majority", "random"))
+
+    def _most(self, kinds: Sequence[str]) -> Score | None:
+        scores = [self.controls[kind] for kind in kinds if kind in self.controls]
+        return max(scores, key=lambda score: score.value) if scores else None
+
+
+def standings(evaluations: Sequence[Evaluated]) -> list[Standing]:
+    """A row for every model and protocol, in their order; controls are no rows where there is any model. Raises DataError."""
+    rows = [_standing(one, group) for group in same_rows(evaluations) for one in _own(group)]
+    labels = [row.label for row in rows if row.model == rows[0].model]
+    return [replace(row, label=row.protocol) if labels.count(row.label) > 1 else row for row in rows]
+
+
+def standing_of(folders: Iterable[Path]) -> list[Standing]:
+    """Of evaluations by their folders, controls among them."""
+    from ruvlm.evaluation.folder import EvaluationFolder
+
+    return standings([EvaluationFolder(folder) for folder in folders])
+
+
+def _own(group: Sequence[Evaluated]) -> list[Evaluated]:
+    return [one for one in group if not is_control(one.model)] or list(group[:1])
+
+
+def _standing(own: Evaluated, group: Sequence[Evaluated]) -> Standing:
+    measured = own.measured
+    beside = {_kind(one.model): one for one in group if one is not own and _is_control_of(one.model, own.model)}
+    scores = {kind: one.measured.headline[1] for kind, one in beside.items()}
+    if own.blind is not None:
+        scores |= {kind: score for kind, score in own.blind.controls.items() if kind not in scores}
+    best = max(scores, key=lambda kind: scores[kind].value) if scores else ""
+    rule, score = measured.headline
+    return Standing(
+        model=own.model,
+        benchmark=measured.benchmark,
+        protocol=measured.protocol,
+        label=_label(measured.benchmark, measured.protocol),
+        score=score,
+        controls=scores,
+        best=best,
+        above=bool(best) and _above(own, beside.get(best), rule, score, scores[best]),
+    )
+
+
+def _is_control_of(name: str, model: str) -> bool:
+    return name in CONTROLS or (name.partition(":")[0] in CHANGED and name.partition(":")[2] == model)
+
+
+def _kind(name: str) -> str:
+    """«blind:nano» → «blind»."""
+    return name.partition(":")[0]
+
+
+def _label(benchmark: str, protocol: str) -> str:
+    known = protocols().get(protocol)
+    if known is None or not known.choice:
+        return benchmark
+    return f"{benchmark}, {'буквы' if known.asks_letter else 'правдоподобие'}"
+
+
+def _above(own: Evaluated, control: Evaluated | None, rule: str, score: Score, other: Score) -> bool:
+    """By a paired test on the same units; by intervals that do not touch where there is nothing to pair."""
+    found = None if control is None else headline_difference(control, own, rule)
+    if found is not None:
+        return found.points > 0 and found.p < LEVEL
+    return score.low is not None and other.high is not None and score.low > other.high
+
+
+def conclusion(rows: Sequence[Standing]) -> str:
+    """One sentence on whether a model's scores owe anything to the picture; nothing for a control alone."""
+    if not rows or all(is_control(row.model) for row in rows):
+        return ""
+    bare = [row for row in rows if not row.best]
+    if len(bare) == len(rows):
+        return "контролей рядом нет: сколько из этого даёт картинка, не известно."
+    below = [row for row in rows if row.best and not row.above]
+    above = [row for row in rows if row.above]
+    said = []
+    if below:
+        said.append(f"не лучше, чем {_named(below, 'против')}")
+    if above:
+        said.append(f"лучше любого контроля: {_gains(above)}" if not below else f"лучше контролей: {_gains(above)}")
+    return "; ".join(said) + "."
+
+
+def _named(rows: Sequence[Standing], against: str) -> str:
+    """«угадывание по словам вопроса: gqa-ru 17,6 против 37,9», the controls apart."""
+    if len(rows) > NAMED:
+        return f"контроль, {', '.join(row.label for row in rows)}"
+    said = []
+    for kind in dict.fromkeys(THAN.get(row.best, row.best) for row in rows):
+        figures = "; ".join(
+            f"{row.label} – {decimal(row.score.value)} {against} {decimal(row.controls[row.best].value)}"
+            for row in rows
+            if THAN.get(row.best, row.best) == kind
+        )
+        said.append(f"{kind}: {figures}")
+    return "; ".join(said)
+
+
+def _gains(rows: Sequence[Standing]) -> str:
+    if len(rows) > NAMED:
+        return ", ".join(row.label for row in rows)
+    return "; ".join(
+        f"{row.label} – {decimal(row.score.value)} против {decimal(row.controls[row.best].value)}" for row in rows
+    )
