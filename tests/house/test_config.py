@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ruvlm.config import load_config
-from ruvlm.errors import ConfigError
+from ruvlm.errors import ConfigError, ModelError
 from ruvlm.models.nano.settings import NanoRun
-from ruvlm.training.state import Progress, _Read, _settings_of
+from ruvlm.training.state import _settings_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -110,8 +110,8 @@ def test_settings_of_earlier_runs_hold_other_families_keys_at_their_defaults(tmp
 
 def test_a_checkpoint_of_an_earlier_run_is_of_the_same_settings(tmp_path: Path) -> None:
     early = tomllib.loads(EARLY)
-    state = _Read(Progress(), {}, {}, json.dumps(early))
     path = tmp_path / "run.toml"
     path.write_text(EARLY, encoding="utf-8")
-    assert _settings_of(state, tmp_path) == load_config(path)
-    assert _settings_of(_Read(Progress(), {}, {}, "{"), tmp_path) is None
+    assert _settings_of(json.dumps(early), tmp_path) == load_config(path)
+    with pytest.raises(ModelError, match="не читаются"):
+        _settings_of("{", tmp_path)

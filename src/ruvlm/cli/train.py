@@ -48,7 +48,7 @@ def train(
         TimeElapsedColumn(),
         TextColumn("{task.fields[rest]}"),
     )
-    with Progress(*columns, console=people, transient=True, disable=not speaks()) as bar:
+    with Progress(*columns, console=people, transient=True, disable=not (speaks() and people.is_terminal)) as bar:
         task = bar.add_task("готовлюсь", total=1.0, rest="")
 
         said = time.monotonic()

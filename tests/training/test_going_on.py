@@ -1,0 +1,143 @@
+"""Going on with a run: the printed command, a longer run, a setting that differs; what is not done twice."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ruvlm.config import load_config, recipes
+from ruvlm.training import loop
+from tests.support.house import ROOT, tiny
+from tests.support.runs import nano, trained
+
+
+def records(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_command_that_is_printed_goes_on(world: Path, tmp_path: Path) -> None:
+    """From the shell, with none of the settings that the run was begun with."""
+    results = tmp_path / "мои запуски"
+    sets = [part for one in [*tiny("n", world, results), "train.max_steps=60"] for part in ("--set", one)]
+    command = [sys.executable, "-m", "ruvlm", "train", "nano_world", *sets]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    metrics = results / "n" / "metrics.jsonl"
+    while process.poll() is None and not (metrics.is_file() and '"answers"' in metrics.read_text(encoding="utf-8")):
+        pass
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130, said
+    printed = said[said.index("Продолжить: ") :].splitlines()[0].removeprefix("Продолжить: ")
+    arguments = shlex.split(printed)
+    assert arguments[0] == "ruvlm"
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments, "--json"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] >= 60
+    # what was learnt of the data before the first step is not learnt again
+    assert "обучаю токенизатор" in said
+    assert "обучаю токенизатор" not in done.stderr
+    assert "самый частый ответ" not in done.stderr
+
+
+def test_a_run_that_has_ended_goes_on_longer(world: Path, tmp_path: Path, ruvlm) -> None:  # type: ignore[no-untyped-def]
+    trained(nano(world, tmp_path, "n", "train.max_steps=4"))
+    before = [record["step"] for record in records(tmp_path / "n")]
+    ran = ruvlm("train", tmp_path / "n", "--resume", "--set", "train.max_steps=9", "--json")
+    assert ran.code == 0, ran.err
+    assert "бюджет вырос" in ran.err
+    answers = json.loads(ran.out)["steps"] - max(before)
+    assert answers == 5, "the last stage has 9 steps now, 4 of them were taken"
+    assert tomllib.loads((tmp_path / "n" / "run.toml").read_text(encoding="utf-8"))["train"]["max_steps"] == 9
+    # and once more, from what the folder says now
+    assert ruvlm("train", tmp_path / "n", "--resume", "--set", "train.max_steps=10").code == 0
+
+
+def test_a_run_of_minutes_goes_on_longer(world: Path, tmp_path: Path) -> None:
+    first, _ = trained(nano(world, tmp_path, "n", "train.max_steps=100000", "train.max_minutes=0.05"))
+    again, said = trained(nano(world, tmp_path, "n", "train.max_steps=100000", "train.max_minutes=0.1"), resume=True)
+    assert again.steps > first.steps
+    assert again.seconds > first.seconds
+    assert any("бюджет вырос" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ("train.lr=0.5", "train.lr было 0.0035, стало 0.5"),
+        ("train.max_steps=2", "train.max_steps было 4, стало 2"),
+        ("train.max_minutes=1", "train.max_minutes было 5.0, стало 1.0"),
+        ("model.hidden_size=32", "model.hidden_size"),
+    ],
+)
+def test_another_setting_is_named_before_any_data_are_read(
+    world: Path,
+    tmp_path: Path,
+    ruvlm,  # type: ignore[no-untyped-def]
+    changed: str,
+    named: str,
+) -> None:
+    trained(nano(world, tmp_path, "n", "train.max_steps=4", "train.lr=0.0035"))
+    ran = ruvlm("train", tmp_path / "n", "--resume", "--set", changed)
+    assert ran.code == 2
+    assert named in ran.err
+    assert "читаю вопросы" not in ran.err
+    assert tomllib.loads((tmp_path / "n" / "run.toml").read_text(encoding="utf-8"))["train"]["max_steps"] == 4
+
+
+def test_a_run_may_be_moved_and_watched_otherwise(world: Path, tmp_path: Path, ruvlm) -> None:  # type: ignore[no-untyped-def]
+    trained(nano(world, tmp_path, "n", "train.max_steps=4"))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "n").rename(tmp_path / "elsewhere" / "n")
+    sets = ("--set", "train.max_steps=6", "--set", "train.checkpoint_minutes=1")
+    ran = ruvlm("train", tmp_path / "elsewhere" / "n", "--resume", *sets)
+    assert ran.code == 0, ran.err
+    assert not (tmp_path / "n").exists()
+
+
+def test_a_short_run_is_not_spent_warming_up(world: Path, tmp_path: Path) -> None:
+    trained(nano(world, tmp_path, "n", "train.max_steps=40", "train.warmup_steps=50", "train.word_weight=0"))
+    factors = {r["step"]: r["lr"] for r in records(tmp_path / "n") if r["kind"] == "train"}
+    # the cosine alone stands at a half there
+    assert factors[20] == pytest.approx(0.55, abs=0.05)
+
+
+def test_validation_is_shown_while_it_goes_on(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
+    ticks: list[loop.Tick] = []
+    config = nano(world, tmp_path, "n", "train.max_steps=4", "train.validations=1")
+    loop.train(config, False, ticks.append, lambda _: None)
+    checking = [tick.share for tick in ticks if tick.stage == loop.CHECKING]
+    assert checking == sorted(checking)
+    assert len(checking) > 1
+    assert checking[-1] > 0.5
+    # not once in twenty steps
+    assert {tick.step for tick in ticks if tick.stage == "answers"} >= {3, 4}
+
+
+def test_recipes_go_by_their_names(ruvlm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    names = set(recipes())
+    assert names == {path.stem for path in (ROOT / "configs").glob("*.toml")}
+    monkeypatch.chdir(tmp_path)
+    assert all(load_config(Path(name)).name == name for name in names)
+    listed = json.loads(ruvlm("recipes", "--json").out)
+    assert {row["name"] for row in listed} == names
+    assert all(row["machine"] and row["expect"] and row["about"] for row in listed)
+    ran = ruvlm("train", "nano_wrld")
+    assert (ran.code, "может быть, рецепт nano_world?" in ran.err) == (2, True)
+
+
+def test_a_folder_named_on_the_command_line_is_the_mixture_s_too() -> None:
+    """data.path is what data.mix trains on under the same name: naming it anew moves both."""
+    config = load_config(Path("llava_stage2_mix"), ["data.path=elsewhere/gqa"])
+    assert config.data.mix[0].path == "elsewhere/gqa"
+    assert config.data.mix[1].path != "elsewhere/gqa"
+    assert load_config(Path("llava_stage2"), ["data.path=x"]).data.mix == ()
