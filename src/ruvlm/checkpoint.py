@@ -235,3 +235,16 @@ def refuse_not_finite(model: Any, name: str) -> None:
             raise ModelError(
                 f"У модели {name} в весах {key} есть NaN или бесконечность: сохраните или скачайте её заново."
             )
+
+
+def refuse_lost_folder(name: str) -> None:
+    """Raise ModelError for what looks like a path and is not there: asking the hub for it would only take a minute.
+
+    «models/mine» is a path where there is a folder `models` here; the hub's names have one slash and nothing before it.
+    """
+    path = Path(name)
+    if path.exists():
+        return
+    beside = name.count("/") == 1 and path.parent.is_dir()
+    if name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1 or beside:
+        raise ModelError(f"Папки с моделью {name} нет: проверьте путь.")

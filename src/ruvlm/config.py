@@ -7,6 +7,7 @@ import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, final, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -241,10 +242,50 @@ def _sentence(error: ValidationError, where: str, run: type[RunConfig]) -> str:
     key = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
         known = _keys(".".join(map(str, problem["loc"][:-1])), run)
-        near = difflib.get_close_matches(str(problem["loc"][-1]), known, 1)
-        hint = f"может быть, вы имели в виду «{near[0]}»?" if near else f"есть: {', '.join(known)}."
-        return f"{where}: ключа «{key}» нет: {hint}"
-    return f"{where}: «{key}» = {problem.get('input')!r}: не подходит ({problem['msg']})."
+        last = str(problem["loc"][-1])
+        near = difflib.get_close_matches(last, known, 1)
+        elsewhere = [f"{section}.{last}" for section, keys in _sections(run).items() if last in keys]
+        if not near and elsewhere:
+            return f"{where}: ключа «{key}» нет. Может быть, вы имели в виду «{elsewhere[0]}»?"
+        hint = f"Может быть, вы имели в виду «{near[0]}»?" if near else f"Здесь бывают {', '.join(known)}."
+        return f"{where}: ключа «{key}» нет. {hint}"
+    return f"{where}: «{key}» = {problem.get('input')!r} не подходит: {_wanted(problem)}."
+
+
+# what pydantic says of a value, by the kind of its error; «{}» is the bound or the values that it names
+WANTED = MappingProxyType(
+    {
+        "greater_than": "нужно больше {gt}",
+        "greater_than_equal": "нужно не меньше {ge}",
+        "less_than": "нужно меньше {lt}",
+        "less_than_equal": "нужно не больше {le}",
+        "literal_error": "нужно одно из: {expected}",
+        "string_pattern_mismatch": "нужны буквы, цифры, точки, дефисы и подчёркивания",
+        "finite_number": "нужно конечное число",
+        "missing": "без него нельзя",
+    }
+)
+# the beginnings of other kinds
+KINDS = (
+    ("int", "нужно целое число"),
+    ("float", "нужно число"),
+    ("bool", "нужно true или false"),
+    ("string", "нужен текст в кавычках"),
+    ("tuple", "нужен список"),
+    ("list", "нужен список"),
+    ("model", "нужен раздел с ключами"),
+    ("dict", "нужен раздел с ключами"),
+    ("too", "список не той длины"),
+)
+
+
+def _wanted(problem: Any) -> str:
+    """What would have been right, in Russian."""
+    words = WANTED.get(problem["type"])
+    if words is not None:
+        bounds = {name: str(value).replace(" or ", " или ") for name, value in problem.get("ctx", {}).items()}
+        return words.format_map(bounds)
+    return next((said for start, said in KINDS if problem["type"].startswith(start)), problem["msg"])
 
 
 def _keys(section: str, run: type[RunConfig]) -> list[str]:

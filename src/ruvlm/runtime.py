@@ -44,6 +44,7 @@ def quiet_transformers() -> None:
     from transformers.utils import logging as chatter
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft loads it for any adapter, and it misses a kernel
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # every retry of a hub that is not there, in English
     chatter.set_verbosity_error()
     chatter.disable_progress_bar()
 

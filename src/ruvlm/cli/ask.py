@@ -7,17 +7,23 @@ from typing import Annotated
 
 import typer
 
+from ruvlm.cli import completion
 from ruvlm.cli.console import say, show_json, tell
 from ruvlm.numerals import decimal
 
 
 def ask(
-    model: Annotated[str, typer.Argument(help="nano (она в пакете), папка запуска или модели, hf:… или openai:…")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=completion.models, help="nano (она в пакете), папка запуска или модели, hf:… или openai:…"
+        ),
+    ],
     image: Annotated[Path, typer.Argument(help="картинка: JPEG, PNG, WebP")],
     question: Annotated[str, typer.Argument(help="вопрос по-русски")],
     options: Annotated[str | None, typer.Option(help="варианты через «;»: выбрать один")] = None,
     top: Annotated[int, typer.Option(help="сколько ответов показать", min=1, max=20)] = 5,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
+    device: Annotated[str, typer.Option(autocompletion=completion.devices, help="auto, cpu, cuda, mps")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
     """Спросить модель о картинке.

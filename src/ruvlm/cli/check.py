@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ruvlm.cli import completion
 from ruvlm.cli.console import cells, counting, results, say, show_json
 
 if TYPE_CHECKING:
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def check(
-    data: Annotated[str, typer.Argument(help="имя набора, папка, таблица с картинками, карточка .toml или world")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=completion.sets, help="имя набора, папка, таблица с картинками, карточка .toml или world"
+        ),
+    ],
     images: Annotated[
         bool, typer.Option("--images/--no-images", help="смотреть и картинки: целы ли они и нет ли утечек")
     ] = True,

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def compare(
     folders: Annotated[
         list[Path],
-        typer.Argument(help="папки оценок (…/eval/…) или файлы ответов на одни и те же вопросы, два или больше"),
+        typer.Argument(
+            help="папки запусков, папки оценок (…/eval/…) или файлы ответов на одни и те же вопросы, два или больше"
+        ),
     ],
     translations: Annotated[
         bool,
@@ -32,10 +34,11 @@ def compare(
 ) -> None:
     """Сравнить оценки попарно на одних строках: разность с интервалом, точный критерий Макнемара, поправка Холма.
 
-    Пример: ruvlm compare results/a/eval/test-gqa results/b/eval/test-gqa
+    Пример: ruvlm compare results/nano_world results/cnn_lstm
     """
     from ruvlm.errors import ConfigError
     from ruvlm.evaluation.compare import compare as compared
+    from ruvlm.evaluation.compare import paired_evaluations
 
     if translations:
         _translations(folders, json_)
@@ -45,11 +48,12 @@ def compare(
         return
     if len(folders) < 2:
         raise ConfigError("Сравнивать нужно хотя бы две оценки: укажите ещё одну папку или файл ответов.")
-    rows = compared(folders)
+    tables = [compared(group) for group in paired_evaluations(folders)]
     if json_:
-        show_json([{**asdict(row), "words": row.words} for row in rows])
+        show_json([{**asdict(row), "words": row.words} for rows in tables for row in rows])
         return
-    _show(rows)
+    for rows in tables:
+        _show(rows)
 
 
 def _show(rows: list[Difference]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ruvlm.cli import completion
 from ruvlm.cli.check import check
 from ruvlm.cli.console import cells, counting, results, say, show_json, tell
 from ruvlm.cli.fetch import fetch
@@ -62,8 +63,15 @@ def list_(json_: Annotated[bool, typer.Option("--json", help="итог в JSON")
 
 @app.command("bias")
 def bias(
-    data: Annotated[str, typer.Argument(help="world, имя набора, папка, таблица с картинками или карточка .toml")],
-    split: Annotated[str, typer.Option(help="часть набора; по умолчанию главная")] = "",
+    data: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=completion.sets, help="world, имя набора, папка, таблица с картинками или карточка .toml"
+        ),
+    ],
+    split: Annotated[
+        str, typer.Option(autocompletion=completion.splits, help="часть набора; по умолчанию главная")
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="куда записать строки: id, bias, right; CSV")] = None,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
@@ -146,7 +154,10 @@ def save_card(out: Path, text: str) -> None:
 
 @app.command("world")
 def world(
-    level: Annotated[str, typer.Option(help="mini (128 точек, для процессора) или full (320 точек)")] = "mini",
+    level: Annotated[
+        str,
+        typer.Option(autocompletion=completion.levels, help="mini (128 точек, для процессора) или full (320 точек)"),
+    ] = "mini",
     out: Annotated[Path | None, typer.Option(help="куда писать; по умолчанию data/world-<level>")] = None,
     seed: Annotated[int, typer.Option(help="зерно: тот же мир при том же зерне")] = 0,
     train_images: Annotated[int | None, typer.Option(help="обучающих картинок", min=1)] = None,

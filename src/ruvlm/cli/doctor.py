@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ruvlm.cli import completion
 from ruvlm.cli.console import say, show_json, tell
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def doctor(
         str | None, typer.Argument(help="openai:МОДЕЛЬ@URL – осмотреть не машину, а сервер: не путает ли картинки")
     ] = None,
     hub: Annotated[bool, typer.Option("--hub/--no-hub", help="спросить ли хаб")] = True,
-    data: Annotated[str, typer.Option(help="сервер: на чьих вопросах")] = "world",
+    data: Annotated[str, typer.Option(autocompletion=completion.sets, help="сервер: на чьих вопросах")] = "world",
     rows: Annotated[int, typer.Option(help="сервер: сколько строк, запросов в 6–14 раз больше", min=2)] = 16,
     requests: Annotated[int, typer.Option(help="сервер: запросов одновременно", min=1, max=256)] = 16,
     timeout: Annotated[float, typer.Option(help="сервер: секунд на один запрос", min=0.1)] = 120.0,

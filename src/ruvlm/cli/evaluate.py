@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ruvlm.cli import completion
 from ruvlm.cli.console import cells, counting, plain, results, say, show_json, tell, warn
 from ruvlm.numerals import around, decimal
 
@@ -37,14 +38,16 @@ def evaluate(
     model: Annotated[
         str,
         typer.Argument(
+            autocompletion=completion.models,
             help="папка запуска; hf:ИМЯ_ИЛИ_ПАПКА[+АДАПТЕР]; openai:МОДЕЛЬ@URL; file:ОТВЕТЫ; majority, random, question-only; "
-            "blind:, no-picture:, guess: и shuffled: перед МОДЕЛЬ – она же с серой картинкой, без неё, с просьбой угадать, с чужой"
+            "blind:, no-picture:, guess: и shuffled: перед МОДЕЛЬ – она же с серой картинкой, без неё, с просьбой угадать, с чужой",
         ),
     ],
     data: Annotated[
         str | None,
         typer.Option(
-            help="world (по умолчанию), имя набора, папка, таблица с картинками или карточка .toml; несколько – через запятую"
+            autocompletion=completion.sets,
+            help="world (по умолчанию), имя набора, папка, таблица с картинками или карточка .toml; несколько – через запятую",
         ),
     ] = None,
     card: Annotated[
@@ -52,13 +55,19 @@ def evaluate(
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="часть набора: test, val, holdout, train; по умолчанию главная, у мира и GQA-ru – test"),
+        typer.Option(
+            autocompletion=completion.splits,
+            help="часть набора: test, val, holdout, train; по умолчанию главная, у мира и GQA-ru – test",
+        ),
     ] = None,
     limit: Annotated[
         int | None,
         typer.Option(help="не весь набор, а выборка стольких строк: всегда та же, по типам, группы целиком", min=1),
     ] = None,
-    protocol: Annotated[list[str] | None, typer.Option(help="протокол; по умолчанию все подходящие")] = None,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(autocompletion=completion.protocols, help="протокол; по умолчанию все подходящие"),
+    ] = None,
     prompts: Annotated[
         int, typer.Option(help="во скольких просьбах задать те же вопросы: разброс балла от слов", min=1, max=8)
     ] = 1,
@@ -73,7 +82,7 @@ def evaluate(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="куда писать; по умолчанию <запуск>/eval")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
+    device: Annotated[str, typer.Option(autocompletion=completion.devices, help="auto, cpu, cuda, mps")] = "auto",
     dtype: Annotated[str, typer.Option(help="hf: auto, float32, bfloat16, float16, 4bit")] = "auto",
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="hf: разрешить исполнять код из репозитория модели")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ruvlm.cli import completion
 from ruvlm.cli.console import counting, say, show_json
 
 if TYPE_CHECKING:
@@ -17,11 +18,18 @@ if TYPE_CHECKING:
 
 def fetch(
     names: Annotated[
-        list[str], typer.Argument(help="gqa-ru, mmbench-ru, llava-instruct-ru, имена карточек или карточка .toml")
+        list[str],
+        typer.Argument(
+            autocompletion=completion.benchmarks,
+            help="gqa-ru, mmbench-ru, llava-instruct-ru, имена карточек или карточка .toml",
+        ),
     ],
     split: Annotated[
         list[str] | None,
-        typer.Option(help="часть: testdev или train у gqa-ru, dev у mmbench-ru, train или val у llava-instruct-ru"),
+        typer.Option(
+            autocompletion=completion.splits,
+            help="часть: testdev или train у gqa-ru, dev у mmbench-ru, train или val у llava-instruct-ru",
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(help="сделать рядом выборку стольких строк: data/gqa-ru-500", min=1)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ruvlm.cli import completion
 from ruvlm.cli.console import say, show_json
 from ruvlm.cli.russian import App, RussianGroup
 from ruvlm.numerals import decimal
@@ -82,7 +83,9 @@ def pack(
 @app.command("verify")
 def verify(
     file: Annotated[Path, typer.Argument(help="файл заявки, submission.json")],
-    data: Annotated[str, typer.Option(help="данные, на которых ответы получены")] = "world",
+    data: Annotated[
+        str, typer.Option(autocompletion=completion.sets, help="данные, на которых ответы получены")
+    ] = "world",
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
     """Проверить заявку: баллы заново из её ответов. Код выхода 1 – не сошлось.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import signal
@@ -157,6 +158,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 1
 
 
+def _commands(error: Any) -> list[str]:
+    """The commands that there are where one was not found."""
+    return list(getattr(getattr(getattr(error, "ctx", None), "command", None), "commands", None) or ())
+
+
 def _named(error: Any, parameter: str) -> str:
     """An option as it is typed, an argument as the help shows it."""
     options = getattr(error.param, "opts", None) or [parameter]
@@ -196,7 +202,9 @@ def _usage(error: Any) -> int:
     elif kind == "BadParameter":
         said = f"{_named(error, parameter)} не подходит: {_in_russian(str(error.message))}."
     elif text.startswith("No such command"):
-        said = f"команды {text.removeprefix('No such command ').rstrip('.')} нет."
+        wrong = text.removeprefix("No such command ").split("'")[1]
+        likely = difflib.get_close_matches(wrong, _commands(error), 1)
+        said = f"команды «{wrong}» нет." + (f" Может быть, {likely[0]}?" if likely else "")
     elif "unexpected extra argument" in text:
         said = f"лишний аргумент {text[text.rfind('(') + 1 : text.rfind(')')]}: возьмите фразу с пробелами в кавычки."
     else:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ruvlm.cli import completion
 from ruvlm.cli.console import say, show_json
 from ruvlm.cli.russian import App
 from ruvlm.numerals import decimal
@@ -61,7 +62,9 @@ def compose(
 
 @app.command("merge")
 def merge(
-    model: Annotated[str, typer.Argument(help="МОДЕЛЬ+АДАПТЕР: имя или папка модели и папка LoRA")],
+    model: Annotated[
+        str, typer.Argument(autocompletion=completion.models, help="МОДЕЛЬ+АДАПТЕР: имя или папка модели и папка LoRA")
+    ],
     out: Annotated[Path, typer.Option(help="куда записать")],
     dtype: Annotated[str, typer.Option(help="точность весов: float32, bfloat16, float16")] = "float32",
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ruvlm.cli import completion
 from ruvlm.cli.console import say, show_json
 
 
@@ -17,7 +18,8 @@ def report(
     ],
     out: Annotated[Path, typer.Option(help="куда записать страницу")] = Path("report.html"),
     data: Annotated[
-        list[str] | None, typer.Option(help="где вопросы и картинки, если не там, где при обучении")
+        list[str] | None,
+        typer.Option(autocompletion=completion.sets, help="где вопросы и картинки, если не там, где при обучении"),
     ] = None,
     pictures: Annotated[int, typer.Option(help="картинок вложить в раздел", min=0, max=2000)] = 120,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ruvlm.cli import completion
 from ruvlm.cli.console import say, show_json, tell
 from ruvlm.numerals import decimal
 
@@ -16,8 +17,9 @@ def parse(
     rule: Annotated[
         str,
         typer.Option(
+            autocompletion=completion.readers,
             help="letters-lmms, letters-ru, letters-vlmevalkit, letters-kaleidoscope, letters-kaleidoscope-cot, letters-pm4bench, "
-            "number-first или имя балла набора (mmbench-ru/lmms)"
+            "number-first или имя балла набора (mmbench-ru/lmms)",
         ),
     ] = "letters-ru",
     json_: Annotated[bool, typer.Option("--json", help="строка JSON на каждый ответ")] = False,
@@ -44,8 +46,9 @@ def match(
     rule: Annotated[
         str,
         typer.Option(
+            autocompletion=completion.matchers,
             help="exact, exact-ru, lemma, exact-vlmevalkit, any-of, mera-em, contains, contains-authors, contains-plain, anls, mws-vqa, "
-            "numeric, numeric-5 или имя балла набора (gqa-ru/lmms)"
+            "numeric, numeric-5 или имя балла набора (gqa-ru/lmms)",
         ),
     ] = "exact-ru",
     json_: Annotated[bool, typer.Option("--json", help="строка JSON на каждый ответ")] = False,

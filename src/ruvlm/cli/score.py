@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ruvlm.cli import completion
 from ruvlm.cli.console import say, show_json, tell, warn
 from ruvlm.numerals import around, decimal
 
@@ -31,7 +32,10 @@ def score(
     gold: Annotated[Path | None, typer.Option(help="верные ответы отдельным файлом, по id или index")] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="для папки оценки: данные, на которых она сделана; по умолчанию – те, что записаны"),
+        typer.Option(
+            autocompletion=completion.sets,
+            help="для папки оценки: данные, на которых она сделана; по умолчанию – те, что записаны",
+        ),
     ] = None,
     ids: Annotated[str | None, typer.Option(help="для папки оценки: показать эти строки, a,b,c или @файл")] = None,
     judge: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ruvlm.cli import completion
 from ruvlm.cli.console import say, show_json
 
 if TYPE_CHECKING:
@@ -16,9 +17,15 @@ if TYPE_CHECKING:
 
 def show(
     data: Annotated[
-        str, typer.Argument(help="имя набора, папка, таблица с картинками, карточка .toml или world")
+        str,
+        typer.Argument(
+            autocompletion=completion.sets, help="имя набора, папка, таблица с картинками, карточка .toml или world"
+        ),
     ] = "world",
-    split: Annotated[str, typer.Option(help="часть: test, val, holdout, train; по умолчанию главная")] = "",
+    split: Annotated[
+        str,
+        typer.Option(autocompletion=completion.splits, help="часть: test, val, holdout, train; по умолчанию главная"),
+    ] = "",
     n: Annotated[int, typer.Option("--n", help="картинок", min=1, max=500)] = 12,
     each: Annotated[int, typer.Option(help="вопросов под картинкой", min=1, max=40)] = 4,
     type_: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ruvlm.cli import completion
 from ruvlm.cli.console import LOG_SECONDS, cells, people, quoted, results, say, show_json, speaks
 from ruvlm.numerals import counted, decimal
 
@@ -21,11 +22,14 @@ STAGES = {"words": "слова", "answers": "ответы"}
 def train(
     config: Annotated[
         Path,
-        typer.Argument(help="рецепт по имени (ruvlm recipes), файл настроек или папка запуска, которую продолжить"),
+        typer.Argument(
+            autocompletion=completion.recipes,
+            help="рецепт по имени (ruvlm recipes), файл настроек или папка запуска, которую продолжить",
+        ),
     ],
     resume: Annotated[bool, typer.Option("--resume", help="продолжить с последнего сохранения")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="раздел.ключ=значение поверх файла")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps")] = None,
+    device: Annotated[str | None, typer.Option(autocompletion=completion.devices, help="auto, cpu, cuda, mps")] = None,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
     """Обучить модель. Ctrl-C сохраняет сделанное; ruvlm train ПАПКА-ЗАПУСКА --resume продолжает, и с --set train.max_minutes=… дольше.

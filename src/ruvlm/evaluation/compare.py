@@ -14,8 +14,9 @@ from pathlib import Path
 
 from ruvlm.benchmarks.stats import difference, holm, paired_p
 from ruvlm.errors import DataError
-from ruvlm.evaluation.answers import open_answers
-from ruvlm.evaluation.evaluated import NAMES, Evaluated, Identity
+from ruvlm.evaluation.answers import answers_under, open_answers
+from ruvlm.evaluation.evaluated import NAMES, Evaluated, Identity, is_control, same_rows
+from ruvlm.evaluation.folder import IDENTITY, evaluations_in
 from ruvlm.schema import Status, Verdict
 
 LEVEL = 0.05
@@ -79,6 +80,35 @@ def compare(paths: list[Path]) -> list[Difference]:
     differences = [_difference(a, b, rule) for a, b in combinations(stored, 2) for rule in shared]
     corrected = holm([row.p for row in differences])
     return [replace(row, p_holm=p) for row, p in zip(differences, corrected, strict=True)]
+
+
+def paired_evaluations(paths: Sequence[Path]) -> list[list[Path]]:
+    """What is compared with what: the paths themselves, or what lies in run folders, in groups on the same rows by one protocol.
+
+    Raises DataError where two run folders have nothing that may stand side by side.
+    """
+    opened = [_of_path(path) for path in paths]
+    if all(len(several) == 1 for several in opened):
+        return [[several[0].path for several in opened]]
+    groups = []
+    for group in same_rows([one for several in opened for one in several]):
+        if all(any(one is member for one in several for member in group) for several in opened):
+            groups.append([one.path for one in group])
+    if groups:
+        return groups
+    there = "; ".join(
+        f"{path} – {', '.join(sorted({f'{one.measured.source} {one.measured.rows} {one.measured.protocol}' for one in several}))}"
+        for path, several in zip(paths, opened, strict=True)
+    )
+    raise DataError(f"Сравнивать нечего: одних и тех же строк под одним протоколом в этих папках нет ({there}).")
+
+
+def _of_path(path: Path) -> list[Evaluated]:
+    """One evaluation or file, or all that lie in a run's folder, its controls left out."""
+    if not path.is_dir() or (path / IDENTITY).exists() or not evaluations_in(path):
+        return [open_answers(path)]
+    several = answers_under(path)
+    return [one for one in several if not is_control(one.model)] or several
 
 
 def headline_difference(a: Evaluated, b: Evaluated, rule: str) -> Difference | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, final
 
 from ruvlm.benchmarks.base import Protocol
+from ruvlm.checkpoint import refuse_lost_folder
 from ruvlm.errors import ConfigError, ModelError
 from ruvlm.evaluation.judge import Judge, Judged, judgement_key, stored_judgements
 from ruvlm.files import append_row
@@ -43,6 +44,7 @@ class EncoderJudge(Judge):
 
         if not Path(name).exists() and name.count("/") != 1:
             raise ConfigError(f"Папки судьи {name} нет: проверьте путь; имя на хабе – ОРГАНИЗАЦИЯ/ИМЯ.")
+        refuse_lost_folder(name)
         self.name, self._torch = name, torch
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(name)

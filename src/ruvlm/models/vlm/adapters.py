@@ -11,6 +11,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from ruvlm.checkpoint import refuse_lost_folder
 from ruvlm.errors import ModelError
 from ruvlm.models.vlm.parts import part_of
 
@@ -146,6 +147,7 @@ def _said(path: Path) -> dict[str, Any]:
 def _refuse_unclear_adapter(adapter: str) -> None:
     """Raise ModelError for a folder that holds adapters deeper, or for two adapters at once."""
     place = Path(adapter)
+    refuse_lost_folder(adapter)
     if "+" in adapter and not place.exists():
         raise ModelError(
             f"Адаптеров несколько («{adapter}»), а берётся один: слейте первый командой ruvlm model merge."

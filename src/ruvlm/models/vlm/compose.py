@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ruvlm.checkpoint import refuse_lost_folder
 from ruvlm.errors import ModelError, OutputError
 from ruvlm.files import whole_folder
 from ruvlm.models.vlm.hub_folder import write_model
@@ -77,6 +78,7 @@ def _count(part: Any) -> int:
 def _language(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    refuse_lost_folder(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
         model, info = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, output_loading_info=True)
@@ -116,6 +118,7 @@ def _encoder(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
         "siglip": SiglipVisionModel,
         "siglip_vision_model": SiglipVisionModel,
     }
+    refuse_lost_folder(name)
     try:
         kind = AutoConfig.from_pretrained(name).model_type
         if kind not in towers:

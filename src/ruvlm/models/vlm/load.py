@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ruvlm.backends.base import Access
-from ruvlm.checkpoint import refuse_not_finite, weights_fingerprint
+from ruvlm.checkpoint import refuse_lost_folder, refuse_not_finite, weights_fingerprint
 from ruvlm.errors import DeviceError, ModelError
 from ruvlm.models.vlm.adapters import FAILURES, answering, refuse_another_base
 from ruvlm.runtime import pick_device, quiet_transformers
@@ -71,8 +71,7 @@ def plain_weights(name: str, access: Access, device: torch.device) -> Any:
     settings: dict[str, Any] = {"trust_remote_code": access.trust_remote_code, "dtype": _dtype(access.dtype, device)}
     if access.dtype == "4bit":
         settings |= _four_bits(device)
-    if not Path(name).is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-        raise ModelError(f"Папки с моделью {name} нет: проверьте путь.")
+    refuse_lost_folder(name)
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
         raise ModelError(f"В папке {name} нет config.json: это не модель Hugging Face.")
     try:
