@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 quickstart: setup
-	$(BIN)/python bench/quickstart.py --out results/quickstart
+	$(BIN)/ruvlm quickstart --out results/quickstart
 
 # axe-core checks the pages' accessibility in the tests; without npm those tests are skipped
 $(VENV)/axe.min.js:
@@ -50,7 +50,7 @@ format: setup
 bench: setup
 	$(BIN)/python bench/world_speed.py
 	$(BIN)/python bench/start_speed.py
-	$(BIN)/python bench/quickstart.py --out results/bench --nano-minutes 5 --cnn-minutes 5
+	$(BIN)/ruvlm quickstart --out results/bench --nano-minutes 5 --cnn-minutes 5
 
 demo: setup
 	$(BIN)/ruvlm demo nano

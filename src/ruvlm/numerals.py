@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ruvlm.schema import Score
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ruvlm.schema import Score
 
 
 def decimal(value: float, digits: int = 1, signed: bool = False) -> str:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from ruvlm.numerals import around, decimal
+from ruvlm.tabular import Shown, Tabular
+
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # the letters of as many options in a Russian list, which goes without Ё, Й, Ъ, Ы, Ь
 RUSSIAN_LETTERS = "АБВГДЕЖЗИКЛМНОПРСТУФХЦЧШЩЭ"
@@ -122,8 +125,8 @@ def is_drawn(source: str) -> bool:
 Vocabulary = Mapping[str, frozenset[str]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dataset:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Dataset(Shown):
     """Examples of one split of one benchmark, or of a training set that is none, with where they came from.
 
     `source` is «world-mini», «deepvk/GQA-ru@revision» or «local»; figures on a world are never called a score on the
@@ -148,6 +151,16 @@ class Dataset:
     def hidden(self) -> bool:
         """Are the answers of none of its questions published? They can be asked, and nothing more."""
         return not any(example.answers for example in self.examples)
+
+    def tabular(self) -> Tabular:
+        pictures = len({example.image_id for example in self.examples if example.images})
+        drawn = ", рисунки встроенного мира" if self.drawn else ""
+        title = (
+            f"{self.name}, часть {self.split}: строк {len(self.examples)}, картинок {pictures} ({self.source}{drawn})"
+        )
+        rows = tuple((e.id, e.question, "; ".join(e.options), " | ".join(e.answers)) for e in self.examples[:5])
+        more = ("…",) if len(self.examples) > len(rows) else ()
+        return Tabular(title, ("id", "вопрос", "варианты", "ответ"), rows, more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +306,8 @@ class LetterUse:
     right: int
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, repr=False)
+class Result(Shown):
     """All figures of one evaluation: scores by rule, breakdowns by (axis, value), a benchmark's own metrics.
 
     Multiple choice also has how each letter was used, and the base questions that lack some rotation. `absent` counts the
@@ -317,3 +330,12 @@ class Result:
     def headline(self) -> tuple[str, Score]:
         """The rule that models are compared by, and the score under it: a protocol names its reference rule first."""
         return next(iter(self.scores.items()))
+
+    def tabular(self) -> Tabular:
+        rows = tuple(
+            (rule, str(score.n), str(score.correct), decimal(score.value, 2), around(score) or "нет")
+            for rule, score in self.scores.items()
+        )
+        columns = ("правило", "n", "верно", "%", "95 %")
+        title = f"строк {self.n}, не прочитано {self.unparsed}, без ответа {self.errors}"
+        return Tabular(title, columns, rows, tuple(f"Внимание: {warning}." for warning in self.warnings))

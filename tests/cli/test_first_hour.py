@@ -85,7 +85,7 @@ def test_tab_completes_values(words: str, offered: str) -> None:
 
 
 def test_a_path_that_is_lost_never_waits_for_the_hub(
-    tmp_path: Path, ruvlm: Run, monkeypatch: pytest.MonkeyPatch
+    world: Path, tmp_path: Path, ruvlm: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """«models/mine» beside a folder `models` is a path; so is all with two slashes, or a dot before it."""
     monkeypatch.chdir(tmp_path)
@@ -98,7 +98,7 @@ def test_a_path_that_is_lost_never_waits_for_the_hub(
         assert time.monotonic() - started < 60
     compose = ruvlm("model", "compose", "--vision", "models/eye", "--llm", "models/words", "--out", "out")
     assert "Папки с моделью models/" in compose.err
-    judge = ruvlm("eval", "majority", "--judge", "encoder:models/judge")
+    judge = ruvlm("eval", "majority", "--data", world, "--judge", "encoder:models/judge")
     assert "Папки с моделью models/judge нет" in judge.err
 
 

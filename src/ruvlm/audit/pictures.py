@@ -20,7 +20,7 @@ from ruvlm.files import picture_mark
 
 NO_BYTES = FindingKind("image-missing", "у картинки нет байтов")
 BROKEN = FindingKind("image-unreadable", "картинка не читается")
-SMALL = FindingKind("image-tiny", "картинка меньше 16 точек", serious=False)
+SMALL = FindingKind("image-tiny", "картинка меньше 16 пикселей", serious=False)
 FLAT = FindingKind("image-blank", "картинка одного цвета: на ней нечего видеть")
 THUMB, HASH = 16, 32
 BATCH = 64

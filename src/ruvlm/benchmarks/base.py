@@ -14,6 +14,7 @@ import numpy as np
 
 from ruvlm.benchmarks.stats import score_columns
 from ruvlm.data.hub_sets import HubSet
+from ruvlm.numerals import counted
 from ruvlm.schema import Dataset, Example, Generation, Metric, Prompt, Response, Result, Score, Status, Verdict, Wording
 
 
@@ -328,9 +329,11 @@ def scores_of(verdicts: Sequence[Verdict], rules: Collection[str]) -> np.ndarray
 
 def disagreements(rules: Sequence[str], scores_NK: np.ndarray) -> tuple[str, ...]:
     """On how many rows each rule and the next one differ, in words."""
+    counts = [int((scores_NK[:, k] != scores_NK[:, k + 1]).sum()) for k in range(len(rules) - 1)]
     return tuple(
-        f"{rules[k]} и {rules[k + 1]} расходятся в {int((scores_NK[:, k] != scores_NK[:, k + 1]).sum())} строках"
-        for k in range(len(rules) - 1)
+        f"{rules[k]} и {rules[k + 1]} "
+        + (f"расходятся в {counted(count, 'строке', 'строках', 'строках')}" if count else "согласны на всех строках")
+        for k, count in enumerate(counts)
     )
 
 

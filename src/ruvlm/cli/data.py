@@ -156,7 +156,9 @@ def save_card(out: Path, text: str) -> None:
 def world(
     level: Annotated[
         str,
-        typer.Option(autocompletion=completion.levels, help="mini (128 точек, для процессора) или full (320 точек)"),
+        typer.Option(
+            autocompletion=completion.levels, help="mini (128 пикселей, для процессора) или full (320 пикселей)"
+        ),
     ] = "mini",
     out: Annotated[Path | None, typer.Option(help="куда писать; по умолчанию data/world-<level>")] = None,
     seed: Annotated[int, typer.Option(help="зерно: тот же мир при том же зерне")] = 0,

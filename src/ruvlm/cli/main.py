@@ -26,6 +26,7 @@ from ruvlm.cli import (
     leaderboard,
     model,
     push,
+    quickstart,
     report,
     rules,
     score,
@@ -48,6 +49,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(leaderboard.app, name="leaderboard")
 app.command("train")(train.train)
+app.command("quickstart")(quickstart.quickstart)
 app.command("recipes")(train.recipes)
 app.command("eval")(evaluate.evaluate)
 app.command("score")(score.score)
@@ -70,6 +72,8 @@ class Terminated(SystemExit):
     """SIGTERM, which schedulers send: like Ctrl-C, everything on the way out cleans up after itself."""
 
 
+# what comes with ruvlm[models]
+MODELS = frozenset({"torch", "transformers", "tokenizers", "safetensors", "accelerate", "peft"})
 KEYS = ("RUVLM_API_KEY", "OPENAI_API_KEY", "HF_TOKEN")
 # typer carries its own copy of click, whose names are private: the public BadParameter leads to their base
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -122,6 +126,11 @@ def _unexpected(error: BaseException) -> str:
         return f"Ошибка: {because(error)}{place}: освободите место, проверьте права или укажите другую папку."
     if isinstance(error, MemoryError):
         return "Ошибка: не хватило памяти: возьмите меньше данных (--limit) или модель поменьше."
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in MODELS:
+        return (
+            "Ошибка: чтобы спрашивать и обучать модели здесь, нужны torch и transformers: pip install 'ruvlm[models]'. Без них работает всё, "
+            "что не запускает моделей: серверы (openai:), файлы ответов, баллы, сравнения, отчёты, данные."
+        )
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("ruvlm"):
         return f"Ошибка: нет пакета {error.name}: поставьте его (pip install {error.name}); чего ещё нет, скажет ruvlm doctor."
     text = "".join(traceback.format_exception(error))

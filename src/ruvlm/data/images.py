@@ -146,7 +146,7 @@ def decode(data: bytes, where: str) -> Image.Image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise DataError(
-                    f"Картинка {where} заявляет {width}×{height} точек, это больше {MAX_PIXELS // 1_000_000} млн: "
+                    f"Картинка {where} заявляет {width}×{height} пикселей, это больше {MAX_PIXELS // 1_000_000} млн: "
                     "уменьшите её."
                 )
             image.load()
@@ -154,7 +154,7 @@ def decode(data: bytes, where: str) -> Image.Image:
     except Image.DecompressionBombError as error:
         claimed = re.search(r"\d+", str(error))
         raise DataError(
-            f"Картинка {where} заявляет точек: {claimed[0] if claimed else 'слишком много'}, можно не больше "
+            f"Картинка {where} заявляет пикселей: {claimed[0] if claimed else 'слишком много'}, можно не больше "
             f"{MAX_PIXELS // 1_000_000} млн: уменьшите её."
         ) from error
     except UnidentifiedImageError as error:

@@ -128,7 +128,7 @@ def _batch(path: Path, table: Table) -> Table:
         failed += text is None
         several += isinstance(choices, list) and len(choices) > 1
         rows.append({"id": row.get("custom_id"), "prediction": text})
-    notes = [f"запросов пакета без ответа: {failed}"] if failed else []
+    notes = [f"запросов без ответа: {failed}"] if failed else []
     notes += [f"вопросов с несколькими ответами: {several}, взят первый"] if several else []
     return replace(table, rows=rows, notes=(*table.notes, *notes))
 

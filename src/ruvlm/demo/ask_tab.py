@@ -16,7 +16,7 @@ from ruvlm.evaluation.single import LONGEST_QUESTION
 MOST_BYTES = 20_000_000
 RULES = (
     f'<p class="ruvlm-limits">Картинка – JPEG, PNG или WebP до {MOST_BYTES // 1_000_000} МБ и {MOST_PIXELS // 1_000_000} млн '
-    f"точек; вопрос до {LONGEST_QUESTION} знаков. Ничего не сохраняется: присланное лежит во временной папке, пока открыта эта "
+    f"пикселей; вопрос до {LONGEST_QUESTION} знаков. Ничего не сохраняется: присланное лежит во временной папке, пока открыта эта "
     "программа.</p>"
 )
 

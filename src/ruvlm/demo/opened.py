@@ -63,7 +63,7 @@ class Models:
         image = load_image(asked.prompt.image)
         if image.width * image.height > MOST_PIXELS:
             raise DataError(
-                f"В картинке {image.width}×{image.height} точек, а можно не больше {MOST_PIXELS // 1_000_000} млн: уменьшите её."
+                f"В картинке {image.width}×{image.height} пикселей, а можно не больше {MOST_PIXELS // 1_000_000} млн: уменьшите её."
             )
         return tuple(self._within_limit(backend, asked, image) for backend in self.backends)
 

@@ -9,14 +9,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from ruvlm.benchmarks.catalog import protocols
 from ruvlm.benchmarks.stats import difference
 from ruvlm.errors import DataError
 from ruvlm.evaluation.answers import open_answers
 from ruvlm.evaluation.evaluated import UNLOGGED, AskedHow, Evaluated
+from ruvlm.numerals import decimal
 from ruvlm.rules.cleaning import cleaned
 from ruvlm.schema import Absent, Response, Status, Verdict
+from ruvlm.tabular import Shown, Tabular
+
+CAUSES = MappingProxyType(
+    {
+        "rows": "строки",
+        "rule": "правило",
+        "cut": "оборваны",
+        "unread": "не прочитаны",
+        "prompt": "просьба",
+        "settings": "настройки",
+        "model": "модель",
+    }
+)
 
 EXAMPLES = 10
 # enough for an interval that stands beside six causes
@@ -84,8 +99,8 @@ class ExampleRow:
     score_b: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Explanation:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Explanation(Shown):
     """`b` minus `a`: both scores in per cent, over how many common rows, the parts, the paired interval of what is the model's.
 
     `by_question`: the common ones are questions in all orders of their options, else rows. `common_rule` is what both sides' answers are compared under, empty where they share none.
@@ -106,6 +121,11 @@ class Explanation:
     examples: dict[str, tuple[ExampleRow, ...]]
     notes: tuple[str, ...] = ()
     by_question: bool = False
+
+    def tabular(self) -> Tabular:
+        title = f"{self.b} {decimal(self.value_b, 2)} минус {self.a} {decimal(self.value_a, 2)}: {decimal(self.difference, 2, signed=True)}"
+        rows = tuple((CAUSES[cause], decimal(points, 2, signed=True)) for cause, points in asdict(self.parts).items())
+        return Tabular(title, ("причина", "пунктов"), rows, self.notes)
 
 
 def explain(

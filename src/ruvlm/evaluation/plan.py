@@ -32,7 +32,7 @@ from ruvlm.evaluation.folder import EvaluationFolder
 from ruvlm.evaluation.judge import Judge, LetterJudge
 from ruvlm.evaluation.probe import Honesty, at_once, honesty, probe
 from ruvlm.processes import current_ranks, local_device
-from ruvlm.registry import BACKENDS, lookup
+from ruvlm.registry import BACKENDS, backend_schemes, lookup
 from ruvlm.run_folder import BEST, FINAL, RunFolder
 from ruvlm.schema import Dataset, Example
 
@@ -46,7 +46,7 @@ CHANGES = MappingProxyType(
 
 
 def evaluate_model(
-    model: str,
+    model: str | Backend,
     data: str,
     split: str,
     protocols: tuple[str, ...] = (),
@@ -80,7 +80,7 @@ def evaluate_model(
         max_new_tokens = THINKING_ROOM
     main, *beside = backends_of(model, source, split, controls, access, limit, report, blind)
     judging = None if judge is None else judge_named(judge, access)
-    root = out or RunFolder(_home(model)).evaluations
+    root = out or RunFolder(_home(main.name if isinstance(model, Backend) else model)).evaluations
     ask = partial(
         evaluate,
         progress=progress,
@@ -103,7 +103,9 @@ def evaluate_model(
                 folder = root / _folder_name(dataset, protocol, backend.name, max_new_tokens)
                 done.append(ask(backend, dataset, protocol, folder))
     if not done:
-        raise ConfigError(f"Для {model} на {data} нет ни одного подходящего протокола: проверьте --protocol и --split.")
+        raise ConfigError(
+            f"Для {main.name} на {data} нет ни одного подходящего протокола: проверьте --protocol и --split."
+        )
     return with_blind_sections(done, main.name) if (controls or blind) and not is_control(main.name) else done
 
 
@@ -200,7 +202,7 @@ def probe_server(server: str, data: str, rows: int, access: Access) -> Honesty:
 
 
 def backends_of(
-    model: str,
+    model: str | Backend,
     source: Source,
     split: str,
     controls: bool,
@@ -219,7 +221,8 @@ def backends_of(
         report(
             f"в {source.folder} нет части train: question-only не обучить, а random и majority берут ответы из самой проверяемой части"
         )
-    main = backend_named(model, train, replace(access, device=local_device(access.device)))
+    here = replace(access, device=local_device(access.device))
+    main = model if isinstance(model, Backend) else backend_named(model, train, here)
     if blind and (main.replays or is_control(main.name)):
         raise ConfigError(f"--blind: {main.name} на картинку не смотрит, вслепую его не спросить.")
     others = [backend_named(name, train, access) for name in chosen if name != model] if controls else []
@@ -298,7 +301,7 @@ def backend_named(name: str, train: list[Example], access: Access) -> Backend:
         changed: Backend = CHANGES[scheme](backend_named(rest, train, access))
         return changed
     if colon and (scheme in BACKENDS or not Path(name).exists()):
-        opened: Backend = lookup(BACKENDS, scheme, "Схема модели")(rest, access)
+        opened: Backend = lookup(backend_schemes(), scheme, "Схема модели")(rest, access)
         return opened
     if name in CONTROLS:
         makers = {"majority": MajorityBackend, "random": RandomBackend, "question-only": QuestionOnlyBackend}

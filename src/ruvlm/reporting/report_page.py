@@ -11,13 +11,14 @@ from datetime import date
 from pathlib import Path
 
 from ruvlm import __version__
+from ruvlm.evaluation.causes import CAUSES
 from ruvlm.numerals import around, chance, decimal
 from ruvlm.reporting.calibration import Calibration, calibration
 from ruvlm.reporting.curves import HEIGHT, LEFT, WIDTH, charts
 from ruvlm.reporting.gathered import Answers, Gathered, ReportSection
 from ruvlm.reporting.mistakes import Browser, browser
 from ruvlm.reporting.shown import BLINDNESS
-from ruvlm.reporting.waterfall import CAUSES, waterfall
+from ruvlm.reporting.waterfall import waterfall
 from ruvlm.schema import Score
 
 HERE = Path(__file__).parent

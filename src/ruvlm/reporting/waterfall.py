@@ -5,18 +5,9 @@ from __future__ import annotations
 import io
 from dataclasses import asdict
 
-from ruvlm.evaluation.causes import Explanation
+from ruvlm.evaluation.causes import CAUSES, Explanation
 from ruvlm.numerals import decimal
 
-CAUSES = {
-    "rows": "строки",
-    "rule": "правило",
-    "cut": "оборваны",
-    "unread": "не прочитаны",
-    "prompt": "просьба",
-    "settings": "настройки",
-    "model": "модель",
-}
 UP, DOWN, WHOLE = "#2a9d6f", "#c8553d", "#2a6f97"
 
 

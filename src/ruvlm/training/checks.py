@@ -46,7 +46,7 @@ def stopped(batch: Any, step: int, folder: Path, checkpoint: Path) -> RuvlmError
 
         save_file(tensors, path)
     return RuvlmError(
-        f"Потери на шаге {step} не число: уменьшите скорости обучения (train.lr, train.matrix_lr, vlm.*_lr); пакет – в {path}, "
+        f"Потери на шаге {step} не число: уменьшите скорости обучения (train.lr, train.matrix_lr, vlm.*_lr); батч – в {path}, "
         f"точки целы в {checkpoint}."
     )
 
