@@ -5,9 +5,8 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, final, overload
+from typing import TYPE_CHECKING
 
 from ruvlm.backends.base import Access, Asked, Backend
 from ruvlm.backends.function import Answering, FunctionBackend
@@ -22,9 +21,9 @@ from ruvlm.evaluation.causes import Explanation
 from ruvlm.evaluation.causes import explain as explain_difference
 from ruvlm.evaluation.compare import Difference, paired_evaluations
 from ruvlm.evaluation.compare import compare as compare_pairs
+from ruvlm.evaluation.outcomes import Differences, Evaluations
 from ruvlm.evaluation.single import Answer
-from ruvlm.evaluation.standing import Standing, conclusion, standing_of
-from ruvlm.numerals import around, bounds, chance, decimal
+from ruvlm.evaluation.standing import Standing
 from ruvlm.schema import (
     Dataset,
     Example,
@@ -37,7 +36,6 @@ from ruvlm.schema import (
     Score,
     Verdict,
 )
-from ruvlm.tabular import Shown, Tabular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -48,104 +46,6 @@ Report = Callable[[str], None]
 
 def _silent(_: str) -> None:
     return
-
-
-@final
-@dataclass(frozen=True, repr=False)
-class Evaluations(Shown, Sequence[Evaluation]):
-    """What `evaluate` gave: the model's evaluations first, then its controls', one a protocol."""
-
-    members: tuple[Evaluation, ...]
-
-    @overload
-    def __getitem__(self, index: int) -> Evaluation: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Evaluation, ...]: ...
-    def __getitem__(self, index: int | slice) -> Evaluation | tuple[Evaluation, ...]:
-        return self.members[index]
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    @property
-    def result(self) -> Result:
-        """Of the model under the first protocol."""
-        return self.members[0].result
-
-    @property
-    def score(self) -> Score:
-        """The headline of that: per cent, with its 95 % interval."""
-        return self.result.headline[1]
-
-    @property
-    def standings(self) -> list[Standing]:
-        """The model's headlines beside its controls'."""
-        return standing_of(one.folder for one in self.members if one.folder is not None and one.result.scores)
-
-    @property
-    def conclusion(self) -> str:
-        """One sentence on what the scores owe to the picture."""
-        return conclusion(self.standings)
-
-    def tabular(self) -> Tabular:
-        rows = self.standings
-        shown = [
-            (
-                row.label,
-                str(row.score.n),
-                _figure(row.score),
-                *(_or_dash(s) for s in (row.words, row.blindfolded, row.floor)),
-            )
-            for row in rows
-        ]
-        sources = dict.fromkeys(one.dataset.source for one in self.members)
-        said = conclusion(rows)
-        columns = ("набор", "n", "верно, % (95 %)", "слова", "вслепую", "пол")
-        lines = (f"Вывод: {said}",) if said else ()
-        return Tabular(f"{self.members[0].model} на {', '.join(sources)}", columns, tuple(shown), lines)
-
-
-@final
-@dataclass(frozen=True, repr=False)
-class Differences(Shown, Sequence[Difference]):
-    """What `compare` gave: every pair under every rule."""
-
-    members: tuple[Difference, ...]
-
-    @overload
-    def __getitem__(self, index: int) -> Difference: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Difference, ...]: ...
-    def __getitem__(self, index: int | slice) -> Difference | tuple[Difference, ...]:
-        return self.members[index]
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def tabular(self) -> Tabular:
-        columns = ("правило", "первый", "второй", "n", "разность", "95 %", "p", "вывод")
-        rows = tuple(
-            (
-                d.rule,
-                f"{d.a} {decimal(d.value_a)}",
-                f"{d.b} {decimal(d.value_b)}",
-                str(d.n),
-                decimal(d.points, 2, signed=True),
-                bounds(d.low, d.high),
-                chance(d.p_holm),
-                d.words,
-            )
-            for d in self.members
-        )
-        return Tabular("Разность – второй минус первый, пункты", columns, rows)
-
-
-def _figure(score: Score) -> str:
-    return f"{decimal(score.value)} ({around(score)})" if around(score) else decimal(score.value)
-
-
-def _or_dash(score: Score | None) -> str:
-    return "–" if score is None else decimal(score.value)
 
 
 def load(data: str | Path, split: str = "", benchmark: str = "", limit: int | None = None) -> Dataset:

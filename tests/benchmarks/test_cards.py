@@ -478,7 +478,7 @@ def test_check_says_what_a_card_holds(kitchen: Path, ruvlm: Run, tmp_path: Path)
     ran = ruvlm("data", "check", kitchen, "--json", "--no-images")
     assert ran.code == 0, ran.err
     facts = {fact["name"]: fact["value"] for fact in json.loads(ran.out)["facts"]}
-    assert (facts["строк"], facts["пол: наугад"], facts["пол: всегда «B»"]) == ("281", "20.1 %", "23.5 %")
+    assert (facts["строк"], facts["пол: наугад"], facts["пол: всегда «B»"]) == ("281", "20,1 %", "23,5 %")
     assert "1. Saj bread" in facts["первый вопрос, worldcuisines-ru/authors"]
     card = mine(tmp_path, CARD, [*ROWS, {**ROWS[0], "id": 4}, {**ROWS[0], "id": 5, "B": "кот"}])
     (tmp_path / "a.png").write_bytes(b"no picture")
@@ -558,7 +558,7 @@ def test_the_question_alone_is_a_floor_without_a_training_part(tmp_path: Path, r
     for row in rows:
         stand_in(tmp_path / str(row["image"]), int(str(row["id"])))
     ran = ruvlm("data", "check", mine(tmp_path, CARD, rows), "--json")
-    assert {f["name"]: f["value"] for f in json.loads(ran.out)["facts"]}["пол: только вопрос"] == "100.0 %"
+    assert {f["name"]: f["value"] for f in json.loads(ran.out)["facts"]}["пол: только вопрос"] == "100,0 %"
     ran = ruvlm("data", "check", mine(tmp_path / "few"), "--json")
     assert "пол: только вопрос" not in {fact["name"] for fact in json.loads(ran.out)["facts"]}
 

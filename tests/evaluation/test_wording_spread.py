@@ -18,6 +18,7 @@ from ruvlm.benchmarks.source import open_source
 from ruvlm.benchmarks.wordings import LETTER, SHORT, other_wordings
 from ruvlm.errors import ConfigError
 from ruvlm.evaluation.wording_spread import _spread, shares_of
+from ruvlm.numerals import decimal
 from ruvlm.schema import Score, Verdict
 from tests.support.house import Ran
 from tests.support.serving import chatting
@@ -115,7 +116,7 @@ def test_spread_and_order(world: Path, tmp_path: Path, ruvlm: Run) -> None:
             assert len(chat.requests) == 240
         tables[name] = {row["protocol"]: next(iter(row["scores"].values()))["value"] for row in json.loads(again.out)}
         values = np.array(list(tables[name].values()))
-        assert f"разброс от просьбы {values.std(ddof=1):.2f} пункта" in ran.out
+        assert f"разброс от просьбы {decimal(values.std(ddof=1), 2)} пункта" in ran.out
         assert f"от {values.min():.2f} до {values.max():.2f} %" in ran.out
     assert list(tables["steady"]) == ["gqa-ru/lmms", "gqa-ru/lmms~1", "gqa-ru/lmms~2", "gqa-ru/lmms~3"]
     assert len(set(tables["steady"].values())) == 1
@@ -159,7 +160,7 @@ def test_requests_that_failed_decide_nothing(world: Path, tmp_path: Path, ruvlm:
             ran = ruvlm("eval", chat.spec, *arguments, "--retries", "0", "--out", tmp_path / name)
             assert ran.code == (1 if name == "better" else 0), ran.err
         if name == "better":
-            assert "исход 0.0 % строк" in ran.out
+            assert "исход 0,0 % строк" in ran.out
     (order,) = json.loads(ruvlm("compare", tmp_path / "better", tmp_path / "worse", "--prompts", "--json").out)
     assert all(first == 100 > second for first, second in order["scores"].values())
     assert "better" in order["words"].split("значимо впереди")[0]

@@ -37,6 +37,7 @@ ARROWS = {
         "backends",
         "benchmarks",
         "evaluation",
+        "rules",
         "training",
     },
 }
@@ -54,6 +55,8 @@ COMMON = {
     "autoregister",
     "morphology",
     "doctor",
+    "numerals",
+    "tabular",
 }
 
 

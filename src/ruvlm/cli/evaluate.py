@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from ruvlm.evaluation.seen_rows import SeenRow
     from ruvlm.evaluation.wording_spread import PromptSpread
 
-# what the short table puts beside a score
-COLUMNS = MappingProxyType(
-    {"слова": "по одним вопросам", "вслепую": "она же без картинки", "пол": "не глядя и в вопрос"}
-)
 # GQA's own metrics in words
 METRICS = MappingProxyType(
     {
@@ -259,6 +255,7 @@ def _switched(text: str) -> bool:
 
 
 def _show(done: list[Evaluation], json_: bool, all_: bool) -> None:
+    from ruvlm.evaluation.outcomes import Evaluations
     from ruvlm.evaluation.wording_spread import prompt_spreads
 
     if json_:
@@ -291,7 +288,8 @@ def _show(done: list[Evaluation], json_: bool, all_: bool) -> None:
     main = [evaluation for evaluation in done if evaluation.model == done[0].model]
     if all_:
         _every_figure(done, main)
-    _headlines(done)
+    if any(evaluation.result.scores for evaluation in done):
+        tell(Evaluations(tuple(done)).tabular().text)
     for spread in prompt_spreads(main):
         _tell_spread(spread)
     for warning in dict.fromkeys(f"{e.protocol}: {warning}" for e in main for warning in e.result.warnings):
@@ -303,42 +301,6 @@ def _show(done: list[Evaluation], json_: bool, all_: bool) -> None:
     if folders:
         more = "" if all_ else "; все правила и метрики – --all"
         say(f"Ответы и разбивки: {folders[0].parent if len(folders) > 1 else folders[0]}{more}")
-
-
-def _headlines(done: list[Evaluation]) -> None:
-    """A row a benchmark and protocol, and what it comes to in a sentence."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    from ruvlm.evaluation.standing import conclusion, standing_of
-
-    rows = standing_of(e.folder for e in done if e.folder is not None and e.result.scores)
-    if not rows:
-        return
-    sources = dict.fromkeys((e.dataset.source, e.dataset.drawn) for e in done)
-    named = ", ".join(f"{source} (рисунки, не опубликованный набор)" if drawn else source for source, drawn in sources)
-    columns = (
-        ("слова", [row.words for row in rows]),
-        ("вслепую", [row.blindfolded for row in rows]),
-        ("пол", [row.floor for row in rows]),
-    )
-    shown = [(name, scores) for name, scores in columns if any(scores)]
-    title = Text(plain(f"{done[0].model} на {named}"))
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("набор")
-    for name in ("n", "верно, % (95 %)", *(name for name, _ in shown)):
-        table.add_column(name, justify="right")
-    for number, row in enumerate(rows):
-        figure = f"{decimal(row.score.value)} ({around(row.score)})" if around(row.score) else decimal(row.score.value)
-        beside = ("–" if (score := scores[number]) is None else decimal(score.value) for _, scores in shown)
-        table.add_row(*cells(row.label, row.score.n, figure, *beside))
-    results.print(table)
-    if shown:
-        tell("; ".join(f"{name} – {COLUMNS[name]}" for name, _ in shown))
-    said = conclusion(rows)
-    if said:
-        tell(f"Вывод: {said}")
 
 
 def _every_figure(done: list[Evaluation], main: list[Evaluation]) -> None:

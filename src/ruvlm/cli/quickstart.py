@@ -32,7 +32,7 @@ ROWS = (
 
 
 @dataclass(frozen=True)
-class Asked:
+class SampleQuestion:
     """The question that is put to the trained model, its right answer, and what was said."""
 
     picture: Path
@@ -120,7 +120,7 @@ def _evaluated(out: Path, world: Path) -> tuple[list[Evaluation], list[Evaluatio
     return test, holdout + evaluate_model(cnn, str(world), "holdout", controls=False)
 
 
-def _ask(world: Path, out: Path) -> Asked:
+def _ask(world: Path, out: Path) -> SampleQuestion:
     """«Кто в рубашке?» about a test picture; a small world may not ask it: then the first question with «Кто»."""
     from ruvlm.benchmarks.source import open_source
     from ruvlm.data.images import read_bytes
@@ -132,7 +132,7 @@ def _ask(world: Path, out: Path) -> Asked:
     picture.parent.mkdir(parents=True, exist_ok=True)
     picture.write_bytes(read_bytes(example.image))
     answer = ask_once(str(out / NANO), picture, example.question, None, 5, "auto")
-    return Asked(picture, example.question, example.answer, answer)
+    return SampleQuestion(picture, example.question, example.answer, answer)
 
 
 def _of(evaluations: list[Evaluation], model: str, rule: str) -> Evaluation:
@@ -176,7 +176,7 @@ def _table(test: list[Evaluation]) -> list[str]:
 
 
 def _show(
-    test: list[Evaluation], figures: dict[str, float], out: Path, asked: Asked, minutes: dict[str, float]
+    test: list[Evaluation], figures: dict[str, float], out: Path, asked: SampleQuestion, minutes: dict[str, float]
 ) -> None:
     from ruvlm.run_folder import RunFolder
     from ruvlm.runtime import machine

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,39 +40,11 @@ def train(
     """
     overrides = list(set_ or []) + ([f'device="{device}"'] if device else [])
     settings = _settings(config, overrides)
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
     from ruvlm.processes import current_ranks, leave
     from ruvlm.reporting.card import write_card
-    from ruvlm.training.loop import CHECKING
     from ruvlm.training.loop import train as run
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[rest]}"),
-    )
-    with Progress(*columns, console=people, transient=True, disable=not (speaks() and people.is_terminal)) as bar:
-        task = bar.add_task("готовлюсь", total=1.0, rest="")
-
-        said = time.monotonic()
-
-        def display(tick: Tick) -> None:
-            nonlocal said
-            memory = f"{decimal(tick.memory / 1e9)} ГБ"
-            if tick.stage == CHECKING:
-                bar.update(
-                    task, description=f"проверяю на шаге {tick.step}", completed=min(1.0, tick.share), rest=memory
-                )
-                return
-            text, left = _words(tick), f"осталось {_left(tick.left)}"
-            bar.update(task, description=text, completed=min(1.0, tick.share), rest=f"{left}, {memory}")
-            if not people.is_terminal and time.monotonic() - said > LOG_SECONDS:
-                said = time.monotonic()
-                say(f"  {text}, {left}")
-
+    with _watching() as display:
         done = run(settings, resume, display, lambda text: say(f"  {text}"))
     leave()
     if current_ranks().first:
@@ -95,6 +69,34 @@ def train(
     steps = counted(done.steps, "шаг", "шага", "шагов")
     say(f"Готово: {done.folder}, {steps} за {decimal(done.seconds / 60)} мин{score}.")
     say(f"Проверить: ruvlm eval {quoted(done.folder)} --data {quoted(settings.data.path)}")
+
+
+@contextmanager
+def _watching() -> Iterator[Callable[[Tick], None]]:
+    """A bar that follows a run, or, where there is no terminal, a line every quarter of a minute."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from ruvlm.training.loop import CHECKING
+
+    percent, rest = TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[rest]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), percent, TimeElapsedColumn(), rest)
+    with Progress(*columns, console=people, transient=True, disable=not (speaks() and people.is_terminal)) as bar:
+        task = bar.add_task("готовлюсь", total=1.0, rest="")
+        said = time.monotonic()
+
+        def display(tick: Tick) -> None:
+            nonlocal said
+            memory, share = f"{decimal(tick.memory / 1e9)} ГБ", min(1.0, tick.share)
+            if tick.stage == CHECKING:
+                bar.update(task, description=f"проверяю на шаге {tick.step}", completed=share, rest=memory)
+                return
+            text, left = _words(tick), f"осталось {_left(tick.left)}"
+            bar.update(task, description=text, completed=share, rest=f"{left}, {memory}")
+            if not people.is_terminal and time.monotonic() - said > LOG_SECONDS:
+                said = time.monotonic()
+                say(f"  {text}, {left}")
+
+        yield display
 
 
 def _settings(config: Path, overrides: list[str]) -> RunConfig:

@@ -90,8 +90,7 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate into a folder; answers that are there already are not asked for again.
 
-    `judge` adds a rule of its own. `where` is what the data were named by. A server
-    is probed first, once a folder, unless not to be `probed`.
+    `judge` adds a rule of its own. `where` is what the data were named by. A server is probed first, unless not to be `probed`.
 
     Raises OutputError if another process writes there, or the folder holds an evaluation of something else.
     """
@@ -122,9 +121,8 @@ def evaluate(
         metrics = {**result.metrics, **recovered(result.scores, tuple(table.rules))}
         result = replace(result, notes=(*result.notes, *honest.notes, *dataset.notes, *notes), metrics=metrics)
         usage = Usage.of(responses, backend.prices)
-        done = Evaluation(
-            protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, backend.advice, usage=usage
-        )
+        advice = backend.advice
+        done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, advice, None, usage)
         if ranks.first:
             place.finish(
                 identity=identity,

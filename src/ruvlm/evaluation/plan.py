@@ -67,26 +67,24 @@ def evaluate_model(
 ) -> list[Evaluation]:
     """Evaluate a model, then its controls, under every protocol asked for. Raises RuvlmError.
 
-    An empty `split` is the one that each benchmark is mostly asked on. With a `card` the data are what it says, in the folder `data`
-    where that is not empty. `blind`: ask the model itself without its picture too; None, where that costs nothing. `probed`: ask
-    a server some rows several ways before the rest. `prompts`: in how many wordings the model is asked, the protocol's own first.
+    An empty `split` is the one that each benchmark is mostly asked on. With a `card` the data are what it says, in the folder `data` where
+    that is not empty. `blind`: without its picture too; None, where that costs nothing. `probed`: a server is asked some rows several ways
+    before the rest. `prompts`: in how many wordings the model is asked.
 
     Under torchrun every process asks about its own pictures, and all return the same.
     """
     source = _opened(data, card, skip_bad, report)
-    for name in protocols:
-        protocol_named(name)
+    _ = [protocol_named(name) for name in protocols]  # a wrong one is told of before anything is asked
     if access.thinking and max_new_tokens is None:
         max_new_tokens = THINKING_ROOM
     main, *beside = backends_of(model, source, split, controls, access, limit, report, blind)
-    judging = None if judge is None else judge_named(judge, access)
     root = out or RunFolder(_home(main.name if isinstance(model, Backend) else model)).evaluations
     ask = partial(
         evaluate,
         progress=progress,
         max_new_tokens=max_new_tokens,
         ranks=current_ranks(),
-        judge=judging,
+        judge=None if judge is None else judge_named(judge, access),
         where=data,
         probed=probed,
     )
@@ -104,7 +102,7 @@ def evaluate_model(
                 done.append(ask(backend, dataset, protocol, folder))
     if not done:
         raise ConfigError(
-            f"Для {main.name} на {data} нет ни одного подходящего протокола: проверьте --protocol и --split."
+            f"Для {main.name} на {data} нет ни одного подходящего протокола: проверьте --protocol, --split."
         )
     return with_blind_sections(done, main.name) if (controls or blind) and not is_control(main.name) else done
 

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from ruvlm.data.pixels import marks_of
-from ruvlm.errors import DataError, RuvlmError
+from ruvlm.errors import DataError, ModelError, RuvlmError
 from ruvlm.numerals import decimal
+from ruvlm.run_folder import RunFacts, RunFolder
 from ruvlm.schema import Example, ImageRef
 from ruvlm.training.optim import Muon
 
@@ -35,6 +36,32 @@ def refuse_leaks(train: Iterable[Example], check: Iterable[Example], cache: Path
 
 def _pictures(examples: Iterable[Example]) -> list[ImageRef]:
     return list(dict.fromkeys(example.image for example in examples))
+
+
+def kept_baselines(folder: RunFolder) -> dict[str, float] | None:
+    """The baselines that a run began with; None where they are not readable."""
+    try:
+        return folder.facts.baselines
+    except DataError:
+        return None
+
+
+def refuse_other_data(folder: RunFolder, now: RunFacts) -> None:
+    """Raise ModelError if the data of a run that is gone on with is not what it began on."""
+    try:
+        began = folder.facts
+    except DataError as error:
+        raise ModelError(f"Не сказано, на каких данных начато: {error}") from error
+    kinds = (
+        ("обучения", [part.fingerprint for part in began.train], [part.fingerprint for part in now.train]),
+        ("проверки", began.checks, now.checks),
+    )
+    for what, before, after in kinds:
+        if before != after:
+            raise ModelError(
+                f"Данные {what} с начала запуска {folder.path} изменились (отпечаток был {before}, стал {after}): верните их или "
+                "начните другой запуск (--set name=…)."
+            )
 
 
 def stopped(batch: Any, step: int, folder: Path, checkpoint: Path) -> RuvlmError:

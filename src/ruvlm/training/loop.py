@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ruvlm.config import RunConfig, family_named
-from ruvlm.errors import ConfigError, DataError, ModelError
+from ruvlm.errors import ConfigError
 from ruvlm.files import whole_folder
 from ruvlm.processes import Group, current_ranks, launched_by_accelerate_alone, local_device
 from ruvlm.registry import imported
@@ -22,9 +22,11 @@ from ruvlm.runtime import code_fingerprint, keep_freed_memory, machine, pick_dev
 from ruvlm.training.checks import (
     ESTIMATE_AT,
     Stop,
+    kept_baselines,
     memory_line,
     out_of_memory,
     refuse_leaks,
+    refuse_other_data,
     stopped,
     time_line,
     used_memory,
@@ -360,7 +362,7 @@ def _run(config: RunConfig, resume: bool, display: Display, report: Report, grou
     learner.backend().refuse_unfit(learner.train_examples)
     for note in learner.notes:
         report(note)
-    kept = _kept_baselines(folder) if resume else None
+    kept = kept_baselines(folder) if resume else None
     if kept is None:
         report("считаю, что даёт самый частый ответ и что – одни вопросы")
     validator = Validator.build(config, learner, kept)
@@ -369,7 +371,7 @@ def _run(config: RunConfig, resume: bool, display: Display, report: Report, grou
         refuse_leaks(learner.train_examples, checked, Path(config.results) / ".cache")
     facts = _facts(learner, validator)
     if resume and ranks.first:
-        _refuse_other_data(folder, facts)
+        refuse_other_data(folder, facts)
     run = Run(config, learner, validator, display, report, resume, group, grown)
     if ranks.first and not resume:
         folder.describe(config, facts)
@@ -377,14 +379,6 @@ def _run(config: RunConfig, resume: bool, display: Display, report: Report, grou
     if ranks.first and grown:
         folder.describe_settings(config)
     return run.train()
-
-
-def _kept_baselines(folder: RunFolder) -> dict[str, float] | None:
-    """The baselines that a run began with; None where they are not readable."""
-    try:
-        return folder.facts.baselines
-    except DataError:
-        return None
 
 
 def _facts(learner: Learner[Any], validator: Validator) -> RunFacts:
@@ -403,21 +397,3 @@ def _facts(learner: Learner[Any], validator: Validator) -> RunFacts:
         baselines=validator.baselines,
         notes=tuple(learner.notes),
     )
-
-
-def _refuse_other_data(folder: RunFolder, now: RunFacts) -> None:
-    """Raise ModelError if the data of a run that is gone on with is not what it began on."""
-    try:
-        began = folder.facts
-    except DataError as error:
-        raise ModelError(f"Не сказано, на каких данных начато: {error}") from error
-    kinds = (
-        ("обучения", [part.fingerprint for part in began.train], [part.fingerprint for part in now.train]),
-        ("проверки", began.checks, now.checks),
-    )
-    for what, before, after in kinds:
-        if before != after:
-            raise ModelError(
-                f"Данные {what} с начала запуска {folder.path} изменились (отпечаток был {before}, стал {after}): верните их или "
-                "начните другой запуск (--set name=…)."
-            )
