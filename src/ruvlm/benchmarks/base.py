@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import final
 
@@ -22,12 +22,19 @@ from ruvlm.schema import Dataset, Example, Generation, Metric, Prompt, Response,
 class Axis:
     """A way to break a figure down: the value of a row on it, None where it has none, several of a row that has them.
 
-    `of_groups` is what the same breakdown over whole rotation groups is called, empty where there is none.
+    `of_groups` is what the same breakdown over whole rotation groups is called, empty where there is none. `title` is the axis in
+    words, `names` are its values in words where they are codes.
     """
 
     name: str
     value: Callable[[Example], str | tuple[str, ...] | None]
     of_groups: str = ""
+    title: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def said(self, value: str) -> str:
+        """A value in words."""
+        return self.names.get(value, value)
 
     def values(self, example: Example) -> tuple[str, ...]:
         """All that a row has."""

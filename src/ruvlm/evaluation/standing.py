@@ -72,7 +72,7 @@ class Standing:
 
 def standings(evaluations: Sequence[Evaluated]) -> list[Standing]:
     """A row for every model and protocol, in their order; controls are no rows where there is any model. Raises DataError."""
-    rows = [_standing(one, group) for group in same_rows(evaluations) for one in _own(group)]
+    rows = [standing(one, group) for group in same_rows(evaluations) for one in _own(group)]
     labels = [row.label for row in rows if row.model == rows[0].model]
     return [replace(row, label=row.protocol) if labels.count(row.label) > 1 else row for row in rows]
 
@@ -88,7 +88,8 @@ def _own(group: Sequence[Evaluated]) -> list[Evaluated]:
     return [one for one in group if not is_control(one.model)] or list(group[:1])
 
 
-def _standing(own: Evaluated, group: Sequence[Evaluated]) -> Standing:
+def standing(own: Evaluated, group: Sequence[Evaluated]) -> Standing:
+    """One row: an evaluation beside the controls that were asked the same. Raises DataError."""
     measured = own.measured
     beside = {_kind(one.model): one for one in group if one is not own and _is_control_of(one.model, own.model)}
     scores = {kind: one.measured.headline[1] for kind, one in beside.items()}

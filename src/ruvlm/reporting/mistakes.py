@@ -15,6 +15,7 @@ from ruvlm.data.images import load_image
 from ruvlm.errors import DataError
 from ruvlm.evaluation.blind import BlindRow, blind_units
 from ruvlm.reporting.gathered import Answers, ReportSection
+from ruvlm.reporting.overview import best_of, in_words
 from ruvlm.reporting.shown import BLINDNESS, types_of
 from ruvlm.schema import Dataset, Example, Verdict
 
@@ -25,7 +26,9 @@ LONGEST = 600
 
 @dataclass(frozen=True)
 class Browser:
-    """Rows as the page's script reads them (see report.js), pictures by image id as JPEG in base64."""
+    """Rows as the page's script reads them (see report.js), pictures by image id as JPEG in base64; `best` is the number of the
+    model that is looked at first.
+    """
 
     rows: list[list[Any]]
     types: list[str]
@@ -33,6 +36,7 @@ class Browser:
     models: list[str]
     pictures: dict[str, str]
     total: int
+    best: int
 
 
 def browser(section: ReportSection, pictures: int, seed: int = 0) -> Browser | None:
@@ -46,18 +50,25 @@ def browser(section: ReportSection, pictures: int, seed: int = 0) -> Browser | N
     known = _without_picture(section.models)
     blind = blind_units(section.dataset, [answers.blind.rows for answers in section.blind if answers.blind is not None])
     unit = benchmark_named(section.dataset.name).unit
+    rotated = benchmark_named(section.dataset.name).grouped
     rows = [
-        [*_row(example, section.models, rules, numbers, known.get(example.id)), int(unit(example) in blind)]
+        [
+            *_row(example, section.models, rules, numbers, known.get(example.id)),
+            int(unit(example) in blind),
+            unit(example) if rotated else "",
+        ]
         for example in section.dataset.examples
     ]
-    shown = _shown(section.dataset, section.models, rules[0], pictures, seed)
+    best = section.models.index(best_of(section.models))
+    shown = _shown(section.dataset, section.models, best, rules[0], pictures, seed)
     return Browser(
         rows,
-        types,
+        [in_words(section.dataset.name, name) for name in types],
         rules,
         [answers.name for answers in section.models],
         {name: picture for name in shown if (picture := _picture(shown[name])) is not None},
         len({example.image_id for example in section.dataset.examples if example.images}),
+        best,
     )
 
 
@@ -73,7 +84,7 @@ def _without_picture(models: Sequence[Answers]) -> dict[str, BlindRow]:
 def _row(
     example: Example, models: Sequence[Answers], rules: Sequence[str], types: dict[str, int], blind: BlindRow | None
 ) -> list[Any]:
-    """[id, image, question, hint, options, gold, types, answers, bias, blind]; an answer is [said, read, why, right under each
+    """[id, image, question, hint, options, gold, types, answers, bias, blind] (what stands after them is added above); an answer is [said, read, why, right under each
     rule], `bias` a share or null, `blind` what answers it without its picture.
     """
     answers = []
@@ -106,15 +117,20 @@ def _cut(verdict: Verdict) -> str | None:
     return verdict.parsed[:LONGEST] if verdict.parsed is not None else None
 
 
-def _shown(dataset: Dataset, models: Sequence[Answers], rule: str, count: int, seed: int) -> dict[str, Example]:
-    """Pictures to embed: first those where models differ, then with mistakes, then the rest; by lot within each."""
+def _shown(
+    dataset: Dataset, models: Sequence[Answers], best: int, rule: str, count: int, seed: int
+) -> dict[str, Example]:
+    """Pictures to embed: first those of the best model's mistakes, which are what one reads, then those where models differ, then
+    other mistakes, then the rest; by lot within each.
+    """
     weights: dict[str, int] = defaultdict(int)
     firsts: dict[str, Example] = {}
     for example in dataset.examples:
         firsts.setdefault(example.image_id, example)
         verdicts = [model.verdicts.get(example.id) for model in models]
-        right = {verdict is not None and verdict.full(rule) for verdict in verdicts}
-        weights[example.image_id] = max(weights[example.image_id], 2 if len(right) > 1 else int(False in right))
+        right = [verdict is not None and verdict.full(rule) for verdict in verdicts]
+        weight = 3 if not right[best] else 2 if len(set(right)) > 1 else 0
+        weights[example.image_id] = max(weights[example.image_id], weight)
     names = list(firsts)
     random.Random(f"ruvlm report {seed}").shuffle(names)
     names.sort(key=lambda name: -weights[name])

@@ -1,8 +1,8 @@
 "use strict";
-// Rows are [id, image, question, hint, options, gold, types, answers, bias, blind, blindly], answers [said, read, why, right under each rule].
+// Rows are [id, image, question, hint, options, gold, types, answers, bias, blind, blindly, unit], answers [said, read, why, right under each rule].
 // Nothing of theirs is ever parsed as HTML: textContent only.
 const DATA = JSON.parse(document.getElementById("rows").textContent);
-const PAGE = 24;
+const PAGE = 12, BESIDE = 4;
 
 function element(tag, text, name) {
   const made = document.createElement(tag);
@@ -33,8 +33,56 @@ function describe(set, row, model) {
   return list;
 }
 
-function card(set, row) {
-  const [id, image, question, hint, options, gold, types] = row;
+// questions about one picture stand beside it; all orders of a question's options are one question
+function keyOf(row) { return row[11] || row[1] || row[0]; }
+
+function listed(row) {
+  const facts = element("dl"), [, , , , options, gold] = row;
+  if (options.length) {
+    facts.append(element("dt", "варианты:"));
+    options.forEach((option, n) => {
+      const letter = "ABCDEFGH"[n];
+      facts.append(element("dd", letter + ". " + option + (letter === gold ? " (верный)" : "")));
+    });
+  } else facts.append(element("dt", "верный ответ:"), element("dd", gold));
+  return facts;
+}
+
+function asked(set, row) {
+  const [id, , question, hint, , , types] = row;
+  const made = element("div", undefined, "asked");
+  if (hint) made.append(element("p", hint, "faint"));
+  made.append(element("p", question));
+  const facts = listed(row);
+  set.models.forEach((_, model) => facts.append(describe(set, row, model)));
+  if (row[9].length) facts.append(element("dt", "вслепую отвечают:"), element("dd", row[9].join(", "), "faint"));
+  const bias = row[8] === null ? "" : " · смещение " + row[8].toFixed(2).replace(".", ",");
+  made.append(facts, element("p", id + " · " + types.map((n) => set.types[n]).join(", ") + bias, "faint"));
+  return made;
+}
+
+const MARKS = { right: "✓", wrong: "✗", unread: "?" };
+
+function rotated(set, rows) {
+  const first = rows[0], made = element("div", undefined, "asked");
+  if (first[3]) made.append(element("p", first[3], "faint"));
+  made.append(element("p", first[2]));
+  const facts = listed(first);
+  set.models.forEach((name, model) => {
+    const marks = rows.map((row) => MARKS[verdict(row, model, 0)]);
+    const right = marks.filter((mark) => mark === "✓").length;
+    facts.append(element("dt", name + ":"));
+    facts.append(element("dd", marks.join(" ") + " – верно в " + right + " из " + rows.length + " порядков", right === rows.length ? "good" : "bad"));
+    const said = rows.map((row) => row[7][model][0] || (row[7][model][1] === null ? "(ничего)" : row[7][model][1]));
+    const why = [...new Set(rows.map((row) => row[7][model][2]).filter(Boolean))];
+    facts.append(element("dd", "ответы: " + said.join(" | ") + (why.length ? "; " + why.join("; ") : ""), "faint"));
+  });
+  made.append(facts, element("p", rows.map((row) => row[0]).join(", ") + " · " + first[6].map((n) => set.types[n]).join(", "), "faint"));
+  return made;
+}
+
+function card(set, rows) {
+  const [, image, question] = rows[0];
   const made = element("article");
   if (set.pictures[image]) {
     const picture = element("img");
@@ -43,30 +91,28 @@ function card(set, row) {
     picture.loading = "lazy";
     made.append(picture);
   } else if (image) made.append(element("p", "картинка " + image + " в отчёт не вложена", "faint"));
-  if (hint) made.append(element("p", hint, "faint"));
-  made.append(element("p", question));
-  const facts = element("dl");
-  if (options.length) {
-    facts.append(element("dt", "варианты:"));
-    options.forEach((option, n) => {
-      const letter = "ABCDEFGH"[n];
-      facts.append(element("dd", letter + ". " + option + (letter === gold ? " (верный)" : "")));
-    });
-  } else facts.append(element("dt", "верный ответ:"), element("dd", gold));
-  set.models.forEach((_, model) => facts.append(describe(set, row, model)));
-  if (row[9].length) facts.append(element("dt", "вслепую отвечают:"), element("dd", row[9].join(", "), "faint"));
-  const bias = row[8] === null ? "" : " · смещение " + row[8].toFixed(2).replace(".", ",");
-  made.append(facts, element("p", id + " · " + types.map((n) => set.types[n]).join(", ") + bias, "faint"));
+  if (rows[0][11]) made.append(rotated(set, set.units.get(rows[0][11])));
+  else {
+    rows.slice(0, BESIDE).forEach((row) => made.append(asked(set, row)));
+    if (rows.length > BESIDE) {
+      const rest = element("button", "ещё вопросов об этой картинке: " + (rows.length - BESIDE));
+      rest.type = "button";
+      rest.addEventListener("click", () => { rest.replaceWith(...rows.slice(BESIDE).map((row) => asked(set, row))); });
+      made.append(rest);
+    }
+  }
   return made;
 }
 
 function browse(box, set) {
   const field = (name) => box.querySelector("[data-field=" + name + "]");
-  const cards = box.querySelector(".cards"), more = box.querySelector("button"), count = box.querySelector("[aria-live]");
+  const cards = box.querySelector(".cards"), more = box.querySelector("button.more"), count = box.querySelector("[aria-live]");
   const type = field("type"), model = field("model"), how = field("how"), words = field("words"), pictured = field("pictured");
   const sight = field("sight"), bias = field("bias");
   const lower = set.rows.map((row) => (row[0] + " " + row[2] + " " + row[4].join(" ") + " " + row[5] + " " + row[7].map((a) => a[0]).join(" ")).toLowerCase());
-  let found = [], shown = 0;
+  set.units = new Map();
+  for (const row of set.rows) if (row[11]) set.units.set(row[11], [...(set.units.get(row[11]) || []), row]);
+  let found = [], groups = [], shown = 0;
 
   function fits(row, number) {
     if (type.value !== "" && !row[6].includes(Number(type.value))) return false;
@@ -80,13 +126,19 @@ function browse(box, set) {
     return lower[number].includes(words.value.trim().toLowerCase());
   }
   function extend() {
-    for (const row of found.slice(shown, shown + PAGE)) cards.append(card(set, row));
-    shown = Math.min(shown + PAGE, found.length);
-    more.hidden = shown >= found.length;
-    count.textContent = "найдено вопросов: " + found.length + " из " + set.rows.length + ", показано " + shown;
+    for (const rows of groups.slice(shown, shown + PAGE)) cards.append(card(set, rows));
+    shown = Math.min(shown + PAGE, groups.length);
+    more.hidden = shown >= groups.length;
+    count.textContent = "найдено вопросов: " + found.length + " из " + set.rows.length + ", карточек " + groups.length + ", показано " + shown;
   }
   function restart() {
     found = set.rows.filter(fits);
+    const together = new Map();
+    for (const row of found) {
+      const key = keyOf(row);
+      if (together.has(key)) together.get(key).push(row); else together.set(key, [row]);
+    }
+    groups = [...together.values()];
     shown = 0;
     cards.replaceChildren();
     extend();

@@ -17,29 +17,13 @@ from ruvlm.reporting.calibration import Calibration, calibration
 from ruvlm.reporting.curves import HEIGHT, LEFT, WIDTH, charts
 from ruvlm.reporting.gathered import Answers, Gathered, ReportSection
 from ruvlm.reporting.mistakes import Browser, browser
+from ruvlm.reporting.overview import Matrix, matrices, overview
 from ruvlm.reporting.shown import BLINDNESS
 from ruvlm.reporting.waterfall import waterfall
-from ruvlm.schema import Score
 
 HERE = Path(__file__).parent
 # what breaks a script element, and what JavaScript of old took for ends of lines
 ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-SHOWN_AXES = {
-    "structural": "Тип вопроса",
-    "semantic": "О чём вопрос",
-    "spatial": "Пространственные отношения",
-    "answer": "Вид ответа",
-    "steps": "Шагов рассуждения",
-    "length": "Длина вопроса",
-    "detailed": "Подробный тип",
-    "circular category": "Категория (circular)",
-    "circular l2": "Раздел (circular)",
-    "letter": "Верная буква (vanilla)",
-}
-
-
-# shown by whole groups instead
-KNOWN_AXES = frozenset((*SHOWN_AXES, "category", "l2-category"))
 
 
 @dataclass(frozen=True)
@@ -49,7 +33,7 @@ class Part:
     section: ReportSection
     number: int
     browser: Browser | None
-    axes: tuple[tuple[str, tuple[tuple[str, tuple[tuple[str, Score], ...]], ...]], ...]
+    matrices: tuple[Matrix, ...]
     calibrations: tuple[tuple[str, Calibration], ...]
 
 
@@ -67,6 +51,7 @@ def report_page(gathered: Gathered, pictures: int, command: str) -> str:
     environment.filters["chance"] = chance
     return environment.get_template("report.html.j2").render(
         parts=parts,
+        overview=overview(gathered),
         charts=charts(gathered.histories),
         width=WIDTH,
         height=HEIGHT,
@@ -89,33 +74,8 @@ def report_page(gathered: Gathered, pictures: int, command: str) -> str:
 
 
 def _part(section: ReportSection, number: int, pictures: int) -> Part:
-    names: dict[str, list[str]] = {}
-    others = [axis for answers in section.models for axis in answers.measured.breakdowns if axis not in KNOWN_AXES]
-    for axis in dict.fromkeys((*SHOWN_AXES, *others)):
-        for answers in section.models:
-            for value in answers.measured.breakdowns.get(axis, {}):
-                names.setdefault(axis, [])
-                if value not in names[axis]:
-                    names[axis].append(value)
-    axes = tuple(
-        (
-            SHOWN_AXES.get(axis, axis),
-            tuple(
-                (
-                    value,
-                    tuple(
-                        (answers.name, score)
-                        for answers in section.models
-                        if (score := answers.measured.breakdowns.get(axis, {}).get(value)) is not None
-                    ),
-                )
-                for value in values
-            ),
-        )
-        for axis, values in names.items()
-    )
     calibrations = tuple((a.name, calibrated) for a in section.models if (calibrated := _calibrated(a)) is not None)
-    return Part(section, number, browser(section, pictures), axes, calibrations)
+    return Part(section, number, browser(section, pictures), tuple(matrices(section)), calibrations)
 
 
 def _calibrated(answers: Answers) -> Calibration | None:
@@ -134,6 +94,7 @@ def _plain(shown: Browser) -> dict[str, object]:
         "rules": shown.rules,
         "models": shown.models,
         "pictures": shown.pictures,
+        "best": shown.best,
         "total": shown.total,
     }
 

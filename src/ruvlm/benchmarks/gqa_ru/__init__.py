@@ -7,6 +7,7 @@ from types import MappingProxyType
 from ruvlm.benchmarks.base import Axis, Benchmark, Published
 from ruvlm.benchmarks.gqa_ru.metrics import NOT_COMPUTED, gqa_metrics
 from ruvlm.benchmarks.gqa_ru.rows import GqaRows
+from ruvlm.benchmarks.gqa_ru.type_names import DETAILED, SEMANTIC, STRUCTURAL
 from ruvlm.benchmarks.short import ShortProtocol
 from ruvlm.data.hub_sets import HubSet
 from ruvlm.schema import Example, Generation
@@ -51,13 +52,21 @@ BENCHMARK = Benchmark(
         ),
     ),
     axes=(
-        Axis(name="structural", value=lambda e: e.structural),
-        Axis(name="semantic", value=lambda e: e.semantic),
-        Axis(name="detailed", value=lambda e: e.detailed),
-        Axis(name="spatial", value=lambda e: "пространственные" if is_spatial(e) else None),
-        Axis(name="steps", value=lambda e: str(min(9, e.program.count("->") + 1)) if e.program else None),
-        Axis(name="length", value=lambda e: _length(e.question)),
-        Axis(name="answer", value=lambda e: "да/нет" if e.answer.strip().lower() in ("да", "нет") else "открытый"),
+        Axis(name="structural", value=lambda e: e.structural, title="Тип вопроса", names=STRUCTURAL),
+        Axis(name="semantic", value=lambda e: e.semantic, title="О чём вопрос", names=SEMANTIC),
+        Axis(name="detailed", value=lambda e: e.detailed, title="Подробный тип", names=DETAILED),
+        Axis(name="spatial", value=lambda e: "пространственные" if is_spatial(e) else None, title="Где что стоит"),
+        Axis(
+            name="steps",
+            value=lambda e: str(min(9, e.program.count("->") + 1)) if e.program else None,
+            title="Шагов рассуждения",
+        ),
+        Axis(name="length", value=lambda e: _length(e.question), title="Слов в вопросе"),
+        Axis(
+            name="answer",
+            value=lambda e: "да/нет" if e.answer.strip().lower() in ("да", "нет") else "открытый",
+            title="Вид ответа",
+        ),
     ),
     splits=MappingProxyType({"test": "testdev", "dev": "testdev"}),
     hub=HubSet(

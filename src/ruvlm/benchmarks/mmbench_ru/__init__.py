@@ -20,6 +20,42 @@ READ = MappingProxyType(
     }
 )
 
+# MMBench's categories and the skills that they belong to
+CATEGORIES = MappingProxyType(
+    {
+        "image_style": "стиль картинки",
+        "image_scene": "что за место",
+        "image_emotion": "настроение",
+        "image_quality": "качество картинки",
+        "image_topic": "тема картинки",
+        "object_localization": "где предмет",
+        "attribute_recognition": "признак предмета",
+        "celebrity_recognition": "кто это (знаменитость)",
+        "ocr": "что написано",
+        "spatial_relationship": "кто где относительно кого",
+        "attribute_comparison": "сравнение признаков",
+        "action_recognition": "что делает",
+        "physical_property_reasoning": "физические свойства",
+        "function_reasoning": "для чего предмет",
+        "identity_reasoning": "кто это по роду занятий",
+        "social_relation": "кем приходятся друг другу",
+        "nature_relation": "отношения в природе",
+        "physical_relation": "что с чем соприкасается",
+        "future_prediction": "что будет дальше",
+        "structuralized_imagetext_understanding": "таблицы и схемы",
+    }
+)
+SKILLS = MappingProxyType(
+    {
+        "coarse_perception": "картинка в целом",
+        "finegrained_perception (instance-level)": "один предмет",
+        "finegrained_perception (cross-instance)": "несколько предметов",
+        "attribute_reasoning": "вывод по признакам",
+        "relation_reasoning": "вывод по отношениям",
+        "logic_reasoning": "логика",
+    }
+)
+
 BENCHMARK = Benchmark(
     name="mmbench-ru",
     title="MMBench-ru",
@@ -53,9 +89,15 @@ BENCHMARK = Benchmark(
         ),
     ),
     axes=(
-        Axis(name="category", value=lambda e: e.category, of_groups="circular category"),
-        Axis(name="l2-category", value=lambda e: e.l2, of_groups="circular l2"),
-        Axis(name="letter", value=lambda e: e.answer),
+        Axis(
+            name="category",
+            value=lambda e: e.category,
+            of_groups="circular category",
+            title="О чём вопрос",
+            names=CATEGORIES,
+        ),
+        Axis(name="l2-category", value=lambda e: e.l2, of_groups="circular l2", title="Умение", names=SKILLS),
+        Axis(name="letter", value=lambda e: e.answer, title="Верная буква"),
     ),
     splits=MappingProxyType({"test": "dev", "testdev": "dev"}),
     hub=HubSet(
