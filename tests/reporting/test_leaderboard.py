@@ -110,11 +110,11 @@ def test_the_site_sorts_and_is_readable(evaluations: Path, tmp_path: Path, ruvlm
     for dark in (False, True):
         with browsing(390 if dark else 1200, 800, dark) as page:
             page.goto((tmp_path / "site" / "index.html").as_uri())
-            header = page.locator("th", has_text="верно, %")
+            header = page.locator("th", has_text="верно, %").first
             header.locator("button").press("Enter")
             header.locator("button").press("Enter")
             assert header.get_attribute("aria-sort") == "ascending"
-            shown = page.locator("tbody tr td strong").all_inner_texts()
+            shown = page.locator("table:not(.grid) tbody").first.locator("tr td strong").all_inner_texts()
             numbers = [float(text.replace(",", ".")) for text in shown]
             assert numbers == sorted(numbers)
             assert violations(page) == []
@@ -180,3 +180,70 @@ def test_names_cannot_break_the_page(evaluations: Path) -> None:
     page = leaderboard_page([replace(board, entries=(entry,))])
     assert "<script>window.pwned" not in page
     assert "&lt;script&gt;window.pwned" in page
+
+
+def test_one_matrix_of_all_models_and_benchmarks(evaluations: Path, world: Path, tmp_path: Path, ruvlm: Run) -> None:
+    """A cell holds the table's own figure, interval and group; controls stand below; nothing of a world beside a published set."""
+    from ruvlm.reporting.leaderboard import boards, grids
+
+    tables = boards([evaluations])
+    for grid in grids(tables):
+        assert {board.world for board in grid.boards} == {grid.world}
+        for row in grid.rows:
+            for board, entry in zip(grid.boards, row.entries, strict=True):
+                assert entry is None or entry in board.entries
+        assert sum(entry is not None for row in grid.rows for entry in row.entries) == sum(
+            len(board.entries) for board in grid.boards
+        )
+    assert ruvlm("leaderboard", evaluations, "--out", tmp_path).code == 0
+    with browsing(390, 800) as page:
+        page.goto((tmp_path / "index.html").as_uri())
+        cell = page.locator("table.grid tbody td.n").first
+        box = cell.locator("strong").bounding_box()
+        assert box["x"] + box["width"] <= 390, "the score is on a phone's screen"
+        assert "группа 1" in page.locator("table.grid tbody").first.inner_text()
+        # the score comes before the number of parameters in every table
+        for heads in page.locator("table:has(th button)").all():
+            names = heads.locator("thead th").all_inner_texts()
+            numbers = [n for n, name in enumerate(names) if name == "параметров"]
+            assert numbers == [] or numbers[0] >= 3 or len(names) == 3
+
+
+def test_records_are_dated_and_a_submission_is_judged_on_its_track(
+    tmp_path: Path, ruvlm: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ruvlm.reporting.records import records, tracks
+    from ruvlm.world.export import build, plans
+
+    rows = json.loads(ruvlm("leaderboard", "records", "--json").out)
+    assert {row["track"] for row in rows} == set(tracks())
+    assert all(row["who"] and row["date"] and row["change"] and row["command"] for row in rows)
+    assert "Рекорды" in page_of(tmp_path, ruvlm)
+    build("mini", tmp_path / "w", seed=0, workers=1, splits=plans("mini", 20, 0.01))
+    assert ruvlm("eval", "nano", "--data", tmp_path / "w", "--no-controls", "--out", tmp_path / "e").code == 0
+    folder = next((tmp_path / "e").glob("*gqa-ru_lmms-nano"))
+    assert ruvlm("leaderboard", "pack", folder, "--out", tmp_path / "s.json").code == 0
+    few = ruvlm("leaderboard", "verify", tmp_path / "s.json", "--data", tmp_path / "w", "--track", "5min")
+    assert (few.code, "сравнивать нечего" in few.err) == (2, True), "a few rows of the same seed are no track"
+    data = json.loads((folder / "summary.json").read_text())["fingerprints"]["data"]
+    course = {**tracks(), "5min": replace(tracks()["5min"], data=data)}
+    monkeypatch.setattr("ruvlm.reporting.records.tracks", lambda: course)
+    judged = ruvlm("leaderboard", "verify", tmp_path / "s.json", "--data", tmp_path / "w", "--track", "5min")
+    assert judged.code == 0, judged.err
+    best = records("5min")[0]
+    value = json.loads((folder / "summary.json").read_text())["scores"]["gqa-ru/lmms"]["value"]
+    assert ("Рекорд дорожки" in judged.err) == (value > best.value)
+    other = ruvlm("leaderboard", "verify", tmp_path / "s.json", "--data", tmp_path / "w", "--track", "45min")
+    assert (other.code, "сравнивать нечего" in other.err) == (2, True)
+    wrong = ruvlm("leaderboard", "verify", tmp_path / "s.json", "--data", tmp_path / "w", "--track", "1min")
+    assert (wrong.code, "Дорожки «1min» нет" in wrong.err) == (2, True)
+
+
+def page_of(tmp_path: Path, ruvlm: Run) -> str:
+    world = tmp_path / "m"
+    from ruvlm.world.export import build, plans
+
+    build("mini", world, seed=1, workers=1, splits=plans("mini", 20, 0.01))
+    assert ruvlm("eval", "nano", "--data", world, "--no-controls", "--out", tmp_path / "one").code == 0
+    assert ruvlm("leaderboard", tmp_path / "one", "--out", tmp_path / "site").code == 0
+    return (tmp_path / "site" / "index.html").read_text(encoding="utf-8")

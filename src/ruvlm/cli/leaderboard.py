@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ruvlm.cli import completion
-from ruvlm.cli.console import say, show_json
+from ruvlm.cli.console import say, show_json, tell
 from ruvlm.cli.russian import App, RussianGroup
 from ruvlm.numerals import decimal
+from ruvlm.tabular import Tabular
+
+if TYPE_CHECKING:
+    from ruvlm.reporting.submission import Verified
 
 
 class BuildByDefault(RussianGroup):
@@ -86,6 +90,7 @@ def verify(
     data: Annotated[
         str, typer.Option(autocompletion=completion.sets, help="данные, на которых ответы получены")
     ] = "world",
+    track: Annotated[str, typer.Option(help="дорожка рекордов: 5min, 45min; побит ли рекорд")] = "",
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
     """Проверить заявку: баллы заново из её ответов. Код выхода 1 – не сошлось.
@@ -96,6 +101,7 @@ def verify(
     from ruvlm.reporting.submission import verify as verified
 
     checked = verified(file, data)
+    beaten = _record_line(track, checked) if track else ""
     if json_:
         scores = {rule: score_dict(score) for rule, score in checked.result.scores.items()}
         show_json(
@@ -110,5 +116,51 @@ def verify(
         say(
             f"Сошлось: {checked.model}, {rule} {decimal(score.value, 2)} % на {score.n}, правил {len(checked.result.scores)}."
         )
+    if beaten and not checked.problems:
+        say(beaten)
     if checked.problems:
         raise typer.Exit(1)
+
+
+def _record_line(track: str, checked: Verified) -> str:
+    """How a submission stands to the best of a track. Raises ConfigError for a track that is none, or of other rows."""
+    from ruvlm.errors import ConfigError
+    from ruvlm.reporting.records import records, tracks
+
+    best, course = records(track)[0], tracks()[track]
+    if checked.data != course.data or course.rule not in checked.result.scores:
+        raise ConfigError(
+            f"Дорожка {track} – на {course.source}, часть test целиком, по правилу {course.rule}, а заявка – на других строках "
+            f"({checked.source}): сравнивать нечего."
+        )
+    value = checked.result.scores[course.rule].value
+    if value > best.value:
+        return f"Рекорд дорожки {track}: {decimal(value, 2)} против {decimal(best.value)} ({best.model}, {best.date})."
+    return f"До рекорда дорожки {track} не хватило {decimal(best.value - value, 2)}: там {decimal(best.value)} ({best.model}, {best.date})."
+
+
+@app.command("records")
+def show_records(json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False) -> None:
+    """Показать рекорды: лучшая модель за пять и за 45 минут двух ядер, кто, когда и что изменил.
+
+    Пример: ruvlm leaderboard records
+    """
+    from dataclasses import asdict
+
+    from ruvlm.reporting.records import records, tracks
+
+    rows = records()
+    if json_:
+        show_json([{**asdict(row), "date": row.date.isoformat()} for row in rows])
+        return
+    for track in tracks().values():
+        table = Tabular(
+            f"{track.name}: {track.title}",
+            ("%", "модель", "кто", "когда", "что изменилось", "команда"),
+            tuple(
+                (decimal(r.value), r.model, r.who, r.date.isoformat(), r.change, r.command)
+                for r in rows
+                if r.track == track.name
+            ),
+        )
+        tell(table.text)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from ruvlm.benchmarks.catalog import protocols
+from ruvlm.benchmarks.catalog import benchmark_or_none, protocols
 from ruvlm.evaluation.blind import OWN_WORDS
 from ruvlm.evaluation.compare import LEVEL, headline_difference
 from ruvlm.evaluation.evaluated import CHANGED, CONTROLS, Evaluated, is_control, same_rows
@@ -101,7 +101,7 @@ def standing(own: Evaluated, group: Sequence[Evaluated]) -> Standing:
         model=own.model,
         benchmark=measured.benchmark,
         protocol=measured.protocol,
-        label=_label(measured.benchmark, measured.protocol),
+        label=label_of(measured.benchmark, measured.protocol),
         score=score,
         controls=scores,
         best=best,
@@ -118,11 +118,19 @@ def _kind(name: str) -> str:
     return name.partition(":")[0]
 
 
-def _label(benchmark: str, protocol: str) -> str:
+def label_of(benchmark: str, protocol: str) -> str:
+    """What a protocol's figure is called beside others: a choice is made by letters or by likelihood."""
     known = protocols().get(protocol)
     if known is None or not known.choice:
         return benchmark
     return f"{benchmark}, {'буквы' if known.asks_letter else 'правдоподобие'}"
+
+
+def place_of(benchmark: str, protocol: str) -> tuple[int, str]:
+    """Where a protocol stands among those of its benchmark, whose headline comes first: what tables are sorted by."""
+    known = benchmark_or_none(benchmark)
+    names = [one.name for one in known.protocols] if known is not None else []
+    return (names.index(protocol) if protocol in names else len(names)), protocol
 
 
 def _above(own: Evaluated, control: Evaluated | None, rule: str, score: Score, other: Score) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ruvlm.benchmarks.catalog import benchmark_or_none, protocol_named
+from ruvlm.benchmarks.catalog import protocol_named
 from ruvlm.benchmarks.source import open_source
 from ruvlm.errors import ConfigError, DataError, RuvlmError
 from ruvlm.evaluation.answers import answers_under
@@ -14,7 +14,7 @@ from ruvlm.evaluation.blind import BlindSection, blind_section, row_biases, sigh
 from ruvlm.evaluation.causes import Explanation, explain
 from ruvlm.evaluation.compare import Difference, compare
 from ruvlm.evaluation.evaluated import Evaluated, Measured, beside, measured_together, same_rows
-from ruvlm.evaluation.standing import Standing, standing
+from ruvlm.evaluation.standing import Standing, place_of, standing
 from ruvlm.run_folder import Record, RunFolder
 from ruvlm.schema import Dataset, Response, Score, Verdict
 
@@ -90,15 +90,15 @@ def gather(paths: Sequence[Path], data: Sequence[str], report: Callable[[str], N
     asked = (one.how.data for _, one in pairs if one.how is not None and one.how.data)
     places = [*data, *asked, *(where for path in paths for where in _trained_on(path)), "world"]
     sections = [_section(group, origins, places, report) for group in same_rows([one for _, one in pairs])]
-    sections.sort(key=lambda s: (s.first.drawn, s.first.benchmark, s.first.split == "holdout", _place(s.first)))
+    sections.sort(
+        key=lambda s: (
+            s.first.drawn,
+            s.first.benchmark,
+            s.first.split == "holdout",
+            place_of(s.first.benchmark, s.first.protocol),
+        )
+    )
     return Gathered(tuple(sections), tuple(_histories(paths)), tuple(_explanations(sections)))
-
-
-def _place(measured: Measured) -> tuple[int, str]:
-    """Where a protocol stands among those of its benchmark, whose headline comes first."""
-    known = benchmark_or_none(measured.benchmark)
-    names = [protocol.name for protocol in known.protocols] if known is not None else []
-    return (names.index(measured.protocol) if measured.protocol in names else len(names)), measured.protocol
 
 
 def _explanations(sections: Sequence[ReportSection]) -> Iterator[Explanation]:

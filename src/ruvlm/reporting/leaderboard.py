@@ -15,8 +15,10 @@ from ruvlm.benchmarks.base import Benchmark, Published
 from ruvlm.benchmarks.catalog import benchmark_or_none
 from ruvlm.evaluation.answers import answers_under
 from ruvlm.evaluation.compare import LEVEL, compare
-from ruvlm.evaluation.evaluated import Evaluated, Measured, beside, measured_together, same_rows
+from ruvlm.evaluation.evaluated import CONTROLS, Evaluated, Measured, beside, measured_together, same_rows
+from ruvlm.evaluation.standing import THAN, label_of, place_of
 from ruvlm.numerals import around, decimal
+from ruvlm.reporting.records import records, tracks
 from ruvlm.reporting.report_page import script_mark
 from ruvlm.schema import Score
 
@@ -38,6 +40,14 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Floor:
+    """What a control that does not see gets on a board's rows."""
+
+    model: str
+    score: Score
+
+
+@dataclass(frozen=True)
 class Board:
     """One table. `world` boards are of drawn scenes and stand apart from those of published sets.
 
@@ -53,6 +63,53 @@ class Board:
     entries: tuple[Entry, ...]
     published: tuple[Published, ...]
     published_otherwise: tuple[Published, ...]
+    floors: tuple[Floor, ...] = ()
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """A model's line in the matrix: its entry on each board, None where it was not asked."""
+
+    model: str
+    parameters: int | None
+    entries: tuple[Entry | None, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All models against all boards of one kind. `floors` are the controls' lines."""
+
+    world: bool
+    boards: tuple[Board, ...]
+    rows: tuple[ModelRow, ...]
+    floors: tuple[tuple[str, tuple[Score | None, ...]], ...]
+
+
+def grids(tables: Sequence[Board]) -> list[Grid]:
+    """One of published sets and one of the embedded world, as far as there are any: they are never in one table."""
+    return [_grid(world, chosen) for world in (False, True) if (chosen := [b for b in tables if b.world == world])]
+
+
+def _grid(world: bool, tables: Sequence[Board]) -> Grid:
+    lines: dict[tuple[str, str], list[Entry | None]] = {}
+    for column, board in enumerate(tables):
+        for entry in board.entries:
+            # one model asked twice on the same rows has two lines
+            again = sum(1 for key, line in lines.items() if key[0] == entry.model and line[column] is not None)
+            key = (entry.model, entry.folder if again else "")
+            lines.setdefault(key, [None] * len(tables))[column] = entry
+    rows = [
+        ModelRow(name, next((e.parameters for e in line if e is not None), None), tuple(line))
+        for (name, _), line in lines.items()
+    ]
+    rows.sort(key=lambda row: [-1.0 if entry is None else entry.score.value for entry in row.entries], reverse=True)
+    kinds = dict.fromkeys(floor.model for board in tables for floor in board.floors)
+    floors = tuple(
+        (kind, tuple(next((f.score for f in board.floors if f.model == kind), None) for board in tables))
+        for kind in kinds
+    )
+    return Grid(world, tuple(tables), tuple(rows), floors)
 
 
 def boards(paths: Sequence[Path]) -> list[Board]:
@@ -61,7 +118,15 @@ def boards(paths: Sequence[Path]) -> list[Board]:
     groups = same_rows(list(evaluations.values()))
     made = [_board(group) for group in groups if any(not one.measured.control for one in group)]
     return sorted(
-        made, key=lambda b: (b.world, b.benchmark, b.source, b.split.startswith("holdout"), b.split, b.protocol)
+        made,
+        key=lambda b: (
+            b.world,
+            b.benchmark,
+            b.source,
+            b.split.startswith("holdout"),
+            b.split,
+            place_of(b.benchmark, b.protocol),
+        ),
     )
 
 
@@ -100,6 +165,8 @@ def _board(group: Sequence[Evaluated]) -> Board:
         entries=entries,
         published=same,
         published_otherwise=tuple(figure for figure in figures if figure not in same),
+        floors=tuple(Floor(m.model, m.headline[1]) for m in every if m.model in CONTROLS),
+        label=label_of(first.benchmark, first.protocol),
     )
 
 
@@ -205,24 +272,42 @@ def as_json(tables: Sequence[Board]) -> str:
     return json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
 
 
+def _grid_markdown(grid: Grid) -> list[str]:
+    """Models against boards: a figure, its interval and its group in a cell."""
+    kind = "Встроенный мир – **рисунки, не опубликованные наборы**" if grid.world else "Опубликованные наборы"
+    heads = [f"{_md(board.label)}, {_md(board.split)}" for board in grid.boards]
+    lines = ["", f"## {kind}", "", "| модель | " + " | ".join(heads) + " | параметров |"]
+    lines.append("|---|" + "---|" * (len(heads) + 1))
+    for row in grid.rows:
+        cells = [
+            "–" if e is None else f"**{decimal(e.score.value)}** ({around(e.score)}), группа {e.group}"
+            for e in row.entries
+        ]
+        lines.append(f"| {_md(row.model)} | " + " | ".join(cells) + f" | {row.parameters or ''} |")
+    for name, scores in grid.floors:
+        cells = ["–" if score is None else decimal(score.value) for score in scores]
+        lines.append(f"| *{_md(name)}* | " + " | ".join(cells) + " | |")
+    return lines
+
+
 def as_markdown(tables: Sequence[Board]) -> str:
     """The same tables for a forge's page."""
-    lines = ["# Таблица моделей", "", GROUPS_RULE]
+    lines = ["# Таблица моделей", "", GROUPS_RULE, *(line for grid in grids(tables) for line in _grid_markdown(grid))]
     for board in tables:
         mark = " – **встроенный мир, не балл опубликованного набора**" if board.world else ""
         lines += [
             "",
             f"## {_md(board.benchmark)}: {_md(board.source)}, {_md(board.split)}, {_md(board.protocol)}{mark}",
             "",
-            "| группа | модель | параметров | правило | n | верно, % (95 %) | вслепую, % | не прочитано, % | без ответа | дата |",
+            "| группа | модель | верно, % (95 %) | вслепую, % | не прочитано, % | без ответа | правило | n | параметров | дата |",
             "|---|---|---|---|---|---|---|---|---|---|",
         ]
         for e in board.entries:
             interval = f" ({around(e.score)})" if around(e.score) else ""
             blind = "" if e.blind is None else decimal(e.blind)
             lines.append(
-                f"| {e.group} | {_md(e.model)} | {e.parameters or ''} | {_md(e.rule)} | {e.score.n} | {decimal(e.score.value, 2)}{interval} | {blind} | "
-                f"{decimal(e.unparsed)} | {e.errors or ''} | {e.date} |"
+                f"| {e.group} | {_md(e.model)} | {decimal(e.score.value, 2)}{interval} | {blind} | {decimal(e.unparsed)} | {e.errors or ''} | "
+                f"{_md(e.rule)} | {e.score.n} | {e.parameters or ''} | {e.date} |"
             )
         for title, figures in (
             ("Опубликовано другими по тому же правилу, нами не измерялось:", board.published),
@@ -258,6 +343,10 @@ def leaderboard_page(tables: Sequence[Board]) -> str:
     environment.filters |= {"percent": decimal, "around": around, "rule": said_rule}
     return environment.get_template("leaderboard.html.j2").render(
         boards=tables,
+        grids=grids(tables),
+        controls=THAN,
+        tracks=tracks(),
+        records=records(),
         rule=GROUPS_RULE,
         style=(HERE / "report.css").read_text(encoding="utf-8"),
         script=script,

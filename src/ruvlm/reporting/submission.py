@@ -26,6 +26,8 @@ class Verified:
     """What scoring again gave, and every way in which the submission does not hold."""
 
     model: str
+    source: str
+    data: str
     result: Result
     problems: tuple[str, ...]
 
@@ -76,7 +78,7 @@ def verify(path: Path, data: str) -> Verified:
         problems.append(f"вопросов без ответа: {len(missing)} (первый – {missing[0]})")
     result = rescored(dataset, protocol, said)
     problems += _disagreements(claimed, result)
-    return Verified(model, result, tuple(problems))
+    return Verified(model, dataset.source, dataset.fingerprint, result, tuple(problems))
 
 
 def _disagreements(claimed: dict[str, Any], result: Result) -> list[str]:
