@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ruvlm.audit import text
 from ruvlm.benchmarks.base import Benchmark
 from ruvlm.data.manifest import Manifest
 
@@ -38,11 +40,57 @@ class Finding:
 
 @dataclass(frozen=True)
 class RowRule:
-    """A fault that one row shows by itself, and the field that it is seen in."""
+    """A fault that one row shows by itself, and the field that it is seen in.
+
+    `reads` are the fields that decide it: rows alike in these are looked at once. None: all may.
+    """
 
     kind: FindingKind
     holds: Callable[[dict[str, Any]], bool]
     field: str = "question"
+    reads: tuple[str, ...] = ()
+
+
+class Rulebook:
+    """Rules over many rows, of which most repeat what others say."""
+
+    def __init__(self, rules: Sequence[RowRule]) -> None:
+        self._order = {id(rule): n for n, rule in enumerate(rules)}
+        self._groups: dict[tuple[str, ...], list[RowRule]] = {}
+        for rule in rules:
+            self._groups.setdefault(rule.reads, []).append(rule)
+        self._known: dict[tuple[str, ...], dict[object, tuple[RowRule, ...]]] = {reads: {} for reads in self._groups}
+
+    def faults(self, row: dict[str, Any]) -> list[RowRule]:
+        """The rules that a row breaks, in their order, each kind once."""
+        broken = [rule for reads in self._groups for rule in self._of(reads, row)]
+        kinds = {rule.kind.code: rule for rule in sorted(broken, key=lambda rule: -self._order[id(rule)])}
+        return sorted(kinds.values(), key=lambda rule: self._order[id(rule)]) if broken else broken
+
+    def _of(self, reads: tuple[str, ...], row: dict[str, Any]) -> tuple[RowRule, ...]:
+        rules = self._groups[reads]
+        if not reads:
+            return tuple(rule for rule in rules if rule.holds(row))
+        known = self._known[reads]
+        # a field that is not there is not one that is empty
+        key: object = row.get(reads[0], self) if len(reads) == 1 else tuple([row.get(name, self) for name in reads])
+        try:
+            broken = known.get(key)
+        except TypeError:  # a list or a table in a cell
+            key = repr(key)
+            broken = known.get(key)
+        if broken is None:
+            broken = known[key] = tuple(rule for rule in rules if rule.holds(row))
+        return broken
+
+
+def text_rules(kind: FindingKind, holds: Callable[[str], bool], *fields: str) -> tuple[RowRule, ...]:
+    """A fault of the text of any of these fields."""
+    return tuple(RowRule(kind, partial(_holds_of, holds, name), name, (name,)) for name in fields)
+
+
+def _holds_of(holds: Callable[[str], bool], name: str, row: dict[str, Any]) -> bool:
+    return holds("" if text.blank(row.get(name)) else str(row[name]))
 
 
 @dataclass
@@ -98,7 +146,7 @@ class Task:
     benchmark: Benchmark
     folder: Path
     manifest: Manifest | None
-    look: Callable[[list[Path], str], list[Picture]]
+    look: Callable[[list[Path], str], Iterator[Picture]]
     images: bool
     findings: Findings
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ruvlm.audit import set_files, text
-from ruvlm.audit.findings import Checked, Fact, FindingKind, Findings, RowRule, Task
+from ruvlm.audit.findings import Checked, Fact, FindingKind, Findings, RowRule, Rulebook, Task, text_rules
 from ruvlm.audit.pictures import Picture, report
 from ruvlm.numerals import decimal
 
@@ -47,82 +48,72 @@ def _yes_no(row: Row) -> bool:
     return _said(row, "answer").strip().lower().rstrip(".") in YES_NO
 
 
+ANSWERED = ("answer", "types")
 RULES = (
     RowRule(FindingKind("empty-id", "id пуст"), lambda r: text.blank(r.get("id")), "id"),
-    RowRule(FindingKind("empty-question", "вопрос пуст"), lambda r: text.blank(r.get("question"))),
-    RowRule(FindingKind("empty-answer", "ответ пуст"), lambda r: text.blank(r.get("answer")), "answer"),
-    RowRule(
-        FindingKind("foreign-question", "вопрос не по-русски"), lambda r: text.foreign(_said(r, "question")), "question"
-    ),
-    RowRule(
-        FindingKind("foreign-answer", "ответ не по-русски", known=True),
-        lambda r: text.foreign(_said(r, "answer")),
-        "answer",
-    ),
-    RowRule(
+    RowRule(FindingKind("empty-question", "вопрос пуст"), lambda r: text.blank(r.get("question")), reads=("question",)),
+    RowRule(FindingKind("empty-answer", "ответ пуст"), lambda r: text.blank(r.get("answer")), "answer", ("answer",)),
+    *text_rules(FindingKind("foreign-question", "вопрос не по-русски"), text.foreign, "question"),
+    *text_rules(FindingKind("foreign-answer", "ответ не по-русски", known=True), text.foreign, "answer"),
+    *text_rules(
         FindingKind("mixed-letters", "в слове смешаны латиница и кириллица", known=True),
-        lambda r: text.mixed(_said(r, "question")) or text.mixed(_said(r, "answer")),
+        text.mixed,
+        "question",
+        "answer",
     ),
-    RowRule(
-        FindingKind("broken-encoding", "текст в испорченной кодировке"),
-        lambda r: text.broken(_said(r, "question") + " " + _said(r, "answer")),
-    ),
-    RowRule(
-        FindingKind("markup", "в тексте разметка", serious=False),
-        lambda r: text.marked_up(_said(r, "question") + _said(r, "answer")),
-    ),
-    RowRule(
-        FindingKind("hidden-characters", "невидимые знаки", known=True),
-        lambda r: text.hidden(_said(r, "question") + _said(r, "answer")),
-    ),
-    RowRule(
+    *text_rules(FindingKind("broken-encoding", "текст в испорченной кодировке"), text.broken, "question", "answer"),
+    *text_rules(FindingKind("markup", "в тексте разметка", serious=False), text.marked_up, "question", "answer"),
+    *text_rules(FindingKind("hidden-characters", "невидимые знаки", known=True), text.hidden, "question", "answer"),
+    *text_rules(
         FindingKind("answer-spaces", "лишние пробелы в ответе: эталонное правило их не срезает", known=True),
-        lambda r: text.untidy(_said(r, "answer")),
+        text.untidy,
         "answer",
     ),
-    RowRule(
-        FindingKind("question-spaces", "лишние пробелы в вопросе", serious=False),
-        lambda r: text.untidy(_said(r, "question")),
-    ),
-    RowRule(
+    *text_rules(FindingKind("question-spaces", "лишние пробелы в вопросе", serious=False), text.untidy, "question"),
+    *text_rules(
         FindingKind("answer-case", "ответ с прописной буквы", serious=False),
-        lambda r: _said(r, "answer")[:1].isupper() and not _said(r, "answer").isupper(),
+        lambda said: said[:1].isupper() and not said.isupper(),
         "answer",
     ),
-    RowRule(
+    *text_rules(
         FindingKind("answer-full-stop", "ответ с точкой на конце", serious=False),
-        lambda r: _said(r, "answer").strip().endswith("."),
+        lambda said: said.strip().endswith("."),
         "answer",
     ),
-    RowRule(
+    *text_rules(
         FindingKind("long-answer", "ответ длиннее пяти слов: одним словом на него не ответить", known=True),
-        lambda r: len(_said(r, "answer").split()) > 5,
+        lambda said: len(said.split()) > 5,
         "answer",
     ),
     RowRule(
         FindingKind("verify-not-yes-no", "вопрос да/нет с другим ответом", known=True),
         lambda r: _structural(r) in ("verify", "logical") and bool(_said(r, "answer")) and not _yes_no(r),
         "answer",
+        ANSWERED,
     ),
     RowRule(
         FindingKind("open-yes-no", "открытый вопрос с ответом да/нет", known=True),
         lambda r: _structural(r) in ("query", "choose") and _yes_no(r),
         "answer",
+        ANSWERED,
     ),
     RowRule(
         FindingKind("no-type", "нет типа вопроса", serious=False),
         lambda r: "types" in r and not _structural(r),
         "types",
+        ANSWERED,
     ),
     RowRule(
         FindingKind("unknown-type", "неизвестный тип вопроса"),
         lambda r: _structural(r) is not None and _structural(r) not in ("", *STRUCTURAL),
         "types",
+        ANSWERED,
     ),
     RowRule(
         FindingKind("broken-entailed", "поле entailed – не список", serious=False),
         lambda r: _bad_entailed(r.get("entailed")),
         "entailed",
+        ("entailed",),
     ),
 )
 COLUMNS = ("id", "imageId", "question", "answer", "types", "entailed")
@@ -133,8 +124,9 @@ def check(task: Task) -> Checked:
     checked = Checked()
     splits = {path.name.split("_balanced_")[0] for path in task.folder.glob("*_balanced_*") if path.is_dir()}
     for split in sorted(splits):
-        rows, usable = _check_split(task, split)
-        pictures = task.look(usable, "id")
+        scanned = task.look(_image_files(task, split), "id")  # goes on while the rows are looked at
+        rows = _check_rows(task, split)
+        pictures = list(scanned)
         if task.images:
             report(pictures, f"{task.benchmark.name} {split}", task.findings)
             _check_images(task, rows, pictures, split)
@@ -144,8 +136,19 @@ def check(task: Task) -> Checked:
     return checked
 
 
-def _check_split(task: Task, split: str) -> tuple[list[Row], list[Path]]:
-    """Rows and picture files of a split, with everything that the tables alone show."""
+def _image_files(task: Task, split: str) -> list[Path]:
+    """The files of a split's pictures that can be read."""
+    images = f"{split}_balanced_images"
+    return [
+        path
+        for path in set_files.shards(task.folder, images, split, task.findings)
+        if set_files.opened(path, f"{images}/{path.name}", set_files.IMAGE_TYPES, ("id", "image"), task.findings)
+        is not None
+    ]
+
+
+def _check_rows(task: Task, split: str) -> list[Row]:
+    """The rows of a split, with everything that the tables alone show."""
     folder, findings = task.folder, task.findings
     rows: list[Row] = []
     config = f"{split}_balanced_instructions"
@@ -160,29 +163,28 @@ def _check_split(task: Task, split: str) -> tuple[list[Row], list[Path]]:
     if rows:
         task.count(config, len(rows))
     where = f"{task.benchmark.name} {split}"
+    book = Rulebook(RULES)
     for number, row in enumerate(rows):
-        for rule in RULES:
-            if rule.holds(row):
-                findings.add(rule.kind, where, f"строка {number}, id {row.get('id')}: {row.get(rule.field)!r}")
+        for rule in book.faults(row):
+            findings.add(rule.kind, where, f"строка {number}, id {row.get('id')}: {row.get(rule.field)!r}")
     _repeats(rows, where, findings)
-    images = f"{split}_balanced_images"
-    usable = [
-        path
-        for path in set_files.shards(folder, images, split, findings)
-        if set_files.opened(path, f"{images}/{path.name}", set_files.IMAGE_TYPES, ("id", "image"), findings) is not None
-    ]
-    return rows, usable
+    return rows
+
+
+@lru_cache(maxsize=1 << 18)
+def _folded(said: str) -> str:
+    return " ".join(said.lower().split())
 
 
 def _repeats(rows: list[Row], where: str, findings: Findings) -> None:
     ids: Counter[str] = Counter()
     asked: dict[tuple[str, str], tuple[str, str]] = {}
     for number, row in enumerate(rows):
-        name, answer = str(row.get("id")), " ".join(_said(row, "answer").lower().split())
+        name, answer = str(row.get("id")), _folded(_said(row, "answer"))
         ids[name] += 1
         if ids[name] > 1:
             findings.add(DUPLICATE_ID, where, f"строка {number}, id {name}")
-        key = (str(row.get("imageId")), " ".join(_said(row, "question").lower().split()))
+        key = (str(row.get("imageId")), _folded(_said(row, "question")))
         if not key[1]:
             continue
         before = asked.setdefault(key, (answer, name))
@@ -215,11 +217,13 @@ def _check_images(task: Task, rows: list[Row], pictures: list[Picture], split: s
 
 def _facts(rows: list[Row], pictures: int, where: str, findings: Findings) -> list[Fact]:
     """Sizes, the share of да/нет, and what the most frequent answer of each type is worth."""
+    said: Counter[str] = Counter()
     answers: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in rows:
-        answers[_structural(row) or "без типа"][_said(row, "answer").strip().lower()] += 1
-    said = [_said(row, "answer").strip().lower() for row in rows]
-    binary = Counter(answer for answer in said if answer in YES_NO)
+    pairs = Counter((_structural(row) or "без типа", _said(row, "answer")) for row in rows)
+    for (kind, answer), count in pairs.items():
+        answers[kind][answer.strip().lower()] += count
+        said[answer.strip().lower()] += count
+    binary = Counter({answer: count for answer, count in said.items() if answer in YES_NO})
     result = [
         Fact(where, "строк", str(len(rows))),
         Fact(where, "картинок", str(pictures)),

@@ -6,8 +6,10 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+from pyarrow.parquet import ParquetFile
+
 from ruvlm.audit import set_files, text
-from ruvlm.audit.findings import Checked, Fact, FindingKind, Findings, RowRule, Task
+from ruvlm.audit.findings import Checked, Fact, FindingKind, Findings, RowRule, Rulebook, Task, text_rules
 from ruvlm.audit.pictures import Picture, report
 from ruvlm.benchmarks.circular import ROTATION
 from ruvlm.numerals import decimal
@@ -68,36 +70,19 @@ def _gold_out(row: Row) -> bool:
     return not (isinstance(answer, str) and answer.strip() in tuple("ABCD") and not text.blank(row.get(answer.strip())))
 
 
-def _texts(row: Row) -> str:
-    return " ".join(
-        str(row[name]) for name in ("question", "hint", "A", "B", "C", "D") if not text.blank(row.get(name))
-    )
-
-
+TEXTS = ("question", "hint", "A", "B", "C", "D")
 RULES = (
     RowRule(FindingKind("strange-index", "index – не номер строки с перестановкой"), _strange_index, "index"),
-    RowRule(FindingKind("empty-question", "вопрос пуст"), lambda r: text.blank(r.get("question")), "question"),
+    RowRule(FindingKind("empty-question", "вопрос пуст"), lambda r: text.blank(r.get("question")), reads=("question",)),
     RowRule(FindingKind("few-options", "вариантов меньше двух"), lambda r: len(options_of(r)) < 2, "A"),
     RowRule(FindingKind("option-gap", "вариант пропущен в середине"), _gap, "answer"),
     RowRule(FindingKind("equal-options", "два варианта одинаковы", known=True), _equal, "question"),
     RowRule(FindingKind("gold-not-option", "верная буква не входит в варианты"), _gold_out, "answer"),
-    RowRule(
-        FindingKind("foreign-question", "вопрос не по-русски", known=True),
-        lambda r: text.foreign(str(r.get("question") or "")),
-        "question",
-    ),
-    RowRule(
-        FindingKind("broken-encoding", "текст в испорченной кодировке"), lambda r: text.broken(_texts(r)), "question"
-    ),
-    RowRule(FindingKind("markup", "в тексте разметка", serious=False), lambda r: text.marked_up(_texts(r)), "question"),
-    RowRule(
-        FindingKind("hidden-characters", "невидимые знаки", known=True), lambda r: text.hidden(_texts(r)), "question"
-    ),
-    RowRule(
-        FindingKind("mixed-letters", "в слове смешаны латиница и кириллица", known=True),
-        lambda r: text.mixed(_texts(r)),
-        "question",
-    ),
+    *text_rules(FindingKind("foreign-question", "вопрос не по-русски", known=True), text.foreign, "question"),
+    *text_rules(FindingKind("broken-encoding", "текст в испорченной кодировке"), text.broken, *TEXTS),
+    *text_rules(FindingKind("markup", "в тексте разметка", serious=False), text.marked_up, *TEXTS),
+    *text_rules(FindingKind("hidden-characters", "невидимые знаки", known=True), text.hidden, *TEXTS),
+    *text_rules(FindingKind("mixed-letters", "в слове смешаны латиница и кириллица", known=True), text.mixed, *TEXTS),
     RowRule(
         FindingKind("unknown-category", "неизвестная категория"),
         lambda r: "category" in r and r["category"] not in L2_OF,
@@ -125,10 +110,16 @@ def check(task: Task) -> Checked:
     for path in sorted(task.folder.glob("mmbench_ru_*.parquet")):
         split = path.stem.removeprefix("mmbench_ru_")
         where = f"{task.benchmark.name} {split}"
-        rows = _check_file(task, path, where)
+        parquet = set_files.opened(
+            path, path.name, set_files.MMBENCH_TYPES, ("index", "question", "answer", "A", "B", "image"), task.findings
+        )
+        if parquet is None:
+            continue
+        scanned = task.look([path], "index")  # goes on while the rows are looked at
+        rows = _check_rows(task, parquet, path, where)
+        pictures = list(scanned)
         if not rows:
             continue
-        pictures = task.look([path], "index")
         if task.images:
             report(pictures, where, task.findings)
             checked.albums.append((split, pictures))
@@ -137,21 +128,16 @@ def check(task: Task) -> Checked:
     return checked
 
 
-def _check_file(task: Task, path: Path, where: str) -> list[Row]:
-    """Rows of one file, with everything that the table alone shows; none where it cannot be read."""
+def _check_rows(task: Task, parquet: ParquetFile, path: Path, where: str) -> list[Row]:
+    """Rows of one file, with everything that the table alone shows."""
     findings = task.findings
-    parquet = set_files.opened(
-        path, path.name, set_files.MMBENCH_TYPES, ("index", "question", "answer", "A", "B", "image"), findings
-    )
-    if parquet is None:
-        return []
     columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
     rows: list[Row] = set_files.rows_in(parquet, path, columns, findings)
     task.count(path.stem, len(rows))
+    book = Rulebook(RULES)
     for number, row in enumerate(rows):
-        for rule in RULES:
-            if rule.holds(row):
-                findings.add(rule.kind, where, f"строка {number}, index {row.get('index')}: {row.get(rule.field)!r}")
+        for rule in book.faults(row):
+            findings.add(rule.kind, where, f"строка {number}, index {row.get('index')}: {row.get(rule.field)!r}")
     for index, count in Counter(row.get("index") for row in rows).items():
         if count > 1:
             findings.add(DUPLICATE, where, f"index {index}: {count} раза")

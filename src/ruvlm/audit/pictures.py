@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -23,12 +24,18 @@ BROKEN = FindingKind("image-unreadable", "картинка не читается
 SMALL = FindingKind("image-tiny", "картинка меньше 16 пикселей", serious=False)
 FLAT = FindingKind("image-blank", "картинка одного цвета: на ней нечего видеть")
 THUMB, HASH = 16, 32
+# so few pictures are looked at without other processes
 BATCH = 64
+# so few pictures are looked at without other processes
+FEW = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One row's picture: its name, a hash of its bytes, a perceptual hash and a thumbnail; or what is wrong with it."""
+    """One row's picture: its name, a hash of its bytes, a perceptual hash and a thumbnail; or what is wrong with it.
+
+    `again`: its bytes were met before, so all but the first two is left out.
+    """
 
     name: str
     mark: bytes = b""
@@ -36,42 +43,77 @@ class Picture:
     thumb: bytes = b""
     problem: str = ""
     case: str = ""
+    again: bool = False
 
 
-def scan(
-    files: list[Path], column: str, workers: int, progress: Callable[[int], None] | None = None
-) -> Iterator[Picture]:
-    """Pictures of parquet files in order, named by a column. A file is read a few rows at a time."""
-    tasks = [(path, group, column) for path in files for group in range(open_parquet(path).num_row_groups)]
-    rows = sum(open_parquet(path).metadata.num_rows for path in files)
-    if workers <= 1 or rows < 2000:
-        results: Iterator[list[Picture]] = map(_scan_group, tasks)
-        yield from _flat(results, progress)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from _flat(pool.map(_scan_group, tasks), progress)
+@final
+class Scanner:
+    """Looks at the pictures of parquet files, with processes beside this one where they are many; a context manager.
+
+    A picture whose bytes were met before, in whatever file, is not decoded again.
+    """
+
+    def __init__(self, workers: int, progress: Callable[[int], None] | None = None) -> None:
+        self._workers, self._progress = workers, progress
+        self._known: dict[bytes, Picture] = {}
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def pictures(self, files: list[Path], column: str) -> Iterator[Picture]:
+        """In order, named by a column. A file is read a few rows at a time; other processes begin at once."""
+        met = frozenset(self._known)
+        tasks = [(path, group, column, met) for path in files for group in range(open_parquet(path).num_row_groups)]
+        rows = sum(open_parquet(path).metadata.num_rows for path in files)
+        if self._workers <= 1 or rows < FEW:
+            return self._whole(map(_scan_group, tasks))
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
+        return self._whole(self._pool.map(_scan_group, tasks))
+
+    def _whole(self, groups: Iterator[list[Picture]]) -> Iterator[Picture]:
+        for group in groups:
+            if self._progress is not None:
+                self._progress(len(group))
+            for picture in group:
+                if picture.again:
+                    yield replace(self._known[picture.mark], name=picture.name)
+                    continue
+                if picture.mark and not picture.problem:
+                    self._known.setdefault(picture.mark, picture)
+                yield picture
 
 
-def _flat(groups: Iterator[list[Picture]], progress: Callable[[int], None] | None) -> Iterator[Picture]:
-    for group in groups:
-        if progress is not None:
-            progress(len(group))
-        yield from group
-
-
-def _scan_group(task: tuple[Path, int, str]) -> list[Picture]:
-    path, group, column = task
+def _scan_group(task: tuple[Path, int, str, frozenset[bytes]]) -> list[Picture]:
+    path, group, column, met = task
+    here: set[bytes] = set()
     parquet = open_parquet(path)
-    pictures = []
+    pictures: list[Picture] = []
     try:
         for batch in batches_of(parquet, path, batch_size=BATCH, row_groups=[group], columns=[column, "image"]):
             images = batch.column("image")
             values = images.field("bytes") if pa.types.is_struct(images.type) else images
             for name, value in zip(batch.column(column).to_pylist(), values, strict=True):
-                pictures.append(look(str(name), value.as_py()))
+                pictures.append(_look_once(str(name), value.as_py(), met, here))
     except DataError:  # what follows in this group cannot be read: a finding, like a picture that is none
         pictures.append(look(f"{path.name}, группа строк {group}, строка {len(pictures)} и дальше", b""))
     return pictures
+
+
+def _look_once(name: str, data: bytes | None, met: frozenset[bytes], here: set[bytes]) -> Picture:
+    """As `look`, but a sound picture that was met before, or is in the same group of rows, only says so."""
+    mark = picture_mark(data) if data else b""
+    if mark in met or mark in here:
+        return Picture(name, mark, again=True)
+    picture = look(name, data)
+    if picture.mark and not picture.problem:
+        here.add(picture.mark)
+    return picture
 
 
 def look(name: str, data: bytes | None) -> Picture:
@@ -93,16 +135,15 @@ def look(name: str, data: bytes | None) -> Picture:
 def _phash(image: Image.Image) -> int:
     """64 signs of the low frequencies of a 32×32 grey copy (Zauner 2010)."""
     grey = np.asarray(image.convert("L").resize((HASH, HASH), Image.Resampling.BOX), dtype=np.float64)
-    dct = _cosines() @ grey @ _cosines().T
-    low = dct[:8, :8].ravel()
-    bits = low > np.median(low[1:])
+    low = (_cosines() @ grey @ _cosines().T).ravel()
+    bits = low > np.sort(low[1:])[31]  # the median of 63
     return int(np.packbits(bits).view(">u8")[0])
 
 
 @cache
 def _cosines() -> np.ndarray:
-    k = np.arange(HASH)
-    cosines: np.ndarray = np.cos(np.pi * k[:, None] * (2 * k[None, :] + 1) / (2 * HASH))
+    k, n = np.arange(8), np.arange(HASH)
+    cosines: np.ndarray = np.cos(np.pi * k[:, None] * (2 * n[None, :] + 1) / (2 * HASH))
     return cosines
 
 

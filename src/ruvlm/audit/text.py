@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import Any
 
 _CYRILLIC = re.compile(r"[а-яё]", re.IGNORECASE)
 _LATIN = re.compile(r"[a-z]", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 _MARKUP = re.compile(r"</?[a-z][^>]*>|&(?:amp|lt|gt|quot|nbsp);|<unk>|\[unk\]", re.IGNORECASE)
+# the longest word for nothing
+LONGEST_NOTHING = 4
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\u200b-\u200f\u202a-\u202e\ufeff]")
 
 
@@ -17,6 +20,8 @@ def blank(value: Any) -> bool:
     """None, NaN, '' and the words that a table writes for nothing."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return True
+    if isinstance(value, str) and len(value) > LONGEST_NOTHING and not (value[0].isspace() or value[-1].isspace()):
+        return False
     return str(value).strip().lower() in ("", "nan", "none", "null")
 
 
@@ -27,7 +32,9 @@ def foreign(text: str) -> bool:
 
 def mixed(text: str) -> bool:
     """Is there a word with letters of both alphabets?"""
-    return any(_LATIN.search(word) and _CYRILLIC.search(word) for word in _WORD.findall(text))
+    return bool(_LATIN.search(text)) and any(
+        _LATIN.search(word) and _CYRILLIC.search(word) for word in _WORD.findall(text)
+    )
 
 
 def broken(text: str) -> bool:
@@ -35,6 +42,7 @@ def broken(text: str) -> bool:
     return "\ufffd" in text or any(_misread(word) for word in text.split() if not word.isascii())
 
 
+@lru_cache(maxsize=1 << 16)
 def _misread(word: str) -> bool:
     """UTF-8 taken for another encoding goes back to it; real words in that encoding are no UTF-8."""
     for encoding in ("cp1251", "cp1252", "latin-1"):

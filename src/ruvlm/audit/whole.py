@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import combinations
@@ -13,7 +13,7 @@ import numpy as np
 
 from ruvlm.audit import set_files
 from ruvlm.audit.findings import Audit, Auditor, Checked, Fact, Finding, FindingKind, Findings, Task
-from ruvlm.audit.pictures import Picture, scan
+from ruvlm.audit.pictures import Picture, Scanner
 from ruvlm.benchmarks.base import Benchmark
 from ruvlm.benchmarks.catalog import benchmark_named
 from ruvlm.benchmarks.source import open_source
@@ -31,21 +31,22 @@ def audit(name: str, images: bool = True, workers: int = 0, progress: Progress |
     findings: list[Finding] = []
     facts: list[Fact] = []
     albums: list[Album] = []
-    count = workers or os.cpu_count() or 1
 
-    def look(paths: list[Path], key: str) -> list[Picture]:
-        return list(scan(paths, key, count, progress)) if images else []
+    with Scanner(workers or os.cpu_count() or 1, progress) as scanner:
 
-    for known, place in source.places.items():
-        benchmark = benchmark_named(known)
-        own = Findings()
-        manifest = set_files.check_manifest(place.folder, own) if benchmark.hub is not None else None
-        checked = _auditor(benchmark.auditor)(Task(benchmark, place.folder, manifest, look, images, own))
-        facts += checked.facts
-        for split, pictures in checked.albums:
-            distinct = {picture.mark: picture for picture in pictures}
-            albums.append(Album(benchmark, split, tuple(distinct.values())))
-        findings += own
+        def look(paths: list[Path], key: str) -> Iterator[Picture]:
+            return scanner.pictures(paths, key) if images else iter(())
+
+        for known, place in source.places.items():
+            benchmark = benchmark_named(known)
+            own = Findings()
+            manifest = set_files.check_manifest(place.folder, own) if benchmark.hub is not None else None
+            checked = _auditor(benchmark.auditor)(Task(benchmark, place.folder, manifest, look, images, own))
+            facts += checked.facts
+            for split, pictures in checked.albums:
+                distinct = {picture.mark: picture for picture in pictures}
+                albums.append(Album(benchmark, split, tuple(distinct.values())))
+            findings += own
     leaks = Findings()
     find_leaks(albums, leaks)
     return Audit((*findings, *leaks), tuple(facts))

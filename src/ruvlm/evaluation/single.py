@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +12,14 @@ from ruvlm.data.images import load_image
 from ruvlm.errors import ConfigError, DataError, ModelError
 from ruvlm.evaluation.plan import backend_named
 from ruvlm.files import sound
+from ruvlm.rules.match import match_lemma
 from ruvlm.rules.parse_ru import read_russian
 from ruvlm.schema import LETTERS, Example, ImageRef, is_drawn
 
 DRAWN = "Модель обучена на нарисованных сценах: на фотографиях она гадает."
 LONGEST_QUESTION = 1000
+# an answer less likely than this is none that a model considers
+FAINT = 0.001
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,20 @@ def answered(backend: Backend, asked: Asked, top: int) -> Answer:
     backend.refuse_unfit([asked.example])
     if not backend.ranks_answers:
         return _said(backend, asked)
-    ranked = backend.alternatives(asked, top)
+    ranked = backend.alternatives(asked, 2 * top)
     if not ranked:
         raise DataError("Модель не дала ответа: обучите её дольше.")
-    return Answer(ranked[0].text, ranked[0].probability, tuple(ranked[1:top]), limits(backend))
+    best, *others = ranked if asked.example.options else _distinct(ranked)
+    return Answer(best.text, best.probability, tuple(others[: top - 1]), limits(backend))
+
+
+def _distinct(ranked: Sequence[Alternative]) -> list[Alternative]:
+    """The best answer, and of the rest those that are likely at all and no other form of a word that stands before them."""
+    kept = list(ranked[:1])
+    for one in ranked[1:]:
+        if one.probability >= FAINT and not any(match_lemma(one.text, other.text) for other in kept):
+            kept.append(one)
+    return kept
 
 
 def limits(backend: Backend) -> str:
