@@ -148,8 +148,11 @@ def test_upload_ask_read_the_answers_of_two_models(served: Served, picture: Path
         for name, seen in (("nano", first), ("cnn_lstm", second)):
             done = ruvlm("ask", asked_runs / name, picture, "Кто в рубашке?")
             assert re.split(r" \(\d+ %\)", done.out)[0].strip() == seen, "page and command line must agree"
-        notes = page.get_by_label("Что об этом знать")
-        assert "на фотографиях она гадает" in notes.nth(0).input_value()
+        warning = page.locator(".ruvlm-note").first
+        assert "на фотографиях она гадает" in warning.inner_text()
+        label = page.get_by_test_id("label-output-value").first
+        assert 0 < label.bounding_box()["y"] - warning.bounding_box()["y"] < 200, "the warning stands by the answer"
+        notes = page.get_by_label("Как отвечала")
         assert "взгляда" in notes.nth(0).input_value(), "nano says where it looked"
         assert "взгляда" not in notes.nth(1).input_value(), "cnn_lstm cannot"
         assert page.get_by_label("Куда смотрела").count() >= 0
@@ -218,6 +221,21 @@ def test_a_scene_is_drawn_and_asked_about(served: Served) -> None:
         gold = panel.get_by_label("Верный ответ")
         page.wait_for_function("e => e.value !== ''", arg=gold.element_handle())
         assert gold.input_value() == drawn("mini", 1).riddles[0].answer
+        score = panel.get_by_label("Счёт")
+        assert re.search(r"nano: верно [01] из 1; cnn_lstm: верно [01] из 1", score.input_value())
+        # one's own words about the scene: answered, and not counted
+        panel.get_by_label("Или свой вопрос").fill("Сколько здесь людей?")
+        panel.get_by_label("Или свой вопрос").press("Enter")
+        page.wait_for_function("e => e.value.includes('ваш')", arg=gold.element_handle())
+        assert "из 1;" in score.input_value()
+        panel.get_by_role("button", name="Спросить всё").click()
+        riddles = drawn("mini", 1).riddles
+        page.wait_for_function(f"e => e.value.includes('из {1 + len(riddles)};')", arg=score.element_handle())
+        rows = panel.locator(".ruvlm-sheet tbody tr")
+        assert rows.count() == len(riddles)
+        right = int(re.search(r"nano: верно (\d+)", score.input_value())[1])
+        marks = [row.locator("td").nth(1).inner_text()[:1] for row in rows.all()]
+        assert marks.count("✓") in (right, right - 1)
         before = panel.locator("img").first.get_attribute("src")
         panel.get_by_role("button", name="Нарисовать новую сцену").click()
         page.wait_for_function("([e, src]) => e.src !== src", arg=[panel.locator("img").first.element_handle(), before])

@@ -24,7 +24,7 @@ ARROWS = {
     "reporting": {"data", "evaluation", "benchmarks"},
     "training": {"data", "backends", "evaluation", "benchmarks"},
     "models": {"training", "backends", "data", "benchmarks"},
-    "demo": {"world", "data", "backends", "evaluation", "reporting", "benchmarks"},
+    "demo": {"world", "data", "backends", "evaluation", "reporting", "benchmarks", "rules"},
     "cli": {
         "demo",
         "questions",

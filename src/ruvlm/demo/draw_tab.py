@@ -9,19 +9,22 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from ruvlm.demo.drawing import HIGHEST, Riddle, drawn
+from ruvlm.demo.drawing import HIGHEST, drawn
 from ruvlm.demo.opened import Models
+from ruvlm.demo.scoring import Tally, is_right, sheet
 from ruvlm.demo.spotlight import sized
 from ruvlm.demo.widgets import BUTTONS, reply_parts, shown, told
+from ruvlm.evaluation.single import LONGEST_QUESTION
 
 ABOUT = (
     '<p class="ruvlm-limits">Программа рисует сцену встроенного мира и знает верные ответы. Это рисунки, не фотографии: '
     "умение отвечать о них – не балл GQA-ru.</p>"
 )
+OWN = "вопрос ваш: программа ответа не знает, в счёт он не идёт"
 
 
 def draw_tab(blocks: gr.Blocks, models: Models, folder: Path) -> None:
-    """The scene on the left; its questions, the right answer and each model's reply on the right."""
+    """The scene on the left; its questions or one's own, the right answer, each model's reply and the score on the right."""
     gr.HTML(ABOUT)
     with gr.Row():
         with gr.Column(min_width=300):
@@ -30,31 +33,52 @@ def draw_tab(blocks: gr.Blocks, models: Models, folder: Path) -> None:
             again = gr.Button("Нарисовать новую сцену")
             scene = gr.Image(label="Сцена", interactive=False, height=360, buttons=BUTTONS)
         with gr.Column(min_width=300):
-            riddle = gr.Dropdown([], label="Вопрос", interactive=True)
-            button = gr.Button("Спросить модель", variant="primary")
+            riddle = gr.Dropdown([], label="Вопрос программы", interactive=True)
+            own = gr.Textbox(
+                label="Или свой вопрос об этой сцене", placeholder="Кто держит мяч?", max_length=LONGEST_QUESTION
+            )
+            with gr.Row():
+                button = gr.Button("Спросить модель", variant="primary")
+                every = gr.Button("Спросить всё, что знает программа")
             gold = gr.Textbox(label="Верный ответ (его знает программа)", interactive=False)
+            score = gr.Textbox(label="Счёт", value=Tally.empty(models.titles).words, interactive=False)
             parts = reply_parts(models)
-    where = gr.State()
+            table = gr.HTML()
+    where, tally = gr.State(), gr.State(Tally.empty(models.titles))
 
     def draw(size: str, number: float | None) -> list[Any]:
         scene_drawn = drawn(size, int(number or 0))
         target = folder / f"scene-{size}-{int(number or 0)}.png"
         target.write_bytes(scene_drawn.png)
-        names = [(_named(riddle), n) for n, riddle in enumerate(scene_drawn.riddles)]
-        return [sized(Image.open(target)), str(target), gr.update(choices=names, value=0), ""]
+        names = [(one.asked, n) for n, one in enumerate(scene_drawn.riddles)]
+        return [sized(Image.open(target)), str(target), gr.update(choices=names, value=0), "", "", ""]
 
-    def ask(path: str | None, size: str, number: float | None, chosen: int | None) -> list[Any]:
-        scene_drawn = drawn(size, int(number or 0)).riddles[int(chosen or 0)]
-        replies = models.ask(Path(path) if path else None, scene_drawn.question, "; ".join(scene_drawn.options))
-        return [scene_drawn.answer, *shown(replies)]
+    def ask(
+        path: str | None, size: str, number: float | None, chosen: int | None, words: str | None, before: Tally
+    ) -> list[Any]:
+        picture = Path(path) if path else None
+        if (words or "").strip():
+            return [OWN, before, before.words, *shown(models.ask(picture, words or "", ""))]
+        asked = drawn(size, int(number or 0)).riddles[int(chosen or 0)]
+        replies = models.ask(picture, asked.question, "; ".join(asked.options))
+        after = before.with_question([is_right(asked, reply.answer.text) for reply in replies])
+        return [asked.answer, after, after.words, *shown(replies)]
+
+    def ask_all(path: str | None, size: str, number: float | None, before: Tally) -> list[Any]:
+        riddles = drawn(size, int(number or 0)).riddles
+        said = []
+        for one in riddles:
+            replies = models.ask(Path(path) if path else None, one.question, "; ".join(one.options))
+            said.append([reply.answer.text for reply in replies])
+            before = before.with_question([is_right(one, text) for text in said[-1]])
+        return [before, before.words, sheet(riddles, said, models.titles)]
 
     kept: dict[str, Any] = {"api_visibility": "private"}
-    drawing = {"fn": told(draw), "inputs": [level, seed], "outputs": [scene, where, riddle, gold], **kept}
+    drawing = {"fn": told(draw), "inputs": [level, seed], "outputs": [scene, where, riddle, gold, own, table], **kept}
     again.click(lambda: random.randrange(HIGHEST), None, seed, **kept).then(**drawing)
     for event in (blocks.load, seed.submit, level.input):
         event(**drawing)
-    button.click(told(ask), [where, level, seed, riddle], [gold, *parts], concurrency_id="model", **kept)
-
-
-def _named(riddle: Riddle) -> str:
-    return f"{riddle.question} ({'; '.join(riddle.options)})" if riddle.options else riddle.question
+    asking: dict[str, Any] = {"concurrency_id": "model", **kept}
+    for press in (button.click, own.submit):
+        press(told(ask), [where, level, seed, riddle, own, tally], [gold, tally, score, *parts], **asking)
+    every.click(told(ask_all), [where, level, seed, tally], [tally, score, table], **asking)

@@ -20,6 +20,11 @@ class Riddle:
     options: tuple[str, ...]
     answer: str
 
+    @property
+    def asked(self) -> str:
+        """The question with its options."""
+        return f"{self.question} ({'; '.join(self.options)})" if self.options else self.question
+
 
 @dataclass(frozen=True)
 class Drawn:

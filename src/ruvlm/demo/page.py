@@ -19,6 +19,9 @@ CSS = """
 .ruvlm-row { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; margin: 0; }
 .ruvlm-row dt { font-weight: 600; }
 .ruvlm-row dd { margin: 0; overflow-wrap: anywhere; }
+.ruvlm-note p { font-weight: 600; border-left: 4px solid #b04a00; padding-left: .6rem; margin: .2rem 0; }
+.ruvlm-sheet { width: 100%; border-collapse: collapse; }
+.ruvlm-sheet th, .ruvlm-sheet td { text-align: left; padding: .2rem .5rem .2rem 0; border-bottom: 1px solid #8888; font-weight: 400; }
 .ruvlm-limits { font-size: .9rem; overflow-wrap: anywhere; }
 """
 

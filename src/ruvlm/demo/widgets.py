@@ -41,13 +41,14 @@ def told(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def reply_parts(models: Models) -> list[Any]:
-    """For each model: likely answers, what to know, where it looked."""
+    """For each model: what must be known before its answer, likely answers, how it came to them, where it looked."""
     parts: list[Any] = []
     with gr.Row():
         for title in models.titles:
             with gr.Column(min_width=260):
+                parts.append(gr.HTML(elem_classes="ruvlm-note"))
                 parts.append(gr.Label(label=f"Ответ: {title}", num_top_classes=5))
-                parts.append(gr.Textbox(label="Что об этом знать", interactive=False))
+                parts.append(gr.Textbox(label="Как отвечала", interactive=False))
                 parts.append(
                     gr.Image(label="Куда смотрела (ярче – дольше)", interactive=False, visible=False, buttons=BUTTONS)
                 )
@@ -59,12 +60,13 @@ def shown(replies: Sequence[ModelReply]) -> list[Any]:
     parts: list[Any] = []
     for reply in replies:
         answer = reply.answer
+        parts.append(f"<p>⚠ {escape(answer.note)}</p>" if answer.note else "")
         if answer.probability is None:
             parts.append({"label": answer.text or "(пусто)"})
         else:
             ranked = ((answer.text, answer.probability), *((a.text, a.probability) for a in answer.alternatives))
             parts.append({text or "(пусто)": probability for text, probability in ranked})
         look = f"На картинку пришлось {decimal(100 * reply.share, 0)} % взгляда." if reply.looked is not None else ""
-        parts.append(" ".join(filter(None, (answer.note, look, f"Ответ за {decimal(reply.seconds, 2)} с."))))
+        parts.append(" ".join(filter(None, (look, f"Ответ за {decimal(reply.seconds, 2)} с."))))
         parts.append(gr.update(value=reply.looked, visible=reply.looked is not None))
     return parts
