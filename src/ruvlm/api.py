@@ -24,6 +24,7 @@ from ruvlm.evaluation.compare import compare as compare_pairs
 from ruvlm.evaluation.outcomes import Differences, Evaluations
 from ruvlm.evaluation.single import Answer
 from ruvlm.evaluation.standing import Standing
+from ruvlm.run_folder import RunFolder
 from ruvlm.schema import (
     Dataset,
     Example,
@@ -255,6 +256,11 @@ def train(recipe: str | Path, *overrides: str, resume: bool = False, report: Rep
     return run(load_config(Path(recipe), list(overrides)), resume, lambda tick: None, report).folder
 
 
+def open_run(folder: str | Path) -> RunFolder:
+    """A training run: its `records` (losses and validation scores over time), `facts` (data, machine, baselines), `config`."""
+    return RunFolder(Path(folder))
+
+
 def draw_world(
     out: str | Path,
     level: str = "mini",
@@ -296,6 +302,7 @@ __all__ = [
     "Protocol",
     "Response",
     "Result",
+    "RunFolder",
     "RuvlmError",
     "Score",
     "Standing",
@@ -309,6 +316,7 @@ __all__ = [
     "load",
     "load_image",
     "open_model",
+    "open_run",
     "protocol",
     "report",
     "score",
