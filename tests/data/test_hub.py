@@ -259,7 +259,7 @@ def test_a_full_disk_is_seen_before_the_transfer(tmp_path: Path, monkeypatch: py
     plan = hub.Plan(hub_set("gqa-ru"), tmp_path / "gqa-ru", "f" * 40, files, files, 0)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10**6))
-    with pytest.raises(OutputError, match=r"Нужно докачать 1\.0 ГБ, а на диске"):
+    with pytest.raises(OutputError, match=r"Нужно докачать 1,0 ГБ, а на диске"):
         hub.fetch(plan)
     with pytest.raises(ConfigError, match="Может быть"):
         hub_set("gqaru")

@@ -100,7 +100,7 @@ def test_the_commands_take_files(evaluated: Path, world: Path, tmp_path: Path, r
         assert ran.code == 0, ran.err
         text = page.read_text(encoding="utf-8")
         assert "theirs" in text
-        assert text.count("<h2") == 2, "one section for both, and where the figures come from"
+        assert text.count("<h2") == 3, "what it comes to, one section for both, and where the figures come from"
         assert "часть testdev" in text, "it is called what the evaluation's rows are called"
     ran = ruvlm("report", file, "--out", page)
     assert "короткие ответы" in page.read_text(encoding="utf-8"), "nobody has said that these are GQA-ru's rows"

@@ -117,7 +117,7 @@ def test_spread_and_order(world: Path, tmp_path: Path, ruvlm: Run) -> None:
         tables[name] = {row["protocol"]: next(iter(row["scores"].values()))["value"] for row in json.loads(again.out)}
         values = np.array(list(tables[name].values()))
         assert f"разброс от просьбы {decimal(values.std(ddof=1), 2)} пункта" in ran.out
-        assert f"от {values.min():.2f} до {values.max():.2f} %" in ran.out
+        assert f"от {decimal(values.min(), 2)} до {decimal(values.max(), 2)} %" in ran.out
     assert list(tables["steady"]) == ["gqa-ru/lmms", "gqa-ru/lmms~1", "gqa-ru/lmms~2", "gqa-ru/lmms~3"]
     assert len(set(tables["steady"].values())) == 1
     compared = ruvlm("compare", tmp_path / "steady", tmp_path / "fickle", "--prompts", "--json")

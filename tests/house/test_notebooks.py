@@ -20,6 +20,15 @@ def test_there_are_four_in_russian() -> None:
         assert len(said) >= 4
         assert all(any("а" <= letter <= "я" for letter in "".join(c["source"])) for c in said)
         assert book.stat().st_size < 1_000_000
+        code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+        # what a reader copies from is public
+        assert not [
+            line for text in code for line in text.splitlines() if "from ruvlm" in line or "import ruvlm." in line
+        ]
+        assert "## Упражнения" in "".join("".join(c["source"]) for c in said[-1:])
+        assert any(c["outputs"] for c in cells if c["cell_type"] == "code"), (
+            "run once, so that it is read without running"
+        )
 
 
 @pytest.mark.slow
@@ -31,7 +40,6 @@ def test_the_notebook_runs(
     import nbformat
     from nbclient import NotebookClient
 
-    (tmp_path / "configs").symlink_to(ROOT / "configs")
     for name, value in {
         "RUVLM_MINUTES": "0.3",
         "RUVLM_IMAGES": "200",

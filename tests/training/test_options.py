@@ -119,7 +119,7 @@ def test_the_average_is_the_formulas() -> None:
 def test_a_run_that_gets_no_better_ends(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([10.0, 30.0, 30.0, 29.0, 99.0])
 
-    def check(self: Any, task: Any) -> Any:
+    def check(self: Any, task: Any, progress: Any = None) -> Any:
         from ruvlm.training.validation import Check
 
         return Check({"gqa-ru": next(scores)}, None)
