@@ -15,7 +15,8 @@ from ruvlm.benchmarks.catalog import benchmark_named as benchmark
 from ruvlm.benchmarks.catalog import protocol_named as protocol
 from ruvlm.benchmarks.source import open_source
 from ruvlm.data.images import load_image
-from ruvlm.errors import ConfigError, DataError, ModelError, RuvlmError
+from ruvlm.doctor import MODELS
+from ruvlm.errors import WITHOUT_MODELS, ConfigError, DataError, ModelError, RuvlmError
 from ruvlm.evaluation.asking import Evaluation
 from ruvlm.evaluation.causes import Explanation
 from ruvlm.evaluation.causes import explain as explain_difference
@@ -81,7 +82,8 @@ def open_model(name: str | Path, device: str = "auto") -> Backend:
     """A model, to be asked more than once: as `ruvlm ask` names it. Raises RuvlmError."""
     from ruvlm.evaluation.plan import backend_named
 
-    return backend_named(str(name), [], Access(device=device))
+    with _with_models():
+        return backend_named(str(name), [], Access(device=device))
 
 
 def ask(
@@ -106,6 +108,17 @@ def ask(
         asked = question_asked(path, question, listed)
         load_image(asked.prompt.image)
         return answered(_opened(model, device), asked, 5)
+
+
+@contextmanager
+def _with_models() -> Iterator[None]:
+    """In the light installation a model that is opened here is an error of ours, which says what to install."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in MODELS:
+            raise
+        raise ModelError(WITHOUT_MODELS) from error
 
 
 @contextmanager
@@ -161,22 +174,24 @@ def evaluate(
     """
     from ruvlm.evaluation.plan import evaluate_model
 
-    named = isinstance(model, Backend | str | Path)
-    place = Path(out) if out is not None else None if named else Path(tempfile.mkdtemp(prefix="ruvlm-eval-"))
-    done = evaluate_model(
-        _opened(model, access.device) if not isinstance(model, str | Path) else str(model),
-        str(data),
-        split,
-        tuple(protocols),
-        controls,
-        place,
-        access=access,
-        judge=judge,
-        limit=limit,
-        blind=blind,
-        prompts=prompts,
-        report=report,
-    )
+    opened = str(model) if isinstance(model, str | Path) else _opened(model, access.device)
+    lasting = isinstance(opened, str) or opened.lasting
+    place = Path(out) if out is not None else None if lasting else Path(tempfile.mkdtemp(prefix="ruvlm-eval-"))
+    with _with_models():
+        done = evaluate_model(
+            opened,
+            str(data),
+            split,
+            tuple(protocols),
+            controls,
+            place,
+            access=access,
+            judge=judge,
+            limit=limit,
+            blind=blind,
+            prompts=prompts,
+            report=report,
+        )
     return Evaluations(tuple(done))
 
 
@@ -214,24 +229,24 @@ def compare(*evaluations: str | Path | Evaluations) -> Differences:
 
     Each is the folder of a run or of an evaluation, a file of answers, or what `evaluate` gave. Raises DataError where they are not of the same rows.
     """
-    paths = [_place(one) for one in evaluations]
-    if len(paths) < 2:
+    if len(evaluations) < 2:
         raise ConfigError("Сравнивать нужно хотя бы две оценки: дайте ещё одну.")
-    groups = paired_evaluations(paths)
+    groups = paired_evaluations([_own_side(one) for one in evaluations])
     return Differences(tuple(row for group in groups for row in compare_pairs(group)))
 
 
 def explain(a: str | Path | Evaluations, b: str | Path | Evaluations) -> Explanation:
     """Why two scores differ, part by part. Raises DataError where they have no row in common."""
-    return explain_difference(_place(a), _place(b))
+    first, *_ = paired_evaluations([_own_side(a), _own_side(b)])
+    return explain_difference(first[0], first[-1])
 
 
-def _place(evaluation: str | Path | Evaluations) -> Path:
+def _own_side(evaluation: str | Path | Evaluations) -> Path | list[Path]:
+    """A path, or all that a model was asked, without its controls."""
     if not isinstance(evaluation, Evaluations):
         return Path(evaluation)
-    folder = evaluation[0].folder
-    assert folder is not None  # an evaluation that was asked has one
-    return folder
+    own = evaluation[0].model
+    return [one.folder for one in evaluation if one.model == own and one.folder is not None]
 
 
 def report(*folders: str | Path | Evaluations, out: str | Path = "report.html", data: Sequence[str] = ()) -> Path:
@@ -239,7 +254,10 @@ def report(*folders: str | Path | Evaluations, out: str | Path = "report.html", 
     from ruvlm.reporting.gathered import gather
     from ruvlm.reporting.report_page import report_page
 
-    gathered = gather([_place(one) for one in folders], data, _silent)
+    paths: list[Path] = []
+    for one in folders:
+        paths += [e.folder for e in one if e.folder is not None] if isinstance(one, Evaluations) else [Path(one)]
+    gathered = gather(paths, data, _silent)
     page = report_page(gathered, 120, "ruvlm.report(…)")
     Path(out).write_text(page, encoding="utf-8")
     return Path(out)
@@ -250,10 +268,12 @@ def train(recipe: str | Path, *overrides: str, resume: bool = False, report: Rep
 
     Gives the run's folder. Needs ruvlm[models]. Raises RuvlmError; ConfigError names a key that is none.
     """
-    from ruvlm.config import load_config
-    from ruvlm.training.loop import train as run
+    from ruvlm.run_folder import settings_of
 
-    return run(load_config(Path(recipe), list(overrides)), resume, lambda tick: None, report).folder
+    with _with_models():
+        from ruvlm.training.loop import train as run
+
+        return run(settings_of(Path(recipe), list(overrides)), resume, lambda tick: None, report).folder
 
 
 def open_run(folder: str | Path) -> RunFolder:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 # a trained model that comes with the package, by the name it is asked by
+# what folders of models are mostly called
+KEEPERS = frozenset({"models", "model", "results", "runs", "checkpoints", "weights", "adapters", "data"})
 PACKAGED = MappingProxyType({"nano": Path(__file__).parent / "models" / "packaged" / "nano"})
 
 
@@ -240,11 +242,17 @@ def refuse_not_finite(model: Any, name: str) -> None:
 def refuse_lost_folder(name: str) -> None:
     """Raise ModelError for what looks like a path and is not there: asking the hub for it would only take a minute.
 
-    «models/mine» is a path where there is a folder `models` here; the hub's names have one slash and nothing before it.
+    The hub's names have one slash and nothing before it. «models/mine» is a path all the same where a folder `models` here is one that
+    models are kept in.
     """
     path = Path(name)
     if path.exists():
         return
-    beside = name.count("/") == 1 and path.parent.is_dir()
+    beside = name.count("/") == 1 and path.parent.is_dir() and _keeps_models(path.parent)
     if name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1 or beside:
         raise ModelError(f"Папки с моделью {name} нет: проверьте путь.")
+
+
+def _keeps_models(folder: Path) -> bool:
+    """By its name, or by a model that lies in it."""
+    return folder.name in KEEPERS or any(folder.glob("*/config.json"))

@@ -136,7 +136,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
     Raises ConfigError naming file, key, value and what fits.
     """
     named = RECIPES / f"{path}.toml"
-    values = _read(named if not path.exists() and named.is_file() else path)
+    values = _read(named if named.is_file() and not path.is_file() else path)
     values.pop("recipe", None)
     moved_from = _path_of(values)
     for override in overrides or []:
@@ -166,8 +166,8 @@ def _path_of(values: dict[str, Any]) -> Any:
 
 def _move_mixture(values: dict[str, Any], before: Any) -> None:
     """A folder that was named anew is meant wherever a mixture names it, too."""
-    now = _path_of(values)
-    mix = values["data"].get("mix") if now != before else None
+    now, data = _path_of(values), values.get("data")
+    mix = data.get("mix") if isinstance(data, dict) and now != before else None
     for part in mix if isinstance(mix, list) else ():
         if isinstance(part, dict) and part.get("path") == before:
             part["path"] = now

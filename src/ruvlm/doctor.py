@@ -37,6 +37,8 @@ NEEDED = (
     "pymorphy3",
     "openai",
 )
+# what comes with ruvlm[models]; all else works without
+MODELS = frozenset({"torch", "transformers", "tokenizers", "safetensors", "accelerate", "peft"})
 # package -> what it is for
 OPTIONAL = {
     "gradio": "ruvlm demo: pip install 'ruvlm[demo]'",
@@ -97,7 +99,7 @@ def _packages() -> list[Symptom]:
         wanted = {
             canonicalize_name(r.name): r
             for r in map(Requirement, importlib.metadata.requires("ruvlm") or ())
-            if r.marker is None
+            if r.marker is None or "models" in str(r.marker)
         }
     except importlib.metadata.PackageNotFoundError:
         wanted = {}
@@ -106,7 +108,13 @@ def _packages() -> list[Symptom]:
         try:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            symptoms.append(Symptom(name, "bad", "нет", f"pip install {name}"))
+            for_models = name in MODELS
+            fix = (
+                "нужен, чтобы спрашивать и обучать модели здесь: pip install 'ruvlm[models]'"
+                if for_models
+                else f"pip install {name}"
+            )
+            symptoms.append(Symptom(name, "note" if for_models else "bad", "нет", fix))
             continue
         asked = wanted.get(canonicalize_name(name))
         good = asked is None or asked.specifier.contains(version.split("+")[0], prereleases=True)

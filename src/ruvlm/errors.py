@@ -24,6 +24,12 @@ _REASONS = {
 }
 
 
+WITHOUT_MODELS = (
+    "чтобы спрашивать и обучать модели здесь, нужны torch и transformers: pip install 'ruvlm[models]' (из клона – pip install '.[models]'). Без "
+    "них работает всё, что не запускает моделей: серверы (openai:), файлы ответов, баллы, сравнения, отчёты, данные."
+)
+
+
 def because(error: OSError) -> str:
     """Why the system refused, in Russian where it is a usual reason."""
     return _REASONS.get(error.errno or 0, error.strerror or str(error))

@@ -137,7 +137,7 @@ class RunFolder:
     def place(self) -> tuple[str, str]:
         """Where it lies now, as settings over those it was begun with."""
         where = self.path.resolve()
-        return f"name={json.dumps(where.name)}", f"results={json.dumps(str(self.path.parent))}"
+        return f"name={json.dumps(where.name)}", f"results={json.dumps(str(where.parent))}"
 
     @property
     def evaluations(self) -> Path:
@@ -281,6 +281,12 @@ class RunFolder:
 
     def _no_run(self, error: Exception) -> DataError:
         return DataError(f"{self.path} – не папка запуска ruvlm train или повреждена ({error}).")
+
+
+def settings_of(place: Path, overrides: list[str]) -> RunConfig:
+    """Of a recipe by its name, of a file, or of the run that lies in a folder, to go on with. Raises ConfigError."""
+    run = RunFolder(place)
+    return load_config(place / SETTINGS, [*overrides, *run.place]) if run.described else load_config(place, overrides)
 
 
 def checkpoints(root: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -141,3 +142,62 @@ def test_compare_takes_run_folders_as_report_does(world: Path, runs: Path, tmp_p
     other = ruvlm("compare", tmp_path / "nano", tmp_path / "m")
     assert other.code == 2
     assert "Сравнивать нечего" in other.err
+
+
+def test_files_are_paired_by_what_their_rows_are_about(tmp_path: Path, ruvlm: Run) -> None:
+    """Rows of one number about other things are refused, not compared; with ids they are paired by these, in any order."""
+    rows = [(str(n), f"Что это {n}?", f"ответ{n}", f"ответ{n if n % 3 else 0}") for n in range(12)]
+
+    def table(name: str, order: list[int], ids: bool) -> Path:
+        head = (["№"] if ids else []) + ["вопрос", "верный ответ", "ответ модели"]
+        lines = [";".join(head)]
+        lines += [";".join(rows[n] if ids else rows[n][1:]) for n in order]
+        (tmp_path / name).write_text("\n".join(lines), encoding="cp1251")
+        return tmp_path / name
+
+    plain, mixed = list(range(12)), [5, 3, 9, 0, 1, 2, 4, 6, 7, 8, 11, 10]
+    for command in ("compare", "explain"):
+        ran = ruvlm(command, table("a.csv", plain, False), table("b.csv", mixed, False))
+        assert (ran.code, "не одни и те же" in ran.err) == (2, True), ran.err
+        ran = ruvlm(command, table("c.csv", plain, True), table("d.csv", mixed, True))
+        assert ran.code == 0, ran.err
+    assert "0,00" in ruvlm("compare", tmp_path / "c.csv", tmp_path / "d.csv").out
+
+
+def test_what_spelling_does_to_a_difference_is_said(tmp_path: Path, ruvlm: Run) -> None:
+    golds = ["зелёный", "два", "кошка", "стол"] * 10
+    one = [{"id": n, "gold": gold, "prediction": gold if n % 2 else "нет"} for n, gold in enumerate(golds)]
+    other = [{**row, "prediction": row["gold"].replace("ё", "е")} for row in one]
+    for name, lines in (("a", one), ("b", other)):
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (tmp_path / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    said = ruvlm("explain", tmp_path / "a.jsonl", tmp_path / "b.jsonl").out
+    assert "по правилу exact-ru те же ответы различаются на +50,00" in " ".join(said.split())
+
+
+def test_explain_takes_run_folders_too(world: Path, runs: Path, tmp_path: Path, ruvlm: Run) -> None:
+    import shutil
+
+    for name in ("nano", "cnn_lstm"):
+        shutil.copytree(runs / name, tmp_path / name)
+        assert ruvlm("eval", tmp_path / name, "--data", world, "--limit", 30).code == 0
+    ran = ruvlm("explain", tmp_path / "nano", tmp_path / "cnn_lstm", "--json")
+    assert ran.code == 0, ran.err
+    assert {json.loads(ran.out)["a"], json.loads(ran.out)["b"]} == {"nano", "cnn_lstm"}
+    assert "Есть и другая пара" in ran.err
+
+
+def test_unread_letters_are_told_of_beside_the_score(
+    world: Path, tmp_path: Path, ruvlm: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("def red(image, question):\n    return 'красный'\n", encoding="utf-8")
+    ran = ruvlm("eval", "py:mine.py:red", "--data", world, "--limit", 20, "--out", tmp_path / "e")
+    assert re.search(r"не прочитано ответов: \d+ из \d+", " ".join(ran.err.split()))
+    # the same file again goes on; another text of it is another model
+    again = ruvlm("eval", "py:mine.py:red", "--data", world, "--limit", 20, "--out", tmp_path / "e")
+    assert again.code == 0, again.err
+    (tmp_path / "mine.py").write_text("def red(image, question):\n    return 'A'\n", encoding="utf-8")
+    changed = ruvlm("eval", "py:mine.py:red", "--data", world, "--limit", 20, "--out", tmp_path / "e")
+    assert changed.code == 0, changed.err
+    assert changed.out.splitlines()[0] != ran.out.splitlines()[0]

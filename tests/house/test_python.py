@@ -172,3 +172,53 @@ def test_a_package_adds_its_own_scheme(world: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)[0]["model"] == "best"
+
+
+def test_all_that_a_model_was_asked_is_compared(world: Path, tmp_path: Path) -> None:
+    class Right(ruvlm.Backend):
+        name, fingerprint = "right", "1"
+
+        def answer(self, asked):  # type: ignore[no-untyped-def]
+            yield from (ruvlm.Response(one.example.answer) for one in asked)
+
+    class Yes(ruvlm.Backend):
+        name, fingerprint = "yes", "1"
+
+        def answer(self, asked):  # type: ignore[no-untyped-def]
+            yield from (ruvlm.Response("да") for one in asked)
+
+    right = ruvlm.evaluate(Right(), world, limit=20, out=tmp_path / "a")
+    yes = ruvlm.evaluate(Yes(), world, limit=20, out=tmp_path / "b")
+    rules = {row.rule.split("/")[0] for row in ruvlm.compare(right, yes)}
+    assert rules == {"gqa-ru", "mmbench-ru"}
+    assert {row.a for row in ruvlm.compare(right, yes)} == {"right"}
+    assert ruvlm.explain(yes, right).difference > 0
+    page = ruvlm.report(right, out=tmp_path / "r.html", data=[str(world)]).read_text(encoding="utf-8")
+    assert "mmbench-ru, буквы" in page
+    assert "(контроль)" in page
+
+
+def test_the_light_installation_says_what_to_install(tmp_path: Path) -> None:
+    picture = str(ROOT / "docs" / "images" / "scene.png")
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'transformers', 'tokenizers', 'safetensors'): sys.modules[name] = None\n"
+        "import ruvlm\n"
+        "for ask in (lambda: ruvlm.ask('nano', sys.argv[1], 'Кто?'), lambda: ruvlm.open_model('nano'), lambda: ruvlm.train('nano_world')):\n"
+        "    try: ask()\n"
+        "    except ruvlm.RuvlmError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, picture], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("pip install 'ruvlm[models]'") == 3
+
+
+def test_a_function_called_as_a_control_is_a_model_all_the_same(world: Path) -> None:
+    def majority(image: object, question: str) -> str:
+        return "да"
+
+    scores = ruvlm.evaluate(majority, world, protocols=["gqa-ru/lmms"], limit=20)
+    assert scores[0].model == "function-majority"
+    assert scores.conclusion

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ruvlm.config import load_config, recipes
-from ruvlm.training import loop
+from ruvlm.training import history, loop
 from tests.support.house import ROOT, tiny
 from tests.support.runs import nano, trained
 
@@ -112,10 +112,10 @@ def test_a_short_run_is_not_spent_warming_up(world: Path, tmp_path: Path) -> Non
 
 def test_validation_is_shown_while_it_goes_on(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SHOW_SECONDS", 0.0)
-    ticks: list[loop.Tick] = []
+    ticks: list[history.Tick] = []
     config = nano(world, tmp_path, "n", "train.max_steps=4", "train.validations=1")
     loop.train(config, False, ticks.append, lambda _: None)
-    checking = [tick.share for tick in ticks if tick.stage == loop.CHECKING]
+    checking = [tick.share for tick in ticks if tick.stage == history.CHECKING]
     assert checking == sorted(checking)
     assert len(checking) > 1
     assert checking[-1] > 0.5
@@ -141,3 +141,53 @@ def test_a_folder_named_on_the_command_line_is_the_mixture_s_too() -> None:
     assert config.data.mix[0].path == "elsewhere/gqa"
     assert config.data.mix[1].path != "elsewhere/gqa"
     assert load_config(Path("llava_stage2"), ["data.path=x"]).data.mix == ()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_longer_run_keeps_its_validations_and_goes_on_validating(world: Path, tmp_path: Path, stopped: bool) -> None:
+    """Those that were made stay in the history, whether the run had ended or was interrupted near its end."""
+
+    def config(steps: int):  # type: ignore[no-untyped-def]
+        more = (f"train.max_steps={steps}", "train.validations=5", "train.word_weight=0")
+        return nano(world, tmp_path, "n", *more)
+
+    def stop(tick: history.Tick) -> None:
+        if stopped and tick.step >= 34:
+            raise KeyboardInterrupt
+
+    loop.train(config(40), False, stop, lambda _: None)
+    before = [r["step"] for r in records(tmp_path / "n") if r["kind"] == "validation"]
+    loop.train(config(120), True, lambda _: None, lambda _: None)
+    after = [r["step"] for r in records(tmp_path / "n") if r["kind"] == "validation"]
+    assert after[: len(before)] == before
+    assert len([step for step in after if 40 < step < 120]) >= 2, "validations go on between"
+    assert after[-1] == 120
+    # and what it says next time is whole, too
+    loop.train(config(130), True, lambda _: None, lambda _: None)
+    last = [r["step"] for r in records(tmp_path / "n") if r["kind"] == "validation"]
+    assert last[: len(after)] == after
+
+
+def test_a_bound_that_has_not_grown_is_named(world: Path, tmp_path: Path) -> None:
+    trained(nano(world, tmp_path, "n", "train.max_steps=4", "train.max_minutes=5"))
+    again, said = trained(nano(world, tmp_path, "n", "train.max_steps=4", "train.max_minutes=9"), resume=True)
+    assert any("кончил другой предел" in line for line in said)
+    assert again.steps == max(r["step"] for r in records(tmp_path / "n"))
+
+
+def test_a_renamed_run_and_a_link_to_it_go_on(
+    world: Path, tmp_path: Path, ruvlm, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    trained(nano(world, tmp_path, "n", "train.max_steps=4"))
+    (tmp_path / "n").rename(tmp_path / "renamed")
+    (tmp_path / "latest").symlink_to("renamed")
+    assert ruvlm("train", tmp_path / "latest", "--resume", "--set", "train.max_steps=6").code == 0
+    monkeypatch.chdir(tmp_path / "renamed")
+    assert ruvlm("train", ".", "--resume", "--set", "train.max_steps=7").code == 0
+    assert {path.name for path in tmp_path.iterdir()} - {".cache"} == {"latest", "renamed"}
+
+
+def test_a_folder_of_a_recipe_s_name_hides_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nano_world").mkdir()
+    assert load_config(Path("nano_world")).name == "nano_world"

@@ -67,7 +67,7 @@ class Backend(ABC):
     asked the same again about other pictures at no cost but time; `replays`, that its answers are in a file; `advice` is what to do about
     questions without an answer; `prices`, what a million tokens in and out cost; `ranks_answers`, that it names other answers with
     their probabilities; `looks`, that it can say where it looked; `one_picture`, that a question must have just one; `follows_system`, that it can be given a
-    system message and pictures amid the text; `served`, that a server with caches of its own answers. It can choose among at most `most_options`.
+    system message and pictures amid the text; `served`, that a server with caches of its own answers; `lasting`, that its fingerprint says whether it is still the same. It can choose among at most `most_options`.
     """
 
     name: str
@@ -82,6 +82,7 @@ class Backend(ABC):
     one_picture: bool = True
     follows_system: bool = False
     served: bool = False
+    lasting: bool = True
     most_options: int = len(LETTERS)
 
     @property

@@ -75,6 +75,13 @@ def sets(incomplete: str) -> list[str]:
     return [f"{before}{comma}{name}" for name in (*_begun(last, names), *_paths(last))]
 
 
+def tracks(incomplete: str) -> list[str]:
+    """Of the record table."""
+    from ruvlm.reporting.records import tracks as known
+
+    return _begun(incomplete, known())
+
+
 def benchmarks(incomplete: str) -> list[str]:
     """Those that can be fetched by name."""
     from ruvlm.benchmarks.catalog import hub_sets

@@ -25,7 +25,7 @@ METRICS = MappingProxyType(
     {
         "consistency": "согласованность: верно и то, что следует из верных ответов, %",
         "validity": "допустимость: ответ того рода, о котором спросили, %",
-        "distribution": "расстояние между распределениями ответов (меньше – лучше)",
+        "distribution": "расстояние между распределениями ответов",
     }
 )
 
@@ -35,7 +35,7 @@ def evaluate(
         str,
         typer.Argument(
             autocompletion=completion.models,
-            help="папка запуска; hf:ИМЯ_ИЛИ_ПАПКА[+АДАПТЕР]; openai:МОДЕЛЬ@URL; file:ОТВЕТЫ; majority, random, question-only; "
+            help="папка запуска; hf:ИМЯ_ИЛИ_ПАПКА[+АДАПТЕР]; openai:МОДЕЛЬ@URL; file:ОТВЕТЫ; py:ФАЙЛ.py:ИМЯ; majority, random, question-only; "
             "blind:, no-picture:, guess: и shuffled: перед МОДЕЛЬ – она же с серой картинкой, без неё, с просьбой угадать, с чужой",
         ),
     ],
@@ -53,7 +53,7 @@ def evaluate(
         str | None,
         typer.Option(
             autocompletion=completion.splits,
-            help="часть набора: test, val, holdout, train; по умолчанию главная, у мира и GQA-ru – test",
+            help="часть набора: test (у GQA-ru её файл зовётся testdev, у MMBench-ru – dev), val, holdout, train; по умолчанию главная",
         ),
     ] = None,
     limit: Annotated[

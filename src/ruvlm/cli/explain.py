@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ruvlm.cli.console import cells, results, say, show_json, tell
+from ruvlm.cli.console import cells, quoted, results, say, show_json, tell
 from ruvlm.numerals import bounds, decimal
 
 if TYPE_CHECKING:
@@ -31,10 +31,11 @@ def explain(
 ) -> None:
     """Объяснить, почему баллы разные: строки, правило, оборванные, непрочитанные, просьба, настройки – и модель.
 
-    Пример: ruvlm explain results/a/eval/ОЦЕНКА lmms_eval_samples.jsonl
+    Берёт и папки запусков. Пример: ruvlm explain results/nano_world results/cnn_lstm
     """
     from ruvlm.evaluation.causes import explain as explained
 
+    a, b = _paired(a, b)
     if ids is not None:
         from ruvlm.evaluation.causes import explain_rows
         from ruvlm.evaluation.seen_rows import wanted_ids
@@ -54,6 +55,16 @@ def explain(
     _show(explanation)
     if png is not None:
         say(f"Лестница причин: {png}")
+
+
+def _paired(a: Path, b: Path) -> tuple[Path, Path]:
+    """The two evaluations themselves; of two runs' folders the first that both have, and the others are told of."""
+    from ruvlm.evaluation.compare import paired_evaluations
+
+    first, *others = paired_evaluations([a, b])
+    for group in others:
+        say(f"Есть и другая пара: ruvlm explain {quoted(group[0])} {quoted(group[-1])}")
+    return first[0], first[-1]
 
 
 def _show_rows(rows: list[ExplainedRow], json_: bool) -> None:

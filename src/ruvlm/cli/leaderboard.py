@@ -90,7 +90,9 @@ def verify(
     data: Annotated[
         str, typer.Option(autocompletion=completion.sets, help="данные, на которых ответы получены")
     ] = "world",
-    track: Annotated[str, typer.Option(help="дорожка рекордов: 5min, 45min; побит ли рекорд")] = "",
+    track: Annotated[
+        str, typer.Option(autocompletion=completion.tracks, help="дорожка рекордов: 5min, 45min; побит ли рекорд")
+    ] = "",
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
     """Проверить заявку: баллы заново из её ответов. Код выхода 1 – не сошлось.
@@ -105,7 +107,13 @@ def verify(
     if json_:
         scores = {rule: score_dict(score) for rule, score in checked.result.scores.items()}
         show_json(
-            {"model": checked.model, "holds": not checked.problems, "problems": checked.problems, "scores": scores}
+            {
+                "model": checked.model,
+                "holds": not checked.problems,
+                "problems": checked.problems,
+                "scores": scores,
+                "record": beaten,
+            }
         )
     elif checked.problems:
         for problem in checked.problems:
@@ -116,7 +124,7 @@ def verify(
         say(
             f"Сошлось: {checked.model}, {rule} {decimal(score.value, 2)} % на {score.n}, правил {len(checked.result.scores)}."
         )
-    if beaten and not checked.problems:
+    if beaten and not checked.problems and not json_:
         say(beaten)
     if checked.problems:
         raise typer.Exit(1)
@@ -130,13 +138,15 @@ def _record_line(track: str, checked: Verified) -> str:
     best, course = records(track)[0], tracks()[track]
     if checked.data != course.data or course.rule not in checked.result.scores:
         raise ConfigError(
-            f"Дорожка {track} – на {course.source}, часть test целиком, по правилу {course.rule}, а заявка – на других строках "
-            f"({checked.source}): сравнивать нечего."
+            f"Дорожка {track} – на {course.source}, часть test целиком, {course.rows} строк, правило {course.rule}, а в заявке строк "
+            f"{checked.result.n} ({checked.source}, {', '.join(checked.result.scores)}): сравнивать нечего."
         )
-    value = checked.result.scores[course.rule].value
+    value = round(checked.result.scores[course.rule].value, 1)  # the table is kept to a digit
+    if value == best.value:
+        return f"Столько же, сколько у рекорда дорожки {track}: {decimal(value)} ({best.model}, {best.date})."
     if value > best.value:
-        return f"Рекорд дорожки {track}: {decimal(value, 2)} против {decimal(best.value)} ({best.model}, {best.date})."
-    return f"До рекорда дорожки {track} не хватило {decimal(best.value - value, 2)}: там {decimal(best.value)} ({best.model}, {best.date})."
+        return f"Рекорд дорожки {track}: {decimal(value)} против {decimal(best.value)} ({best.model}, {best.date})."
+    return f"До рекорда дорожки {track} не хватило {decimal(best.value - value)}: там {decimal(best.value)} ({best.model}, {best.date})."
 
 
 @app.command("records")

@@ -35,7 +35,8 @@ from ruvlm.cli import (
 )
 from ruvlm.cli.console import say
 from ruvlm.cli.russian import App
-from ruvlm.errors import RuvlmError, because
+from ruvlm.doctor import MODELS
+from ruvlm.errors import WITHOUT_MODELS, RuvlmError, because
 
 app = App(
     name="ruvlm",
@@ -72,8 +73,6 @@ class Terminated(SystemExit):
     """SIGTERM, which schedulers send: like Ctrl-C, everything on the way out cleans up after itself."""
 
 
-# what comes with ruvlm[models]
-MODELS = frozenset({"torch", "transformers", "tokenizers", "safetensors", "accelerate", "peft"})
 KEYS = ("RUVLM_API_KEY", "OPENAI_API_KEY", "HF_TOKEN")
 # typer carries its own copy of click, whose names are private: the public BadParameter leads to their base
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -127,10 +126,7 @@ def _unexpected(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "Ошибка: не хватило памяти: возьмите меньше данных (--limit) или модель поменьше."
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in MODELS:
-        return (
-            "Ошибка: чтобы спрашивать и обучать модели здесь, нужны torch и transformers: pip install 'ruvlm[models]'. Без них работает всё, "
-            "что не запускает моделей: серверы (openai:), файлы ответов, баллы, сравнения, отчёты, данные."
-        )
+        return f"Ошибка: {WITHOUT_MODELS}"
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("ruvlm"):
         return f"Ошибка: нет пакета {error.name}: поставьте его (pip install {error.name}); чего ещё нет, скажет ruvlm doctor."
     text = "".join(traceback.format_exception(error))

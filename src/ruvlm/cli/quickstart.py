@@ -91,17 +91,22 @@ def _draw(place: Path, quick: bool) -> None:
 def _train(number: int, name: str, out: Path, world: Path, minutes: float) -> None:
     """Train, or reuse a finished run, or go on with one that was interrupted. Raises RuvlmError if it did not finish."""
     from ruvlm.cli.main import INTERRUPTED, TERMINATED, main
-    from ruvlm.errors import RuvlmError
+    from ruvlm.errors import OutputError, RuvlmError
     from ruvlm.run_folder import FINAL, RunFolder
 
     say(f"{number}. Обучение {name}, не дольше {decimal(minutes, 2).rstrip('0').rstrip(',')} мин")
     folder = out / name
-    if (folder / FINAL).is_dir():
+    run = RunFolder(folder)
+    if run.described and Path(run.config.data.path) != world:
+        raise OutputError(
+            f"В {folder} запуск на других данных ({run.config.data.path}): укажите другую --out или удалите его."
+        )
+    if (folder / FINAL).is_dir() and (run.config.train.max_minutes or 0) >= minutes:
         say(f"  {folder} уже обучена, беру её")
         return
     sets = [f'results="{out.as_posix()}"', f'data.path="{world.as_posix()}"', f"train.max_minutes={minutes}"]
     arguments = ["train", name, *(part for one in sets for part in ("--set", one))]
-    code = main([*arguments, "--resume"] if RunFolder(folder).checkpoints else arguments)
+    code = main([*arguments, "--resume"] if run.checkpoints else arguments)
     if code in (INTERRUPTED, TERMINATED):
         raise KeyboardInterrupt
     if code:

@@ -15,8 +15,7 @@ from ruvlm.cli.console import LOG_SECONDS, cells, people, quoted, results, say, 
 from ruvlm.numerals import counted, decimal
 
 if TYPE_CHECKING:
-    from ruvlm.config import RunConfig
-    from ruvlm.training.loop import Tick
+    from ruvlm.training.history import Tick
 
 STAGES = {"words": "слова", "answers": "ответы"}
 
@@ -38,8 +37,10 @@ def train(
 
     Пример: ruvlm train nano_world --set train.max_minutes=2
     """
+    from ruvlm.run_folder import settings_of
+
     overrides = list(set_ or []) + ([f'device="{device}"'] if device else [])
-    settings = _settings(config, overrides)
+    settings = settings_of(config, overrides)
     from ruvlm.processes import current_ranks, leave
     from ruvlm.reporting.card import write_card
     from ruvlm.training.loop import train as run
@@ -76,7 +77,7 @@ def _watching() -> Iterator[Callable[[Tick], None]]:
     """A bar that follows a run, or, where there is no terminal, a line every quarter of a minute."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from ruvlm.training.loop import CHECKING
+    from ruvlm.training.history import CHECKING
 
     percent, rest = TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[rest]}")
     columns = (TextColumn("{task.description}"), BarColumn(), percent, TimeElapsedColumn(), rest)
@@ -97,17 +98,6 @@ def _watching() -> Iterator[Callable[[Tick], None]]:
                 say(f"  {text}, {left}")
 
         yield display
-
-
-def _settings(config: Path, overrides: list[str]) -> RunConfig:
-    """Of a recipe, a file, or of a run that lies in a folder."""
-    from ruvlm.config import load_config
-    from ruvlm.run_folder import SETTINGS, RunFolder
-
-    if not config.is_dir():
-        return load_config(config, overrides)
-    run = RunFolder(config)
-    return load_config(config / SETTINGS, [*overrides, *run.place]) if run.described else load_config(config, overrides)
 
 
 def _words(tick: Tick) -> str:

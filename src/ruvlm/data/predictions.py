@@ -40,6 +40,10 @@ PREDICTION = (
     "ответ модели",
     "предсказание",
     "ответ_модели",
+    "ответ нейросети",
+    "ответ нейронки",
+    "ответ сети",
+    "ответ системы",
 )
 GOLD = (
     "gold",
@@ -59,11 +63,13 @@ GOLD = (
     "answers",
     "верный ответ",
     "правильный ответ",
+    "верный",
+    "правильно",
     "эталон",
     "ответ",
 )
-IDENTITY = ("id", "index", "question_id", "questionid", "qid", "номер")
-CLUSTER = ("imageid", "image_id", "image", "image_path")
+IDENTITY = ("id", "index", "question_id", "questionid", "qid", "номер", "№", "номер вопроса", "id вопроса")
+CLUSTER = ("imageid", "image_id", "image", "image_path", "картинка", "изображение", "фото")
 QUESTION = ("question", "вопрос")
 _LLAVA = ("question_id", "text")
 

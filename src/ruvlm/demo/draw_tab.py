@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
-from ruvlm.demo.drawing import HIGHEST, drawn
+from ruvlm.demo.drawing import HIGHEST, Drawn, Riddle, drawn
 from ruvlm.demo.opened import Models
 from ruvlm.demo.scoring import Tally, is_right, sheet
 from ruvlm.demo.spotlight import sized
 from ruvlm.demo.widgets import BUTTONS, reply_parts, shown, told
+from ruvlm.errors import DataError
 from ruvlm.evaluation.single import LONGEST_QUESTION
 
 ABOUT = (
@@ -44,41 +46,63 @@ def draw_tab(blocks: gr.Blocks, models: Models, folder: Path) -> None:
             score = gr.Textbox(label="Счёт", value=Tally.empty(models.titles).words, interactive=False)
             parts = reply_parts(models)
             table = gr.HTML()
-    where, tally = gr.State(), gr.State(Tally.empty(models.titles))
-
-    def draw(size: str, number: float | None) -> list[Any]:
-        scene_drawn = drawn(size, int(number or 0))
-        target = folder / f"scene-{size}-{int(number or 0)}.png"
-        target.write_bytes(scene_drawn.png)
-        names = [(one.asked, n) for n, one in enumerate(scene_drawn.riddles)]
-        return [sized(Image.open(target)), str(target), gr.update(choices=names, value=0), "", "", ""]
-
-    def ask(
-        path: str | None, size: str, number: float | None, chosen: int | None, words: str | None, before: Tally
-    ) -> list[Any]:
-        picture = Path(path) if path else None
-        if (words or "").strip():
-            return [OWN, before, before.words, *shown(models.ask(picture, words or "", ""))]
-        asked = drawn(size, int(number or 0)).riddles[int(chosen or 0)]
-        replies = models.ask(picture, asked.question, "; ".join(asked.options))
-        after = before.with_question([is_right(asked, reply.answer.text) for reply in replies])
-        return [asked.answer, after, after.words, *shown(replies)]
-
-    def ask_all(path: str | None, size: str, number: float | None, before: Tally) -> list[Any]:
-        riddles = drawn(size, int(number or 0)).riddles
-        said = []
-        for one in riddles:
-            replies = models.ask(Path(path) if path else None, one.question, "; ".join(one.options))
-            said.append([reply.answer.text for reply in replies])
-            before = before.with_question([is_right(one, text) for text in said[-1]])
-        return [before, before.words, sheet(riddles, said, models.titles)]
+    # what is shown: the field may say another number by now
+    where, shown_scene, tally = gr.State(), gr.State(), gr.State(Tally.empty(models.titles))
 
     kept: dict[str, Any] = {"api_visibility": "private"}
-    drawing = {"fn": told(draw), "inputs": [level, seed], "outputs": [scene, where, riddle, gold, own, table], **kept}
+    drawing = {
+        "fn": told(partial(_draw, folder)),
+        "inputs": [level, seed],
+        "outputs": [scene, where, shown_scene, riddle, gold, own, table],
+        **kept,
+    }
     again.click(lambda: random.randrange(HIGHEST), None, seed, **kept).then(**drawing)
     for event in (blocks.load, seed.submit, level.input):
         event(**drawing)
     asking: dict[str, Any] = {"concurrency_id": "model", **kept}
     for press in (button.click, own.submit):
-        press(told(ask), [where, level, seed, riddle, own, tally], [gold, tally, score, *parts], **asking)
-    every.click(told(ask_all), [where, level, seed, tally], [tally, score, table], **asking)
+        press(
+            told(partial(_ask, models)),
+            [where, shown_scene, riddle, own, tally],
+            [gold, tally, score, *parts],
+            **asking,
+        )
+    every.click(told(partial(_ask_all, models)), [where, shown_scene, tally], [tally, score, table], **asking)
+
+
+def _riddles(scene_drawn: Drawn | None) -> tuple[Riddle, ...]:
+    if scene_drawn is None:
+        raise DataError("Сцены ещё нет: нарисуйте её.")
+    return scene_drawn.riddles
+
+
+def _draw(folder: Path, size: str, number: float | None) -> list[Any]:
+    scene = drawn(size, int(number or 0))
+    target = folder / f"scene-{size}-{int(number or 0)}.png"
+    target.write_bytes(scene.png)
+    names = [(one.asked, n) for n, one in enumerate(scene.riddles)]
+    return [sized(Image.open(target)), str(target), scene, gr.update(choices=names, value=0), "", "", ""]
+
+
+def _ask(
+    models: Models, path: str | None, scene: Drawn | None, chosen: int | None, words: str | None, before: Tally
+) -> list[Any]:
+    """One question: one's own, which nobody judges, or the program's."""
+    picture = Path(path) if path else None
+    if (words or "").strip():
+        return [OWN, before, before.words, *shown(models.ask(picture, words or "", ""))]
+    asked = _riddles(scene)[int(chosen or 0)]
+    replies = models.ask(picture, asked.question, "; ".join(asked.options))
+    after = before.with_question([is_right(asked, reply.answer.text) for reply in replies])
+    return [asked.answer, after, after.words, *shown(replies)]
+
+
+def _ask_all(models: Models, path: str | None, scene: Drawn | None, before: Tally) -> list[Any]:
+    """Every question of the program about the scene that is shown."""
+    riddles = _riddles(scene)
+    said = []
+    for one in riddles:
+        replies = models.ask(Path(path) if path else None, one.question, "; ".join(one.options))
+        said.append([reply.answer.text for reply in replies])
+        before = before.with_question([is_right(one, text) for text in said[-1]])
+    return [before, before.words, sheet(riddles, said, models.titles)]

@@ -30,7 +30,7 @@ def as_sent(picture: gr.Image) -> gr.Image:
 def told(function: Callable[..., Any]) -> Callable[..., Any]:
     """Our errors as a message on the page, without a traceback in the terminal."""
 
-    @wraps(function, ("__doc__",))
+    @wraps(function, ("__doc__",), ())
     def asked(*arguments: Any) -> Any:
         try:
             return function(*arguments)

@@ -71,6 +71,10 @@ class AnswersFile(Evaluated):
         return {row.name: Response(row.prediction) for row in self._sheet.rows}
 
     @cached_property
+    def about(self) -> dict[str, tuple[str, str]]:
+        return {row.name: (" ".join(row.question.split()), row.gold.strip()) for row in self._sheet.rows}
+
+    @cached_property
     def logged(self) -> dict[str, Logged]:
         """By the tool's own columns, whatever rule decided them."""
         table = self._sheet.raw
@@ -135,3 +139,20 @@ def answers_under(path: Path) -> list[Evaluated]:
     if not evaluations:
         raise DataError(f"В {path} нет законченных оценок: сначала ruvlm eval {path}.")
     return evaluations
+
+
+def refuse_other_rows(a: Evaluated, b: Evaluated) -> None:
+    """Raise DataError where two files have other questions or right answers under the same ids: they are not of the same rows."""
+    shared = a.about.keys() & b.about.keys()
+    conflicts = sorted(name for name in shared if not _same(a.about[name], b.about[name]))
+    if conflicts:
+        raise DataError(
+            f"Строки {a.path} и {b.path} – не одни и те же: под одним номером разные вопросы или верные ответы ({len(conflicts)} из "
+            f"{len(shared)}, например «{conflicts[0]}»). Строки сопоставлены по id, а без него по номеру: добавьте в оба столбец id."
+        )
+
+
+def _same(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """A question that one of the two does not give tells nothing."""
+    questions = {one[0], other[0]} - {""}
+    return one[1] == other[1] and len(questions) < 2

@@ -237,7 +237,7 @@ def rescored(
 
 def warned(result: Result, protocol: Protocol, responses: Sequence[Response], missing: tuple[str, ...] = ()) -> Result:
     """A result with what must be known before its figures: answers cut off, answers that are none, what else is `missing`."""
-    return replace(result, warnings=(*_cut_short(protocol, responses), *_absent(result), *missing))
+    return replace(result, warnings=(*_cut_short(protocol, responses), *_absent(result), *_unread(result), *missing))
 
 
 def _cut_short(protocol: Protocol, responses: Sequence[Response]) -> tuple[str, ...]:
@@ -263,6 +263,14 @@ def _absent(result: Result) -> tuple[str, ...]:
     if total > MUCH * result.n and Absent.THOUGHT in result.absent:
         line += "; дайте рассуждению место (--thinking on, --max-new-tokens) или выключите его (--thinking off)"
     return (line,)
+
+
+def _unread(result: Result) -> tuple[str, ...]:
+    """Answers that no rule could read, beyond those that are none: where there are many, the score says little of the model."""
+    count = result.unparsed - sum(result.absent.values())
+    if count <= MUCH * result.n:
+        return ()
+    return (f"не прочитано ответов: {count} из {result.n}; в балле они неверны",)
 
 
 def _foreign(dataset: Dataset, responses: Sequence[Response]) -> tuple[str, ...]:

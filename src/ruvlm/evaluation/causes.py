@@ -6,7 +6,7 @@ answers under another one), then every common row on which the answers fare unli
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from types import MappingProxyType
 from ruvlm.benchmarks.catalog import protocols
 from ruvlm.benchmarks.stats import difference
 from ruvlm.errors import DataError
-from ruvlm.evaluation.answers import open_answers
+from ruvlm.evaluation.answers import open_answers, refuse_other_rows
 from ruvlm.evaluation.evaluated import UNLOGGED, AskedHow, Evaluated
 from ruvlm.numerals import decimal
 from ruvlm.rules.cleaning import cleaned
@@ -34,6 +34,8 @@ CAUSES = MappingProxyType(
 )
 
 EXAMPLES = 10
+# a rule that moves the difference by so many points is spoken of
+NOTABLE = 2.0
 # enough for an interval that stands beside six causes
 RESAMPLES = 1000
 
@@ -162,7 +164,7 @@ def explain(
         model_low=low if any(of_model) else None,
         model_high=high if any(of_model) else None,
         examples=_examples(one, other, points),
-        notes=_notes(one, other, shared, same),
+        notes=(*_other_rules(one, other, common, shared), *_notes(one, other, shared, same)),
         by_question=one.circular and other.circular,
     )
 
@@ -207,9 +209,13 @@ def _sides(
     if by_question and one.circular and other.circular:
         one, other = _by_question(one), _by_question(other)
     common = [name for name in one.rows if name in other.rows]
+    refuse_other_rows(open_answers(a), open_answers(b))
     if not common:
         lost = " (строки с неудачными запросами не в счёт: повторите ruvlm eval)" if one.lost or other.lost else ""
-        raise DataError(f"У {a} и {b} нет ни одной общей строки: объяснять нечего{lost}.")
+        raise DataError(
+            f"У {a} и {b} нет ни одной общей строки{lost}: строки сопоставлены по id, а без него по номеру; назовите столбец id в обоих "
+            "файлах одинаково."
+        )
     return one, other, common
 
 
@@ -297,6 +303,21 @@ def _examples(a: Side, b: Side, points: Mapping[str, Mapping[str, float]]) -> di
                 for name, row in rows
             ]
     return {cause: tuple(rows) for cause, rows in chosen.items()}
+
+
+def _other_rules(a: Side, b: Side, common: Sequence[str], shared: str) -> Iterator[str]:
+    """The rules by which the difference would be another one: what looks like the models may be the spelling."""
+    first = next(iter(a.rows.values())).scores
+    both = [rule for rule in first if rule != shared and all(rule in side.rows[common[0]].scores for side in (a, b))]
+    plain = _points(a, b, common, shared) if shared else 0.0
+    for rule in both:
+        other = _points(a, b, common, rule)
+        if abs(other - plain) >= NOTABLE:
+            yield f"по правилу {rule} те же ответы различаются на {decimal(other, 2, signed=True)}, а не {decimal(plain, 2, signed=True)}"
+
+
+def _points(a: Side, b: Side, common: Sequence[str], rule: str) -> float:
+    return 100 * sum(b.rows[name].scores[rule] - a.rows[name].scores[rule] for name in common) / len(common)
 
 
 def _notes(a: Side, b: Side, shared: str, same: bool) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ruvlm.benchmarks.stats import difference, holm, paired_p
 from ruvlm.errors import DataError
-from ruvlm.evaluation.answers import answers_under, open_answers
+from ruvlm.evaluation.answers import answers_under, open_answers, refuse_other_rows
 from ruvlm.evaluation.evaluated import NAMES, Evaluated, Identity, is_control, same_rows
 from ruvlm.evaluation.folder import IDENTITY, evaluations_in
 from ruvlm.schema import Status, Verdict
@@ -73,42 +73,58 @@ def compare(paths: list[Path]) -> list[Difference]:
 
     Raises DataError if they are of different data, splits or protocols, or judged by different rules, saying which.
     """
-    stored = _distinct([read_stored(open_answers(path)) for path in paths])
+    opened = [open_answers(path) for path in paths]
+    for one in opened[1:]:
+        refuse_other_rows(opened[0], one)
+    stored = _distinct([read_stored(one) for one in opened])
     for other in stored[1:]:
         _comparable(stored[0], other)
     shared = [rule for rule in stored[0].scores if all(rule in one.scores for one in stored)]
     differences = [_difference(a, b, rule) for a, b in combinations(stored, 2) for rule in shared]
-    corrected = holm([row.p for row in differences])
-    return [replace(row, p_holm=p) for row, p in zip(differences, corrected, strict=True)]
+    # rules that decide every row alike ask one question, and it is corrected for once
+    questions = {(row.a, row.b, row.value_a, row.value_b, row.points, row.p): row.p for row in differences}
+    corrected = dict(zip(questions, holm(list(questions.values())), strict=True))
+    return [
+        replace(row, p_holm=corrected[row.a, row.b, row.value_a, row.value_b, row.points, row.p]) for row in differences
+    ]
 
 
-def paired_evaluations(paths: Sequence[Path]) -> list[list[Path]]:
-    """What is compared with what: the paths themselves, or what lies in run folders, in groups on the same rows by one protocol.
+def paired_evaluations(sides: Sequence[Path | Sequence[Path]]) -> list[list[Path]]:
+    """What is compared with what, in the order that it was given in: evaluations and files, or what lies in run folders, in groups on
+    the same rows by one protocol.
 
-    Raises DataError where two run folders have nothing that may stand side by side.
+    A side of several paths is one model's evaluations. Raises DataError where two sides have nothing that may stand side by side.
     """
-    opened = [_of_path(path) for path in paths]
+    opened = [_of_path(side) if isinstance(side, Path) else [open_answers(path) for path in side] for side in sides]
     if all(len(several) == 1 for several in opened):
         return [[several[0].path for several in opened]]
     groups = []
     for group in same_rows([one for several in opened for one in several]):
-        if all(any(one is member for one in several for member in group) for several in opened):
-            groups.append([one.path for one in group])
+        chosen = [[one.path for one in several if any(one is member for member in group)] for several in opened]
+        if all(chosen):
+            groups.append([path for paths in chosen for path in paths])
     if groups:
         return groups
     there = "; ".join(
-        f"{path} – {', '.join(sorted({f'{one.measured.source} {one.measured.rows} {one.measured.protocol}' for one in several}))}"
-        for path, several in zip(paths, opened, strict=True)
+        f"{', '.join(sorted({f'{one.measured.source} {one.measured.rows} {one.measured.protocol}' for one in several}))}"
+        for several in opened
     )
     raise DataError(f"Сравнивать нечего: одних и тех же строк под одним протоколом в этих папках нет ({there}).")
 
 
 def _of_path(path: Path) -> list[Evaluated]:
-    """One evaluation or file, or all that lie in a run's folder, its controls left out."""
+    """One evaluation or file, or all of a model that lie in a run's folder, its controls left out.
+
+    Where there are only controls, the one that was asked first is the model.
+    """
     if not path.is_dir() or (path / IDENTITY).exists() or not evaluations_in(path):
         return [open_answers(path)]
     several = answers_under(path)
-    return [one for one in several if not is_control(one.model)] or several
+    own = [one for one in several if not is_control(one.model)]
+    if own:
+        return own
+    first = min(several, key=lambda one: (one.path / IDENTITY).stat().st_mtime_ns).model
+    return [one for one in several if one.model == first]
 
 
 def headline_difference(a: Evaluated, b: Evaluated, rule: str) -> Difference | None:

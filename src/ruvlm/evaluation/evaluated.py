@@ -205,6 +205,11 @@ class Evaluated(ABC):
         return {}
 
     @property
+    def about(self) -> dict[str, tuple[str, str]]:
+        """What each row of a file is about, by id: its question and right answer, to tell whether two files speak of the same rows."""
+        return {}
+
+    @property
     @abstractmethod
     def finished_on(self) -> date:
         """The day on which it was written."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import final, overload
 
+from ruvlm.errors import DataError
 from ruvlm.evaluation.asking import Evaluation
 from ruvlm.evaluation.compare import Difference
 from ruvlm.evaluation.standing import Standing, conclusion, standing_of
@@ -39,7 +40,11 @@ class Evaluations(Shown, Sequence[Evaluation]):
 
     @property
     def score(self) -> Score:
-        """The headline of that: per cent, with its 95 % interval."""
+        """The headline of that: per cent, with its 95 % interval. Raises DataError where the answers are not published."""
+        if not self.result.scores:
+            raise DataError(
+                f"Верные ответы {self.members[0].dataset.name} не опубликованы: балла нет, есть ответы модели."
+            )
         return self.result.headline[1]
 
     @property

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
@@ -33,12 +35,20 @@ THAN = MappingProxyType(
 NAMED = 3
 
 
+class Lead(StrEnum):
+    """How a score stands to another: higher beyond chance, not to be told from it though higher, or not higher."""
+
+    ABOVE = "above"
+    TIED = "tied"
+    BELOW = "below"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """A model's headline on some rows under a protocol, beside each control's on the same rows, by the control's kind.
 
-    `label` is what the row is called among its neighbours. `best` is the strongest control, empty where there is none;
-    `above`: is the model better than that one beyond chance?
+    `label` is what the row is called among its neighbours. `best` is the strongest control, empty where there is none; `lead` is how
+    the model stands to that one.
     """
 
     model: str
@@ -48,7 +58,9 @@ class Standing:
     score: Score
     controls: Mapping[str, Score]
     best: str
-    above: bool
+    lead: Lead
+    split: str = ""
+    source: str = ""
 
     @property
     def words(self) -> Score | None:
@@ -72,9 +84,19 @@ class Standing:
 
 def standings(evaluations: Sequence[Evaluated]) -> list[Standing]:
     """A row for every model and protocol, in their order; controls are no rows where there is any model. Raises DataError."""
-    rows = [standing(one, group) for group in same_rows(evaluations) for one in _own(group)]
-    labels = [row.label for row in rows if row.model == rows[0].model]
-    return [replace(row, label=row.protocol) if labels.count(row.label) > 1 else row for row in rows]
+    return distinct([standing(one, group) for group in same_rows(evaluations) for one in _own(group)])
+
+
+def distinct(rows: Sequence[Standing]) -> list[Standing]:
+    """Rows of one model are told apart: by their split, else by their protocol, else by where their data are from."""
+    told = list(rows)
+    for more in ("split", "protocol", "source"):
+        keys = Counter((row.model, row.label) for row in told)
+        told = [
+            replace(row, label=f"{row.label}, {getattr(row, more)}") if keys[row.model, row.label] > 1 else row
+            for row in told
+        ]
+    return told
 
 
 def standing_of(folders: Iterable[Path]) -> list[Standing]:
@@ -91,7 +113,10 @@ def _own(group: Sequence[Evaluated]) -> list[Evaluated]:
 def standing(own: Evaluated, group: Sequence[Evaluated]) -> Standing:
     """One row: an evaluation beside the controls that were asked the same. Raises DataError."""
     measured = own.measured
-    beside = {_kind(one.model): one for one in group if one is not own and _is_control_of(one.model, own.model)}
+    around = [one for one in group if one is not own and _is_control_of(one.model, own.model)]
+    # two models of one name have each a blind control of that name: one's own lies beside it
+    around.sort(key=lambda one: one.path.parent == own.path.parent)
+    beside = {_kind(one.model): one for one in around}
     scores = {kind: one.measured.headline[1] for kind, one in beside.items()}
     if own.blind is not None:
         scores |= {kind: score for kind, score in own.blind.controls.items() if kind not in scores}
@@ -105,7 +130,9 @@ def standing(own: Evaluated, group: Sequence[Evaluated]) -> Standing:
         score=score,
         controls=scores,
         best=best,
-        above=bool(best) and _above(own, beside.get(best), rule, score, scores[best]),
+        lead=_lead(own, beside.get(best), rule, score, scores[best]) if best else Lead.TIED,
+        split=measured.rows,
+        source=measured.source,
     )
 
 
@@ -133,12 +160,16 @@ def place_of(benchmark: str, protocol: str) -> tuple[int, str]:
     return (names.index(protocol) if protocol in names else len(names)), protocol
 
 
-def _above(own: Evaluated, control: Evaluated | None, rule: str, score: Score, other: Score) -> bool:
+def _lead(own: Evaluated, control: Evaluated | None, rule: str, score: Score, other: Score) -> Lead:
     """By a paired test on the same units; by intervals that do not touch where there is nothing to pair."""
-    found = None if control is None else headline_difference(control, own, rule)
-    if found is not None:
-        return found.points > 0 and found.p < LEVEL
-    return score.low is not None and other.high is not None and score.low > other.high
+    paired = None if control is None else headline_difference(control, own, rule)
+    if paired is not None:
+        apart = paired.p < LEVEL
+        return Lead.BELOW if paired.points <= 0 else Lead.ABOVE if apart else Lead.TIED
+    if score.value <= other.value:
+        return Lead.BELOW
+    apart = score.low is not None and other.high is not None and score.low > other.high
+    return Lead.ABOVE if apart else Lead.TIED
 
 
 def conclusion(rows: Sequence[Standing]) -> str:
@@ -148,29 +179,32 @@ def conclusion(rows: Sequence[Standing]) -> str:
     bare = [row for row in rows if not row.best]
     if len(bare) == len(rows):
         return "контролей рядом нет: сколько из этого даёт картинка, не известно."
-    below = [row for row in rows if row.best and not row.above]
-    above = [row for row in rows if row.above]
-    said = []
+    told = []
+    below = [row for row in rows if row.best and row.lead is Lead.BELOW]
+    tied = [row for row in rows if row.best and row.lead is Lead.TIED]
+    above = [row for row in rows if row.best and row.lead is Lead.ABOVE]
     if below:
-        said.append(f"не лучше, чем {_named(below, 'против')}")
+        told += [f"не лучше, чем {said}" for said in _named(below)]
+    if tied:
+        told += [f"выше, но в пределах случайности, чем {said}" for said in _named(tied)]
     if above:
-        said.append(f"лучше любого контроля: {_gains(above)}" if not below else f"лучше контролей: {_gains(above)}")
-    return "; ".join(said) + "."
+        told.append(f"{'лучше контролей' if below or tied else 'лучше любого контроля'}: {_gains(above)}")
+    return "; ".join(told) + "."
 
 
-def _named(rows: Sequence[Standing], against: str) -> str:
+def _named(rows: Sequence[Standing]) -> list[str]:
     """«угадывание по словам вопроса: gqa-ru 17,6 против 37,9», the controls apart."""
     if len(rows) > NAMED:
-        return f"контроль, {', '.join(row.label for row in rows)}"
+        return [f"лучший контроль: {', '.join(row.label for row in rows)}"]
     said = []
     for kind in dict.fromkeys(THAN.get(row.best, row.best) for row in rows):
         figures = "; ".join(
-            f"{row.label} – {decimal(row.score.value)} {against} {decimal(row.controls[row.best].value)}"
+            f"{row.label} – {decimal(row.score.value)} против {decimal(row.controls[row.best].value)}"
             for row in rows
             if THAN.get(row.best, row.best) == kind
         )
         said.append(f"{kind}: {figures}")
-    return "; ".join(said)
+    return said
 
 
 def _gains(rows: Sequence[Standing]) -> str:

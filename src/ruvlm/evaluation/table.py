@@ -39,6 +39,7 @@ class Answered:
     options: tuple[str | None, ...]
     category: str | None
     l2: str | None
+    question: str = ""
 
     @property
     def gold(self) -> str:
@@ -231,6 +232,7 @@ def _own(path: Path, line: AnswerLine) -> Answered:
         options=line.options,
         category=line.category,
         l2=line.l2,
+        question=line.question or "",
     )
 
 
@@ -248,6 +250,7 @@ def _joined(gold: Path, given: AnswerLine, wanted: AnswerLine) -> Answered:
         options=wanted.options or given.options,
         category=wanted.category or given.category,
         l2=wanted.l2 or given.l2,
+        question=wanted.question or given.question or "",
     )
 
 

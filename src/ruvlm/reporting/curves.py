@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ruvlm.numerals import decimal
 from ruvlm.reporting.gathered import RunHistory
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 600, 240, 48, 30, 12
@@ -51,7 +52,7 @@ def _chart(title: str, runs: Mapping[str, list[tuple[float, float]]], log: bool)
     series = {}
     for name, line in runs.items():
         points = [(x, y) for x, y in line[:: max(1, len(line) // MOST_POINTS)] if y > 0 or not log]
-        if points:
+        if len(points) > 1:  # one point is no line
             series[name] = points
     if not series:
         return None
@@ -68,11 +69,15 @@ def _chart(title: str, runs: Mapping[str, list[tuple[float, float]]], log: bool)
     lines = tuple(
         Line(name, " ".join(place(x, y) for x, y in points), _short(points[-1][1])) for name, points in series.items()
     )
-    x_ticks = tuple((LEFT + (WIDTH - LEFT - 8) * n / 4, f"{_short(x_most * n / 4)} мин") for n in range(5))
+    x_ticks = tuple((LEFT + (WIDTH - LEFT - 8) * n / 4, _time(x_most * n / 4)) for n in range(5))
     steps = [low + (high - low) * n / 4 for n in range(5)]
     y_ticks = tuple((_height(n / 4), _short(math.exp(value) if log else value)) for n, value in enumerate(steps))
     text = "; ".join(f"{line.name}: в конце {line.last}" for line in lines)
     return Chart(title, lines, x_ticks, y_ticks, text)
+
+
+def _time(minutes: float) -> str:
+    return f"{decimal(minutes)} мин" if minutes >= 1 else f"{decimal(60 * minutes, 0)} с"
 
 
 def _scaled(value: float, log: bool) -> float:

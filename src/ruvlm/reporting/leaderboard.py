@@ -25,7 +25,7 @@ from ruvlm.schema import Score
 
 @dataclass(frozen=True)
 class Entry:
-    """A model's line. `group` 1 are those who cannot be told from the best; shares are per cent."""
+    """A model's line. `group` 1 are those who cannot be told from the best; shares are per cent. `weights` marks the model itself."""
 
     group: int
     model: str
@@ -37,6 +37,7 @@ class Entry:
     errors: int
     date: str
     folder: str
+    weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,16 +93,22 @@ def grids(tables: Sequence[Board]) -> list[Grid]:
 
 
 def _grid(world: bool, tables: Sequence[Board]) -> Grid:
-    lines: dict[tuple[str, str], list[Entry | None]] = {}
+    lines: dict[tuple[str, str, int], list[Entry | None]] = {}
     for column, board in enumerate(tables):
         for entry in board.entries:
             # one model asked twice on the same rows has two lines
-            again = sum(1 for key, line in lines.items() if key[0] == entry.model and line[column] is not None)
-            key = (entry.model, entry.folder if again else "")
-            lines.setdefault(key, [None] * len(tables))[column] = entry
+            place = 0
+            while (line := lines.get((entry.model, entry.weights, place))) is not None and line[column] is not None:
+                place += 1
+            lines.setdefault((entry.model, entry.weights, place), [None] * len(tables))[column] = entry
+    names = [name for name, _, _ in lines]
     rows = [
-        ModelRow(name, next((e.parameters for e in line if e is not None), None), tuple(line))
-        for (name, _), line in lines.items()
+        ModelRow(
+            name if names.count(name) == 1 else f"{name} ({_lies(line)})",
+            next((e.parameters for e in line if e is not None), None),
+            tuple(line),
+        )
+        for (name, _, _), line in lines.items()
     ]
     rows.sort(key=lambda row: [-1.0 if entry is None else entry.score.value for entry in row.entries], reverse=True)
     kinds = dict.fromkeys(floor.model for board in tables for floor in board.floors)
@@ -110,6 +117,11 @@ def _grid(world: bool, tables: Sequence[Board]) -> Grid:
         for kind in kinds
     )
     return Grid(world, tuple(tables), tuple(rows), floors)
+
+
+def _lies(line: Sequence[Entry | None]) -> str:
+    """Where the evaluations of a model lie."""
+    return next(str(Path(entry.folder).parent) for entry in line if entry is not None)
 
 
 def boards(paths: Sequence[Path]) -> list[Board]:
@@ -147,6 +159,7 @@ def _board(group: Sequence[Evaluated]) -> Board:
             m.errors,
             days[m.folder],
             str(m.folder),
+            m.fingerprints["model"],
         )
         for m in own
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ruvlm.benchmarks.base import Axis
 from ruvlm.benchmarks.catalog import benchmark_or_none
-from ruvlm.evaluation.standing import THAN, Standing, conclusion
+from ruvlm.evaluation.standing import THAN, Standing, conclusion, distinct
 from ruvlm.reporting.gathered import Answers, Gathered, ReportSection
 from ruvlm.schema import Score
 
@@ -68,7 +68,7 @@ def overview(gathered: Gathered) -> Overview:
             control = THAN.get(standing.best, standing.best)
             headlines.append(Headline(_where(section, standing), answers.name, standing, control))
     best = sorted(rows, key=lambda name: -max(row.score.value for row in rows[name]))
-    sentences = [(name, said) for name in best[:SENTENCES] if (said := conclusion(rows[name]))]
+    sentences = [(name, said) for name in best[:SENTENCES] if (said := conclusion(distinct(rows[name])))]
     return Overview(tuple(sentences), tuple(headlines), tuple(_first_matrices(gathered)), tuple(_confused(gathered)))
 
 

@@ -20,6 +20,7 @@ class Track:
     title: str
     source: str
     data: str
+    rows: int
     rule: str
 
 
@@ -47,5 +48,5 @@ def records(track: str = "") -> list[BestSoFar]:
     if track and track not in known:
         raise ConfigError(f"Дорожки «{track}» нет: есть {', '.join(known)}.")
     rows = [BestSoFar(**row) for row in tomllib.loads(FILE.read_text(encoding="utf-8"))["record"]]
-    chosen = [row for row in rows if row.track in (track or known)]
+    chosen = [row for row in rows if not track or row.track == track]
     return sorted(chosen, key=lambda row: (list(known).index(row.track), -row.value))

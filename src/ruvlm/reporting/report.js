@@ -122,6 +122,8 @@ function browse(box, set) {
     if (how.value === "differ") {
       const first = row[7][0][3] & 1;
       if (row[7].every((answer) => (answer[3] & 1) === first)) return false;
+    } else if (how.value === "notright") {
+      if (verdict(row, Number(model.value), 0) === "right") return false;
     } else if (how.value && verdict(row, Number(model.value), 0) !== how.value) return false;
     return lower[number].includes(words.value.trim().toLowerCase());
   }
@@ -129,7 +131,7 @@ function browse(box, set) {
     for (const rows of groups.slice(shown, shown + PAGE)) cards.append(card(set, rows));
     shown = Math.min(shown + PAGE, groups.length);
     more.hidden = shown >= groups.length;
-    count.textContent = "найдено вопросов: " + found.length + " из " + set.rows.length + ", карточек " + groups.length + ", показано " + shown;
+    count.textContent = (found.length ? "" : "ничего не нашлось, смените отбор; ") + "найдено строк: " + found.length + " из " + set.rows.length + ", карточек " + groups.length + ", показано " + shown;
   }
   function restart() {
     found = set.rows.filter(fits);

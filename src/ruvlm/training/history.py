@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ruvlm.errors import OutputError, because
@@ -12,6 +13,40 @@ from ruvlm.training.state import Progress
 
 # one for each benchmark's line
 COLOURS = ("#1f5fa8", "#15803d", "#b45309", "#6d28d9", "#0f766e")
+
+
+# what a display is told while the model is asked, not taught
+CHECKING = "check"
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What a progress display is told: `left` seconds to go, `memory` bytes taken, `share` of the stage done."""
+
+    stage: str
+    step: int
+    seconds: float
+    share: float
+    left: float
+    loss: float
+    answers_per_second: float
+    memory: int
+    score: float | None
+
+
+Display = Callable[[Tick], None]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a run ended. `early` says that validation had stopped getting better."""
+
+    folder: Path
+    steps: int
+    seconds: float
+    best: float
+    interrupted: bool
+    early: bool
 
 
 class History:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +30,7 @@ from ruvlm.training.checks import (
     used_memory,
 )
 from ruvlm.training.ema import Ema
-from ruvlm.training.history import History, plot_history
+from ruvlm.training.history import CHECKING, Display, Finished, History, Tick, plot_history
 from ruvlm.training.learner import Learner, Losses, Report, Stage
 from ruvlm.training.samples import sheet, write_samples
 from ruvlm.training.state import Learning, Progress, outgrown, read_checkpoint, restore, save_checkpoint
@@ -40,44 +38,13 @@ from ruvlm.training.step import Stepper
 from ruvlm.training.trackers import Tracker, trackers_named
 from ruvlm.training.validation import Check, Validator
 
-REPORT_EVERY = 20
+# the first steps are all recorded, then one in so many
+FIRST_STEPS, REPORT_EVERY = 10, 20
 # how often a display is told where the run is
 SHOW_SECONDS = 0.5
-# what a display is told while the model is asked, not taught
-CHECKING = "check"
 # a warm-up takes no more than this share of a stage
 WARMUP_SHARE = 0.2
 FLOOR = 0.02
-
-
-@dataclass(frozen=True)
-class Tick:
-    """What a progress display is told: `left` seconds to go, `memory` bytes taken, `share` of the stage done."""
-
-    stage: str
-    step: int
-    seconds: float
-    share: float
-    left: float
-    loss: float
-    answers_per_second: float
-    memory: int
-    score: float | None
-
-
-Display = Callable[[Tick], None]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """How a run ended. `early` says that validation had stopped getting better."""
-
-    folder: Path
-    steps: int
-    seconds: float
-    best: float
-    interrupted: bool
-    early: bool
 
 
 class Run:
@@ -111,6 +78,8 @@ class Run:
         if resume:
             self.progress, tensors, scalars = read_checkpoint(self.folder.checkpoints_folder, self.config, report)
             restore(self._learning(), tensors, scalars)
+            if self.progress.slots < 0:
+                self.progress.slots = self.progress.validations
             if grown:
                 self._prolong()
             self._last_saved = self.progress.seconds
@@ -119,15 +88,20 @@ class Run:
         self.trackers: list[Tracker] = trackers_named(config.train.trackers, config.folder, step) if group.first else []
 
     def _prolong(self) -> None:
-        """Open the last stage of a run that has ended, if its bounds let it go on; the best score so far stays the one to beat."""
-        progress = self.progress
-        progress.done, progress.stale = False, 0
-        if progress.stage < len(self.stages):
-            return
-        progress.stage = len(self.stages) - 1
-        if not progress.stage_step:  # a checkpoint of an earlier version does not say
+        """Go on where the bounds have grown, with the rest of the validations; a run that has ended opens its last stage again."""
+        progress, last = self.progress, len(self.stages) - 1
+        ended = progress.stage > last
+        if ended and not progress.stage_step:  # a checkpoint of an earlier version does not say
             progress.stage_step, progress.stage_seconds = progress.step, progress.seconds
-        progress.validations = int(min(1.0, self._share(self.stages[-1])) * self.config.train.validations)
+        share = self._share(self.stages[min(progress.stage, last)])
+        if ended and share >= 1:
+            self.report(
+                "бюджет вырос, но запуск кончил другой предел: увеличьте и его (train.max_steps, epochs, max_minutes)"
+            )
+            return
+        progress.stage, progress.done, progress.stale = min(progress.stage, last), False, 0
+        if progress.stage == last:
+            progress.slots = int(share * self.config.train.validations)
         self.report("бюджет вырос: учу дальше, скорость обучения снова поднимется по новому расписанию")
 
     @property
@@ -185,7 +159,7 @@ class Run:
                 losses, factor = self._step(stage, share)
                 seconds, stop = self.group.agreed(time.perf_counter() - started, self.stop.asked)
                 self._count(losses, seconds)
-            if self.progress.step % REPORT_EVERY == 0 or self.progress.step == 1:
+            if self.progress.step % REPORT_EVERY == 0 or self.progress.step <= FIRST_STEPS:
                 self._record(stage, losses, factor)
             if time.monotonic() - self._shown > SHOW_SECONDS:
                 self._tick(stage.name, self._share(stage), float(losses.total.detach()))
@@ -246,7 +220,8 @@ class Run:
         progress = self.progress
         left = progress.stage_seconds * (1 - share) / max(1e-9, share)
         rate = progress.answers / max(1e-9, progress.seconds)
-        score = next(iter(self.history.scores.values()), None)
+        scores = self.history.scores
+        score = sum(scores.values()) / len(scores) if scores else None  # the mean, which the best model is chosen by
         memory = used_memory(self.device)
         self.display(Tick(stage, progress.step, progress.seconds, share, left, loss, rate, memory, score))
 
@@ -259,7 +234,7 @@ class Run:
             minutes, seconds = self.config.train.max_minutes, self.progress.stage_seconds
             self.report(time_line(stage.max_steps, ESTIMATE_AT, seconds, minutes and minutes * stage.share))
         planned = self.config.train.validations
-        if planned and share < 1 and share >= (self.progress.validations + 1) / planned:
+        if planned and share < 1 and share >= (max(0, self.progress.slots) + 1) / planned:
             self._validate()
         if self.progress.seconds - self._last_saved > 60 * self.config.train.checkpoint_minutes:
             self._save_checkpoint()
@@ -272,6 +247,7 @@ class Run:
             check = self.validator.check(self.learner, self._check_tick) if asks else None
             score = self.group.told(check.score if check is not None else math.nan)
             self.progress.validations += 1
+            self.progress.slots = max(0, self.progress.slots) + 1
             if not math.isnan(score):
                 better = score > self.progress.best
                 self.progress.stale = 0 if better else self.progress.stale + 1

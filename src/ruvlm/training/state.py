@@ -26,7 +26,8 @@ from ruvlm.training.sharding import full, put, spread_like
 class Progress:
     """Where a run is: stage and step inside it, all steps, seconds trained, validations and the best of their scores.
 
-    `stale` counts validations since the best one; `done` says that all is trained and validated.
+    `stale` counts validations since the best one; `done` says that all is trained and validated. `slots` is how many of the planned
+    validations are behind, which is not how many there were where a run was prolonged; −1 in checkpoints of earlier versions.
     """
 
     stage: int = 0
@@ -39,6 +40,7 @@ class Progress:
     validations: int = 0
     stale: int = 0
     done: bool = False
+    slots: int = -1
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def outgrown(root: Path, config: RunConfig) -> bool:
 
 # how long a run lasts may grow; where it lies and how it is watched changes nothing that it learns
 GROWING = frozenset({"train.max_minutes", "train.epochs", "train.max_steps"})
-FREE = frozenset({"results", "train.trackers", "train.keep_last", "train.checkpoint_minutes", "train.workers"})
+FREE = frozenset({"name", "results", "train.trackers", "train.keep_last", "train.checkpoint_minutes", "train.workers"})
 
 
 def _agree(before: RunConfig, now: RunConfig, folder: Path) -> bool:

@@ -147,11 +147,11 @@ def _said(path: Path) -> dict[str, Any]:
 def _refuse_unclear_adapter(adapter: str) -> None:
     """Raise ModelError for a folder that holds adapters deeper, or for two adapters at once."""
     place = Path(adapter)
-    refuse_lost_folder(adapter)
     if "+" in adapter and not place.exists():
         raise ModelError(
             f"Адаптеров несколько («{adapter}»), а берётся один: слейте первый командой ruvlm model merge."
         )
+    refuse_lost_folder(adapter)
     if place.is_dir() and not (place / "adapter_config.json").is_file():
         deeper = sorted(path.parent for path in place.glob("*/adapter_config.json"))
         hint = f": есть {', '.join(str(path) for path in deeper[:4])}, укажите одну из них" if deeper else ""
