@@ -288,6 +288,7 @@ def draw_world(
     train_images: int | None = None,
     scale: float = 1.0,
     workers: int = 1,
+    version: str = "2",
 ) -> Path:
     """Draw an embedded world into a folder: pictures, questions, scene graphs. The same call draws the same bytes.
 
@@ -295,7 +296,7 @@ def draw_world(
     """
     from ruvlm.world.export import build, plans
 
-    build(level, Path(out), seed=seed, workers=workers, splits=plans(level, train_images, scale))
+    build(level, Path(out), seed=seed, workers=workers, splits=plans(level, train_images, scale), version=version)
     return Path(out)
 
 

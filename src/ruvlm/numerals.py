@@ -27,7 +27,7 @@ def chance(p: float) -> str:
     return "< 0,001" if p < 0.001 else decimal(p, 3)
 
 
-def counted(count: int, one: str, few: str, many: str) -> str:
+def with_count(count: int, one: str, few: str, many: str) -> str:
     """«1 строка», «2 строки», «5 строк»: a count with the form of the word that agrees with it."""
     last, teens = count % 10, 10 < count % 100 < 20
     word = one if last == 1 and not teens else few if last in (2, 3, 4) and not teens else many

@@ -15,14 +15,14 @@ from ruvlm.errors import OutputError
 from ruvlm.questions.balance import Balancer
 from ruvlm.questions.draft import RELATION_WORDS, Question
 from ruvlm.world.choices import choice_entries
-from ruvlm.world.export import build, entries_of, plans
+from ruvlm.world.export import VERSIONS, build, entries_of, plans
 from ruvlm.world.forms.asker import Asker
 from ruvlm.world.kinds import GARMENTS, KINDS, kinds_of, strokes
 from ruvlm.world.render import SIDE, png, render
 from ruvlm.world.scene import SceneGraph, SceneSampler, held_out_colour, held_out_things, is_held_out, related
 
 
-def asked(level: str, scenes: int, held_out: bool = False) -> list[tuple[SceneGraph, Question]]:
+def asked(level: str, scenes: int, held_out: bool = False, version: str = "2") -> list[tuple[SceneGraph, Question]]:
     rng = random.Random(5)
     sampler, balancer = SceneSampler(level, held_out), Balancer(entries_of(level), rng)
     found = []
@@ -30,14 +30,17 @@ def asked(level: str, scenes: int, held_out: bool = False) -> list[tuple[SceneGr
         scene = sampler.sample(str(number), rng)
         found += [
             (scene, question)
-            for question in balancer.ask(Asker(scene, rng, held_out), 24, held_out_things(scene.things), held_out)
+            for question in balancer.ask(
+                Asker(scene, rng, held_out, version), 24, held_out_things(scene.things), held_out
+            )
         ]
     return found
 
 
-@pytest.fixture(scope="module")
-def mini() -> list[tuple[SceneGraph, Question]]:
-    return asked("mini", 250)
+@pytest.fixture(scope="module", params=VERSIONS)
+def mini(request: pytest.FixtureRequest) -> list[tuple[SceneGraph, Question]]:
+    """All that is true of the world is true of each of its versions."""
+    return asked("mini", 250, version=request.param)
 
 
 def test_sizes_of_the_levels() -> None:
@@ -214,8 +217,9 @@ def test_letters_are_even_and_rotations_complete(tmp_path: Path) -> None:
         assert len({group[0][x] for x in options}) == len(options) >= 2
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("level", ["mini", "full"])
-def test_every_form_of_choice_is_asked(level: str) -> None:
+def test_every_form_of_choice_is_asked(level: str, version: str) -> None:
     from ruvlm.world.export import _prepared
 
     rng = random.Random(2)
@@ -224,7 +228,7 @@ def test_every_form_of_choice_is_asked(level: str) -> None:
         found = None
         for number in range(3000):
             scene = _prepared(sampler.sample(str(number), rng), entry.prepare, rng)
-            found = entry.ask(Asker(scene, rng, False), number)
+            found = entry.ask(Asker(scene, rng, False, version), number)
             if found:
                 break
         assert found is not None, entry.ask.__name__
@@ -248,3 +252,48 @@ def test_entailed_answers_follow(world: Path) -> None:
         (a, b) for a, b in pairs if a["semanticStr"].endswith("query: color [0]") and "verify color" in b["semanticStr"]
     ]
     assert all(b["answer"] in ("да", "нет") for _, b in colour)
+
+
+def test_version_two_is_drawn_to_the_byte(tmp_path: Path) -> None:
+    """The packaged model is trained on it, and figures are measured on it."""
+    small, full = plans("mini", 20, 0.02), plans("full", 8, 0.01)
+    assert build("mini", tmp_path / "m", 0, 1, small)["fingerprint"] == "3e7d44b6286fe5aa"
+    assert build("full", tmp_path / "f", 0, 1, full)["fingerprint"] == "9448ea8830e85c46"
+    assert build("mini", tmp_path / "n", 0, 1, small, version="3")["fingerprint"] != "3e7d44b6286fe5aa"
+
+
+@pytest.mark.parametrize("level", ["mini", "full"])
+def test_version_three_says_what_people_say(level: str, tmp_path: Path) -> None:
+    """None of what a reader found odd, and no question whose answer names itself."""
+    build(level, tmp_path / "w", 1, 1, plans(level, 150, 0.05), version="3")
+    folder = tmp_path / "w"
+    rows = [row for path in folder.glob("gqa-ru/*instructions/*.parquet") for row in pq.read_table(path).to_pylist()]
+    choices = [row for path in folder.glob("mmbench-ru/*.parquet") for row in pq.read_table(path).to_pylist()]
+    texts = [row["question"] for row in rows + choices]
+    odd = (
+        "носит",
+        "под или над",
+        "над или под",
+        "по размеру, ",
+        "по отношению к",
+        "с какой стороны?",
+        "Что здесь главное",
+        "ставят в комнату",
+        "по качеству",
+        "подают на стол как",
+    )
+    worn_colour = re.compile(r"Какого цвета .*, котор\w+ носит ")
+    for text in texts:
+        assert not any(re.search(rf"\b{re.escape(words)}", text) for words in odd) or worn_colour.match(text), text
+    for row in rows:
+        toy = re.search(r"\bигрушк", row["question"], re.IGNORECASE)
+        assert not (toy and row["answer"] == "снеговик"), row["question"]
+        offered = re.match(
+            r"(?:Что|Кто) (?:находится )?(?:слева|справа|над|под|рядом) .*: (.+) или (.+)\?$", row["question"]
+        )
+        if offered:
+            head = row["question"].partition(":")[0].lower()
+            assert row["answer"].lower()[:4] not in head.split()[-1][:4] or row["answer"][:4].lower() not in head, row
+    compared = [row for row in rows if re.search(r"\b(выше|ниже) или (выше|ниже)\b", row["question"])]
+    assert compared
+    assert {row["answer"] for row in compared} == {"выше", "ниже"}

@@ -14,7 +14,7 @@ import numpy as np
 
 from ruvlm.benchmarks.stats import score_columns
 from ruvlm.data.hub_sets import HubSet
-from ruvlm.numerals import counted
+from ruvlm.numerals import with_count
 from ruvlm.schema import Dataset, Example, Generation, Metric, Prompt, Response, Result, Score, Status, Verdict, Wording
 
 
@@ -339,7 +339,7 @@ def disagreements(rules: Sequence[str], scores_NK: np.ndarray) -> tuple[str, ...
     counts = [int((scores_NK[:, k] != scores_NK[:, k + 1]).sum()) for k in range(len(rules) - 1)]
     return tuple(
         f"{rules[k]} и {rules[k + 1]} "
-        + (f"расходятся в {counted(count, 'строке', 'строках', 'строках')}" if count else "согласны на всех строках")
+        + (f"расходятся в {with_count(count, 'строке', 'строках', 'строках')}" if count else "согласны на всех строках")
         for k, count in enumerate(counts)
     )
 

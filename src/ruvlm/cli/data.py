@@ -162,6 +162,9 @@ def world(
     ] = "mini",
     out: Annotated[Path | None, typer.Option(help="куда писать; по умолчанию data/world-<level>")] = None,
     seed: Annotated[int, typer.Option(help="зерно: тот же мир при том же зерне")] = 0,
+    version: Annotated[
+        str, typer.Option(help="версия мира: 2 (на ней обучена nano из пакета) или 3 (вопросы сказаны естественнее)")
+    ] = "2",
     train_images: Annotated[int | None, typer.Option(help="обучающих картинок", min=1)] = None,
     scale: Annotated[float, typer.Option(help="доля размера остальных частей", min=0.001, max=1)] = 1.0,
     workers: Annotated[int, typer.Option(help="процессов; 0 – по числу ядер", min=0)] = 0,
@@ -176,7 +179,7 @@ def world(
     folder = out or Path("data") / f"world-{level}"
     with counting(f"рисую {folder}") as progress:
         manifest = build(
-            level, folder, seed, workers or os.cpu_count() or 1, plans(level, train_images, scale), progress
+            level, folder, seed, workers or os.cpu_count() or 1, plans(level, train_images, scale), progress, version
         )
     if json_:
         show_json({"out": str(folder)} | manifest)

@@ -12,7 +12,7 @@ import typer
 
 from ruvlm.cli import completion
 from ruvlm.cli.console import LOG_SECONDS, cells, people, quoted, results, say, show_json, speaks
-from ruvlm.numerals import counted, decimal
+from ruvlm.numerals import decimal, with_count
 
 if TYPE_CHECKING:
     from ruvlm.training.history import Tick
@@ -67,7 +67,7 @@ def train(
     if done.early:
         say(f"Проверка не улучшалась {settings.train.patience} раз подряд: остановлено раньше.")
     score = f", лучшая проверка {decimal(done.best)} % (среднее по наборам)" if done.best >= 0 else ""
-    steps = counted(done.steps, "шаг", "шага", "шагов")
+    steps = with_count(done.steps, "шаг", "шага", "шагов")
     say(f"Готово: {done.folder}, {steps} за {decimal(done.seconds / 60)} мин{score}.")
     say(f"Проверить: ruvlm eval {quoted(done.folder)} --data {quoted(settings.data.path)}")
 

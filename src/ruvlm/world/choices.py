@@ -49,7 +49,7 @@ def wearer(asker: Asker, letter: int) -> Choice | None:
         asker,
         "attribute_recognition",
         letter,
-        ("Кто в {0:loct}?", "Кто носит {0:accs}?"),
+        asker.worded(("Кто в {0:loct}?", "На ком {0:nomn}?"), ("Кто в {0:loct}?", "Кто носит {0:accs}?")),
         (name,),
         KINDS[person.kind].word,
         wrong,
@@ -104,7 +104,10 @@ def spatial(asker: Asker, letter: int) -> Choice | None:
     vertical = abs(a.centre[1] - b.centre[1])
     if len(holding) != 1 or (holding[0] in ("left", "right") and vertical > 0.1):
         return None
-    wordings = ("Где {0:nomn} относительно {1:gent}?", "Где находится {0:nomn} по отношению к {1:datv}?")
+    wordings = asker.worded(
+        ("Где {0:nomn} относительно {1:gent}?",),
+        ("Где {0:nomn} относительно {1:gent}?", "Где находится {0:nomn} по отношению к {1:datv}?"),
+    )
     wrong = [word for key, word in words.items() if key != holding[0]]
     return choice_of(
         asker, "spatial_relationship", letter, wordings, (name_a, name_b), words[holding[0]], wrong, (a.id,)
@@ -169,7 +172,9 @@ def topic(asker: Asker, letter: int) -> Choice | None:
     best = max(counts, key=lambda c: counts[c])
     if sorted(counts.values())[-2] >= counts[best] or counts[best] < 2 or others >= counts[best]:
         return None
-    wordings = ("Чего на картинке больше всего?", "Что здесь главное?")
+    wordings = asker.worded(
+        ("Чего на картинке больше всего?",), ("Чего на картинке больше всего?", "Что здесь главное?")
+    )
     things = tuple(t.id for t in asker.scene.anchors if KINDS[t.kind].category == best)
     return choice_of(
         asker, "image_topic", letter, wordings, (), _TOPICS[best], [w for c, w in _TOPICS.items() if c != best], things
@@ -187,17 +192,24 @@ _FUNCTIONS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
+# the same in words that people say
+PLAINER: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
+    {"furniture": ("Что из нарисованного – мебель?",), "dishes": ("Что из нарисованного – посуда?",)}
+)
+
+
 def function(asker: Asker, letter: int) -> Choice | None:
     """Every option has the function; only one of them is in the picture, so it has to be looked at."""
     category = asker.rng.choice([c for c in _FUNCTIONS if c in asker.categories])
-    kinds_there = {t.kind for t in asker.scene.things if t.worn_by is None and KINDS[t.kind].category == category}
+    kinds_there = {t.kind for t in asker.scene.things if t.worn_by is None and asker.category(t.kind) == category}
     if len(kinds_there) != 1:
         return None
     kind = next(iter(kinds_there))
-    wrong = [KINDS[k].word for k in asker.absent_kinds if KINDS[k].category == category]
+    wrong = [KINDS[k].word for k in asker.absent_kinds if asker.category(k) == category]
     things = tuple(t.id for t in asker.namer.by_kind[kind])
+    wordings = asker.worded(PLAINER.get(category, _FUNCTIONS[category]), _FUNCTIONS[category])
     return choice_of(
-        asker, "function_reasoning", letter, _FUNCTIONS[category], (), KINDS[kind].word, _sampled(asker, wrong), things
+        asker, "function_reasoning", letter, wordings, (), KINDS[kind].word, _sampled(asker, wrong), things
     )
 
 
@@ -325,7 +337,13 @@ def quality(asker: Asker, letter: int) -> Choice | None:
         return None
     wrong = [word for key, word in _QUALITIES.items() if key != asker.scene.finish]
     return choice_of(
-        asker, "image_quality", letter, ("Какая это картинка по качеству?",), (), _QUALITIES[asker.scene.finish], wrong
+        asker,
+        "image_quality",
+        letter,
+        asker.worded(("Что с качеством этой картинки?",), ("Какая это картинка по качеству?",)),
+        (),
+        _QUALITIES[asker.scene.finish],
+        wrong,
     )
 
 
@@ -342,7 +360,7 @@ def count(asker: Asker, letter: int) -> Choice | None:
     things = tuple(t.id for t in asker.namer.by_kind[kind])
     return choice_of(
         asker,
-        COUNTING,
+        "object_localization" if asker.plain else COUNTING,  # as MMBench itself files it
         letter,
         ("Сколько {0:gent/plur} на картинке?",),
         (name,),

@@ -43,7 +43,9 @@ from ruvlm.world.scene import (
     held_out_things,
 )
 
+# the version that is drawn where none is named, and all that can be drawn
 WORLD_VERSION = "2"
+VERSIONS = ("2", "3")
 CHUNK = 100
 SplitName = str
 
@@ -90,11 +92,10 @@ class Chunk:
     kind: str
     first: int
     count: int
+    version: str = WORLD_VERSION
 
     def rng(self) -> random.Random:
-        return random.Random(
-            f"ruvlm {WORLD_VERSION} {self.level} {self.seed} {self.plan.name} {self.kind} {self.first}"
-        )
+        return random.Random(f"ruvlm {self.version} {self.level} {self.seed} {self.plan.name} {self.kind} {self.first}")
 
 
 @dataclass(frozen=True)
@@ -129,25 +130,26 @@ def _make_gqa(chunk: Chunk) -> Tables:
     for number in range(chunk.first, chunk.first + chunk.count):
         scene = sampler.sample(f"{plan.code}{number:06d}", rng)
         picture = png(render(scene))
-        asker = Asker(scene, rng, plan.held_out)
+        asker = Asker(scene, rng, plan.held_out, chunk.version)
         questions = balancer.ask(asker, plan.questions, held_out_things(scene.things), plan.held_out)
         tables.images.append({"id": scene.id, "image": {"bytes": picture, "path": f"{scene.id}.png"}})
         tables.instructions.extend(gqa_rows(scene.id, questions, (plan.code * 1_000_000 + number) * 100))
         tables.scenes.append(scene_graph_row(scene, side))
         if plan.shared:
-            for index, choice in enumerate(_asked(scene, plan, rng, chunk.level, made), number * plan.choices):
+            for index, choice in enumerate(_asked(scene, chunk, rng, made), number * plan.choices):
                 tables.choices.extend(mmbench_rows(choice, picture, index, plan.name, _source(chunk), rotations=False))
                 tables.groundings.append(grounding_row(choice, index, scene.id))
     return tables
 
 
-def _asked(scene: SceneGraph, plan: SplitPlan, rng: random.Random, level: str, made: dict[int, int]) -> list[Choice]:
+def _asked(scene: SceneGraph, chunk: Chunk, rng: random.Random, made: dict[int, int]) -> list[Choice]:
     """Up to plan.choices multiple-choice questions about a picture that has its GQA questions already.
 
     Forms are tried by the largest deficit against their share; `made` keeps count over pictures.
     """
-    asker = Asker(scene, rng, plan.held_out)
-    entries = choice_entries(level)
+    plan = chunk.plan
+    asker = Asker(scene, rng, plan.held_out, chunk.version)
+    entries = choice_entries(chunk.level)
     choices: dict[str, Choice] = {}
     for _ in range(2):
         rank = {k: (made[k] + rng.random()) / entries[k].share for k in made if not entries[k].prepare}
@@ -160,7 +162,7 @@ def _asked(scene: SceneGraph, plan: SplitPlan, rng: random.Random, level: str, m
 
 
 def _source(chunk: Chunk) -> str:
-    return f"ruvlm-world-{chunk.level}-{WORLD_VERSION}-seed{chunk.seed}"
+    return f"ruvlm-world-{chunk.level}-{chunk.version}-seed{chunk.seed}"
 
 
 def scene_graph_row(scene: SceneGraph, side: int) -> Row:
@@ -212,7 +214,7 @@ def _make_choices(chunk: Chunk) -> Tables:
             choice = None
             for _ in range(40):
                 scene = _prepared(sampler.sample(f"{plan.code}9{number:05d}", rng), entry.prepare, rng)
-                choice = entry.ask(Asker(scene, rng, plan.held_out), number)
+                choice = entry.ask(Asker(scene, rng, plan.held_out, chunk.version), number)
                 if (
                     choice
                     and plan.held_out
@@ -253,15 +255,15 @@ def _prepared(scene: SceneGraph, how: str, rng: random.Random) -> SceneGraph:
     return scene
 
 
-def chunks_of(level: str, seed: int, plan: SplitPlan) -> list[Chunk]:
+def chunks_of(level: str, seed: int, plan: SplitPlan, version: str = WORLD_VERSION) -> list[Chunk]:
     """Every chunk of a split, GQA first."""
     chunks = [
-        Chunk(level, seed, plan, "gqa", first, min(CHUNK, plan.images - first))
+        Chunk(level, seed, plan, "gqa", first, min(CHUNK, plan.images - first), version)
         for first in range(0, plan.images, CHUNK)
     ]
     if not plan.shared:
         chunks += [
-            Chunk(level, seed, plan, "choices", first, min(CHUNK, plan.choices - first))
+            Chunk(level, seed, plan, "choices", first, min(CHUNK, plan.choices - first), version)
             for first in range(0, plan.choices, CHUNK)
         ]
     return chunks
@@ -274,6 +276,7 @@ def build(
     workers: int = 1,
     splits: tuple[SplitPlan, ...] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    version: str = WORLD_VERSION,
 ) -> dict[str, Any]:
     """Write a world into `out` and return its manifest.
 
@@ -282,11 +285,13 @@ def build(
     """
     if level not in SIDE:
         raise DataError(f"Уровень мира «{level}» не известен: есть mini и full.")
+    if version not in VERSIONS:
+        raise DataError(f"Версии мира «{version}» нет: есть {', '.join(VERSIONS)}.")
     splits = splits or plans(level)
     described = {
         "level": level,
         "seed": seed,
-        "version": WORLD_VERSION,
+        "version": version,
         "splits": {p.name: {"images": p.images, "questions": p.questions, "choices": p.choices} for p in splits},
     }
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
@@ -297,7 +302,7 @@ def build(
             f"Папка {out} уже занята{' другим миром' if known else ''}: укажите другую --out или удалите её сами."
         )
     with whole_folder(out) as partial:
-        hashes = _write_all(level, seed, partial, workers, splits, progress)
+        hashes = _write_all(level, seed, partial, workers, splits, progress, version)
         manifest = described | {"source": f"world-{level}", "side": SIDE[level], "files": hashes}
         manifest["fingerprint"] = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:16]
         text = json.dumps(manifest, ensure_ascii=False, indent=1)
@@ -324,8 +329,9 @@ def _write_all(
     workers: int,
     splits: tuple[SplitPlan, ...],
     progress: Callable[[int, int], None] | None,
+    version: str,
 ) -> dict[str, str]:
-    todo = [chunk for plan in splits for chunk in chunks_of(level, seed, plan)]
+    todo = [chunk for plan in splits for chunk in chunks_of(level, seed, plan, version)]
     total, done = sum(chunk.count for chunk in todo), 0
     writers = {plan.name: SplitWriter(folder, plan.name) for plan in splits}
     try:

@@ -14,18 +14,34 @@ from ruvlm.world.scene import RELATIONS, SceneGraph, Thing, held_out_colour, rel
 
 
 class Asker:
-    """One scene being asked about. `want` is the answer a yes/no form should aim at."""
+    """One scene being asked about. `want` is the answer a yes/no form should aim at.
 
-    def __init__(self, scene: SceneGraph, rng: random.Random, held_out: bool) -> None:
+    `plain`: the words are those of version 3, which no longer asks what nobody would say; version 2 stays as it was, to the byte.
+    """
+
+    def __init__(self, scene: SceneGraph, rng: random.Random, held_out: bool, version: str = "2") -> None:
         self.scene = scene
         self.rng = rng
         self.namer = Namer(scene, rng)
         self.held_out = held_out
         self.want = True
+        self.plain = int(version) >= 3
         self.coloured = tuple(t for t in scene.things if t.colour and t.text is None)
         self.sized = tuple(t for t in scene.anchors if t.size)
-        self.categories = categories_of(scene.level)
+        self.categories = tuple(c for c in categories_of(scene.level) if not self.plain or self._has_several(c))
         self.absent_kinds = tuple(k.key for k in kinds_of(scene.level) if k.key not in self.namer.by_kind)
+
+    def _has_several(self, category: str) -> bool:
+        """With fewer than three kinds in it a category would give the answer away."""
+        return sum(self.category(kind.key) == category for kind in kinds_of(self.scene.level)) >= 3
+
+    def worded(self, now: tuple[str, ...], before: tuple[str, ...]) -> tuple[str, ...]:
+        """The wordings of the world's version: `now` those of version 3, `before` those of version 2."""
+        return now if self.plain else before
+
+    def category(self, kind: str) -> str:
+        """What a kind is one of: in version 3 nobody takes a snowman for a toy."""
+        return "" if self.plain and kind == "snowman" else KINDS[kind].category
 
     def pick(self, things: tuple[Thing, ...], avoid: str = "") -> tuple[Thing, Reference] | None:
         """A random thing with a name of its own."""

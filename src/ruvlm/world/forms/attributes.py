@@ -84,10 +84,13 @@ def ask_position(asker: Asker) -> Draft | None:
     thing, name = picked
     answer = "слева" if side(thing) == "left" else "справа"
     fact = frozenset({("side", thing.id, side(thing), True)})
-    wordings = (
-        "С какой стороны картинки {0:nomn}?",
-        "На какой стороне картинки находится {0:nomn}?",
-        "Где на картинке {0:nomn}: с какой стороны?",
+    wordings = asker.worded(
+        ("С какой стороны картинки {0:nomn}?", "На какой стороне картинки {0:nomn}?"),
+        (
+            "С какой стороны картинки {0:nomn}?",
+            "На какой стороне картинки находится {0:nomn}?",
+            "Где на картинке {0:nomn}: с какой стороны?",
+        ),
     )
     return about(
         POSITION,

@@ -115,9 +115,10 @@ def ask_relation(asker: Asker) -> Draft | None:
     axis = asker.rng.choice(axes)
     relation = axis[0] if related(a, axis[0], b) else axis[1]
     words = {"left": "слева", "right": "справа", "above": "над", "below": "под"}
+    words |= {"above": "выше", "below": "ниже"} if asker.plain else {}
     other = axis[1] if relation == axis[0] else axis[0]
     first, second = shuffled(asker, words[relation], words[other])
-    tail = "от {1:gent}" if axis[0] == "left" else "{1:ablt}"
+    tail = "от {1:gent}" if axis[0] == "left" else "{1:gent}" if asker.plain else "{1:ablt}"
     fact = frozenset({("relation", a.id, relation, b.id, True)})
     english = RELATION_WORDS[relation][2]
     return about(
@@ -126,7 +127,10 @@ def ask_relation(asker: Asker) -> Draft | None:
         name_b,
         first,
         second,
-        wordings=("{0:nomn} {2} или {3} " + tail + "?", "{0:nomn} находится {2} или {3} " + tail + "?"),
+        wordings=asker.worded(
+            ("{0:nomn} {2} или {3} " + tail + "?",),
+            ("{0:nomn} {2} или {3} " + tail + "?", "{0:nomn} находится {2} или {3} " + tail + "?"),
+        ),
         full="{0:nomn} " + words[relation] + " " + tail + ".",
         answer=words[relation],
         select=(name_b, name_a),
@@ -147,6 +151,8 @@ def ask_object(asker: Asker) -> Draft | None:
     things = asker.in_relation(relation, thing)
     if not things or any(asker.companions(t) for t in (*things, thing)):
         return None
+    if asker.plain and any(t.kind == thing.kind for t in things):
+        return None  # «Что слева от лопаты: лопата или зонт?»
     target = asker.rng.choice(things)
     living = KINDS[target.kind].living
     inside = {t.kind for t in things}
@@ -196,7 +202,10 @@ def ask_wearer(asker: Asker) -> Draft | None:
         name,
         first,
         second,
-        wordings=("Кто в {0:loct}: {1} или {2}?", "Кто носит {0:accs}: {1} или {2}?"),
+        wordings=asker.worded(
+            ("Кто в {0:loct}: {1} или {2}?", "На ком {0:nomn}: {1} или {2}?"),
+            ("Кто в {0:loct}: {1} или {2}?", "Кто носит {0:accs}: {1} или {2}?"),
+        ),
         full="В {0:loct} " + right + ".",
         answer=right,
         then=(("relate", "person,wearing,s"), ("choose name", f"{first}|{second}")),
@@ -209,8 +218,8 @@ def ask_wearer(asker: Asker) -> Draft | None:
 
 def ask_category(asker: Asker) -> Draft | None:
     category = asker.rng.choice(asker.categories)
-    members = [t for t in asker.scene.things if t.worn_by is None and KINDS[t.kind].category == category]
-    absent = [k for k in asker.absent_kinds if KINDS[k].category == category]
+    members = [t for t in asker.scene.things if t.worn_by is None and asker.category(t.kind) == category]
+    absent = [k for k in asker.absent_kinds if asker.category(k) == category]
     if not members or not absent:
         return None
     thing = asker.rng.choice(members)

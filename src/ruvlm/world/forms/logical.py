@@ -219,9 +219,12 @@ def ask_larger(asker: Asker) -> Draft | None:
         LARGER,
         name_a,
         name_b,
-        wordings=(
-            f"{who} {degree}: {{0:nomn}} или {{1:nomn}}?",
-            f"{who} {degree} по размеру, {{0:nomn}} или {{1:nomn}}?",
+        wordings=asker.worded(
+            (f"{who} {degree}: {{0:nomn}} или {{1:nomn}}?", f"{who} здесь {degree}: {{0:nomn}} или {{1:nomn}}?"),
+            (
+                f"{who} {degree}: {{0:nomn}} или {{1:nomn}}?",
+                f"{who} {degree} по размеру, {{0:nomn}} или {{1:nomn}}?",
+            ),
         ),
         full=degree.capitalize() + " " + word + ".",
         answer=word,

@@ -43,6 +43,7 @@ def ask_who_wears(asker: Asker) -> Draft | None:
     wordings: tuple[str, ...] = ("Кто в {0:loct}?", "Кто носит {0:accs}?", "На ком {0:nomn}?", "Кто одет в {0:accs}?")
     if garment.kind in ("hat", "scarf"):
         wordings = wordings[:3]
+    wordings = asker.worded(tuple(one for one in wordings if "носит" not in one), wordings)
     return about(
         WHO_WEARS,
         name,
@@ -146,7 +147,7 @@ def ask_related(asker: Asker) -> Draft | None:
 
 def ask_related_category(asker: Asker) -> Draft | None:
     chosen = one_related(asker)
-    if not chosen or KINDS[chosen[2].kind].category not in asker.categories:
+    if not chosen or asker.category(chosen[2].kind) not in asker.categories:
         return None
     thing, related, target = chosen
     category = KINDS[target.kind].category
@@ -175,7 +176,7 @@ def _category(category: str) -> tuple[str, str]:
 
 def _only_of_category(asker: Asker, colour: bool) -> tuple[Thing, str] | None:
     category = asker.rng.choice(asker.categories)
-    members = [t for t in asker.scene.things if t.worn_by is None and KINDS[t.kind].category == category]
+    members = [t for t in asker.scene.things if t.worn_by is None and asker.category(t.kind) == category]
     if colour:
         members = [t for t in members if t.colour]
         counts = {t.id: sum(o.colour == t.colour for o in members) for t in members}
