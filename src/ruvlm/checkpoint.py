@@ -37,7 +37,11 @@ def model_folder(name: str) -> Path:
     if name in PACKAGED:
         return PACKAGED[name]
     if not folder.exists():
-        near = difflib.get_close_matches(name, ("majority", "random", "question-only", *PACKAGED), 1)
+        runs = [str(path.parent) for path in Path("results").glob(f"*/{FINAL}")]
+        known = {Path(run).name: run for run in runs} | {
+            one: one for one in ("majority", "random", "question-only", *PACKAGED)
+        }
+        near = [known[one] for one in difflib.get_close_matches(name, known, 1)]
         hint = f" Может быть, {near[0]}?" if near else ""
         raise ModelError(
             f"Модели {name} нет: укажите папку запуска (results/…), папку с config.json, nano (она в пакете) или hf:ИМЯ.{hint}"
@@ -45,6 +49,10 @@ def model_folder(name: str) -> Path:
     if adapter_folder(name) is not None:
         raise ModelError(
             f"В {adapter_folder(name)} не модель, а адаптер: здесь нужна модель целиком, слейте их командой ruvlm model merge."
+        )
+    if folder.is_file():
+        raise ModelError(
+            f"{folder} – файл, а не модель: готовые ответы зовутся file:{folder}, их баллы даёт и ruvlm score."
         )
     raise ModelError(f"В папке {folder} нет модели (best_model, final_model или config.json): обучите её заново.")
 

@@ -281,6 +281,8 @@ KINDS = (
 
 def _wanted(problem: Any) -> str:
     """What would have been right, in Russian."""
+    if problem["type"] == "float_parsing" and "," in str(problem.get("input")):
+        return "нужно число, дробь – через точку"
     words = WANTED.get(problem["type"])
     if words is not None:
         bounds = {name: str(value).replace(" or ", " или ") for name, value in problem.get("ctx", {}).items()}

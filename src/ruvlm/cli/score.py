@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
     from ruvlm.evaluation.judge import Judge
     from ruvlm.evaluation.table import Dispute
     from ruvlm.schema import Result
+
+# the rules of short answers in words
+LEGEND = MappingProxyType(
+    {
+        "lmms": "точное совпадение, как в lmms-eval",
+        "ru": "ё = е, кавычки и «да, …» прощены",
+        "lemma": "по начальным формам слов",
+        "vlmevalkit": "как в VLMEvalKit",
+    }
+)
 
 
 def score(
@@ -54,6 +65,7 @@ def score(
     Пример: ruvlm score answers.jsonl --json
     """
     from ruvlm.data.predictions import Columns
+    from ruvlm.errors import ConfigError
     from ruvlm.evaluation.folder import holds_evaluations
     from ruvlm.evaluation.table import disputes, score_file
 
@@ -61,6 +73,8 @@ def score(
     stored = holds_evaluations(file)
     data = data or (_data_of(file) if stored else "world")
     if ids is not None:
+        if not stored:
+            raise ConfigError("--ids – для папки оценки: строки файла видны в нём самом, спорные перечислит --explain.")
         from ruvlm.cli.evaluate import show_rows
         from ruvlm.evaluation.seen_rows import stored_rows, wanted_ids
 
@@ -149,6 +163,13 @@ def _tell_result(result: Result, json_: bool) -> None:
             else f"{decimal(figure.value, 2)} % (n = {figure.n})"
         )
         tell(f"{rule}: {counted}, {interval}")
+    legend = [
+        f"{rule.partition('/')[2]} – {LEGEND[rule.partition('/')[2]]}"
+        for rule in result.scores
+        if rule.partition("/")[2] in LEGEND
+    ]
+    if len(legend) > 1:
+        tell(f"  главное – первое; {'; '.join(legend)}")
     for name, metric in result.metrics.items():
         tell(f"{name}: {decimal(metric.value)} (n = {metric.n}; {metric.note})")
     for note in result.notes:

@@ -62,7 +62,7 @@ def train(
             }
         )
     if done.interrupted:
-        say(f"Прервано на шаге {done.steps}. Продолжить: ruvlm train {quoted(done.folder)} --resume")
+        say(f"Сохранено на шаге {done.steps}. Продолжить: ruvlm train {quoted(done.folder)} --resume")
         raise typer.Exit(130)
     if done.early:
         say(f"Проверка не улучшалась {settings.train.patience} раз подряд: остановлено раньше.")

@@ -82,6 +82,8 @@ class Run:
                 self.progress.slots = self.progress.validations
             if grown:
                 self._prolong()
+            elif self.progress.done:
+                report("запуск уже закончен; учить дольше – --set train.max_minutes=… (или epochs, max_steps)")
             self._last_saved = self.progress.seconds
         self.history = History(self.folder, self.progress if resume else None, group.first)
         step = self.progress.step
