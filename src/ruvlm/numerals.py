@@ -15,6 +15,11 @@ def decimal(value: float, digits: int = 1, signed: bool = False) -> str:
     return text.replace(".", ",").replace("-", "−")
 
 
+def short(value: float) -> str:
+    """A figure with as many digits as it has, two at most: «5», «0,75»."""
+    return f"{value:.2f}".rstrip("0").rstrip(".").replace(".", ",")
+
+
 def around(score: Score, digits: int = 1) -> str:
     """The 95 % interval of a score, «90,5–91,8»; nothing where there is none."""
     if score.low is None or score.high is None:

@@ -35,7 +35,7 @@ def test_a_missing_and_an_old_package_are_named_with_their_cure(ruvlm: Run, monk
     real = importlib.metadata.version
 
     def version(name: str) -> str:
-        if name == "peft":
+        if name in ("peft", "openpyxl"):
             raise importlib.metadata.PackageNotFoundError(name)
         return "4.1.0" if name == "transformers" else real(name)
 
@@ -43,7 +43,10 @@ def test_a_missing_and_an_old_package_are_named_with_their_cure(ruvlm: Run, monk
     done = ruvlm("doctor", "--no-hub", "--json")
     assert done.code == 1
     found = {row["name"]: row for row in json.loads(done.out)}
-    assert (found["peft"]["state"], found["peft"]["fix"]) == ("bad", "pip install peft")
+    assert (found["openpyxl"]["state"], found["openpyxl"]["fix"]) == ("bad", "pip install openpyxl")
+    # what only models need is a remark
+    assert found["peft"]["state"] == "note"
+    assert "pip install 'ruvlm[models]'" in found["peft"]["fix"]
     assert found["transformers"]["state"] == "bad"
     assert "transformers" in found["transformers"]["fix"]
     assert "5.23" in found["transformers"]["fix"]

@@ -101,6 +101,7 @@ def place(world: Path, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     Image.effect_noise((400, 300), 60).convert("RGB").save(here / "photos" / "77.jpg")
     (here / "sceneGraphs.json").write_text(json.dumps(GRAPH))
     _conversations(here)
+    (here / "my_model.py").write_text('def answer(image, question):\n    return "да"\n', encoding="utf-8")
     _card(here)
     _sets(here, root / "hub", world)
     before = Path.cwd()
@@ -214,6 +215,8 @@ def shortened(command: str, place: Place, number: int) -> list[str]:
     words[0] = words[0].removeprefix(".venv/bin/")
     verb = words[words.index("ruvlm") + 1 :]
     fresh = f"made/{number}"
+    if verb[0] == "train" and verb[1].startswith("results/"):  # a run that lies there remembers its settings
+        return words
     if verb[0] == "train":
         return [*words, *(part for one in _short(command, fresh) for part in ("--set", one))]
     if verb[:2] == ["data", "world"]:
@@ -289,7 +292,7 @@ def test_the_command_works(
         )
         assert done.returncode == 0, done.stderr
     else:
-        if "--resume" in words:
+        if "--resume" in words and not words[2].startswith("results/"):
             assert main([word for word in words[1:] if word != "--resume"]) == 0
         code = main(words[1:])
         # 1 is what these found: a set of a few pictures is not balanced, a machine lacks something

@@ -84,7 +84,7 @@ def test_the_command_and_its_refusals(tmp_path: Path, ruvlm: Run) -> None:
     for vision_name, llm_name, said in (
         (llm, llm, "CLIP, SigLIP"),
         (vision, vision, "Языковая"),
-        (tmp_path / "x", llm, "не загрузилась"),
+        (tmp_path / "x", llm, "Папки с моделью"),
     ):
         done = ruvlm("model", "compose", "--vision", vision_name, "--llm", llm_name, "--out", tmp_path / "n")
         assert (done.code, said in done.err, "Traceback" in done.err) == (2, True, False), done.err

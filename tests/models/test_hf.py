@@ -216,7 +216,7 @@ def test_a_model_without_a_template_is_spoken_to_as_vicuna(models: dict[str, Pat
     ("spec", "said"),
     [
         ("hf:./нет-такой", "Папки с моделью ./нет-такой нет"),
-        ("hf:{llava}+./нет", "Адаптер ./нет не подошёл"),
+        ("hf:{llava}+./нет", "Папки с моделью ./нет нет"),
         ("hf:{empty}", "нет config.json"),
         ("hf:{remote}", "--trust-remote-code"),
         ("hf:{text}", "не из image-text-to-text моделей"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ruvlm.cli.console import quoted, say, show_json, tell
-from ruvlm.numerals import around, decimal
+from ruvlm.numerals import around, decimal, short
 
 if TYPE_CHECKING:
     from ruvlm.evaluation.asking import Evaluation
@@ -94,7 +94,7 @@ def _train(number: int, name: str, out: Path, world: Path, minutes: float) -> No
     from ruvlm.errors import OutputError, RuvlmError
     from ruvlm.run_folder import FINAL, RunFolder
 
-    say(f"{number}. Обучение {name}, не дольше {decimal(minutes, 2).rstrip('0').rstrip(',')} мин")
+    say(f"{number}. Обучение {name}, не дольше {short(minutes)} мин")
     folder = out / name
     run = RunFolder(folder)
     if run.described and Path(run.config.data.path) != world:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ruvlm.data.pixels import marks_of
 from ruvlm.errors import DataError, ModelError, RuvlmError
-from ruvlm.numerals import decimal
+from ruvlm.numerals import decimal, short
 from ruvlm.run_folder import RunFacts, RunFolder
 from ruvlm.schema import Example, ImageRef
 from ruvlm.training.optim import Muon
@@ -193,7 +193,7 @@ def time_line(steps: int, done: int, seconds: float, minutes: float | None) -> s
     """How long the rest will take, from the steps so far."""
     left = (steps - done) * seconds / done / 60
     if minutes is not None and minutes - seconds / 60 < left:
-        return f"шагов до {steps}, но раньше кончится время: {decimal(minutes, 2)} мин, около {round(done + (minutes * 60 - seconds) * done / seconds)} шагов"
+        return f"шагов до {steps}, но раньше кончится время: {short(minutes)} мин, около {round(done + (minutes * 60 - seconds) * done / seconds)} шагов"
     return (
         f"шагов {steps}, осталось около {decimal(left, 0)} мин"
         if left >= 1
