@@ -6,6 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from textwrap import fill
+
+# of a terminal
+WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,8 @@ class Tabular:
         """For a terminal."""
         widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
         table = [_line(row, widths) for row in ((self.columns, *self.rows) if self.rows else ())]
-        return "\n".join(filter(None, (self.title, *table, *self.lines)))
+        lines = (fill(line, WIDTH, break_long_words=False, break_on_hyphens=False) for line in self.lines)
+        return "\n".join(filter(None, (self.title, *table, *lines)))
 
     @property
     def html(self) -> str:

@@ -24,7 +24,7 @@ def test_every_snippet_runs_one_after_another(tmp_path: Path) -> None:
     (tmp_path / "page.py").write_text("\n".join(SNIPPETS), encoding="utf-8")
     done = subprocess.run([sys.executable, "page.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "Вывод: не лучше, чем угадывание по словам вопроса" in done.stdout
+    assert "Вывод: не лучше, чем угадывание по словам вопроса" in " ".join(done.stdout.split())
     assert "лучше nano" in done.stdout
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
     assert "<html" in (tmp_path / "report.html").read_text(encoding="utf-8")

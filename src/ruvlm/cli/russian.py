@@ -48,6 +48,7 @@ class RussianFormatter(ClickContext.formatter_class):  # type: ignore[misc]
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         words = args.replace("[OPTIONS]", "[КЛЮЧИ]").replace("COMMAND [ARGS]...", "КОМАНДА …")
+        words = re.sub(r"\{(\w+)\}", lambda name: name[1].upper(), words)
         super().write_usage(prog, words, "Вызов: ")
 
     def write_heading(self, heading: str) -> None:
