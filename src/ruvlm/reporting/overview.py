@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ruvlm.benchmarks.base import Axis
 from ruvlm.benchmarks.catalog import benchmark_or_none
-from ruvlm.evaluation.standing import THAN, Standing, conclusion, distinct
+from ruvlm.evaluation.standing import THAN, USUAL, Standing, conclusion, distinct
 from ruvlm.reporting.gathered import Answers, Gathered, ReportSection
 from ruvlm.schema import Score
 
@@ -74,7 +74,7 @@ def overview(gathered: Gathered) -> Overview:
 
 def _where(section: ReportSection, standing: Standing) -> str:
     """A section in a few words."""
-    usual = section.first.split in ("test", "testdev", "dev")
+    usual = section.first.split in USUAL
     return standing.label if usual else f"{standing.label}, {section.first.split}"
 
 
