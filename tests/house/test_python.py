@@ -117,23 +117,23 @@ def ruvlm_command(ruvlm):  # type: ignore[no-untyped-def]
 
 def test_own_models_from_the_command_line(world: Path, tmp_path: Path, ruvlm_command, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "my_model.py").write_text(
+    (tmp_path / "their_model.py").write_text(
         "import ruvlm\n"
         "def yes(image, question):\n    assert image.size\n    return 'да'\n"
         "class Mine(ruvlm.Backend):\n    name, fingerprint = 'mine', '1'\n"
         "    def answer(self, asked):\n        yield from (ruvlm.Response('нет') for _ in asked)\n",
         encoding="utf-8",
     )
-    for address in ("py:my_model:yes", "py:my_model.py:Mine", "py:my_model:Mine"):
+    for address in ("py:their_model:yes", "py:their_model.py:Mine", "py:their_model:Mine"):
         ran = ruvlm_command(
             "eval", address, "--data", world, "--limit", 10, "--no-controls", "--out", tmp_path / address
         )
         assert ran.code == 0, ran.err
     for address, said in (
-        ("py:my_model:no", "нет имени no"),
+        ("py:their_model:no", "нет имени no"),
         ("py:nowhere:x", "модуля nowhere нет"),
         ("py:nowhere.py:x", "Файла nowhere.py нет"),
-        ("py:my_model", "нужно py:МОДУЛЬ:ИМЯ"),
+        ("py:their_model", "нужно py:МОДУЛЬ:ИМЯ"),
         ("pi:x", "есть hf, openai, file, py"),
     ):
         ran = ruvlm_command("eval", address, "--data", world, "--limit", 10)

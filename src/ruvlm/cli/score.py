@@ -65,7 +65,6 @@ def score(
     Пример: ruvlm score answers.jsonl --json
     """
     from ruvlm.data.predictions import Columns
-    from ruvlm.errors import ConfigError
     from ruvlm.evaluation.folder import holds_evaluations
     from ruvlm.evaluation.table import disputes, score_file
 
@@ -73,12 +72,7 @@ def score(
     stored = holds_evaluations(file)
     data = data or (_data_of(file) if stored else "world")
     if ids is not None:
-        if not stored:
-            raise ConfigError("--ids – для папки оценки: строки файла видны в нём самом, спорные перечислит --explain.")
-        from ruvlm.cli.evaluate import show_rows
-        from ruvlm.evaluation.seen_rows import stored_rows, wanted_ids
-
-        show_rows(stored_rows(file, data, wanted_ids(ids)), json_)
+        _show_ids(file, data, ids, stored, json_)
         return
     _refuse_keys(stored, explain or gold is not None or reference_random, judge is not None)
     if explain:
@@ -91,6 +85,17 @@ def score(
     else:
         result = score_file(file, gold, reference_random, columns)
     _tell_result(result, json_)
+
+
+def _show_ids(file: Path, data: str, ids: str, stored: bool, json_: bool) -> None:
+    """The rows of an evaluation that are named. Raises ConfigError for a file of answers."""
+    from ruvlm.cli.evaluate import show_rows
+    from ruvlm.errors import ConfigError
+    from ruvlm.evaluation.seen_rows import stored_rows, wanted_ids
+
+    if not stored:
+        raise ConfigError("--ids – для папки оценки: строки файла видны в нём самом, спорные перечислит --explain.")
+    show_rows(stored_rows(file, data, wanted_ids(ids)), json_)
 
 
 def _refuse_keys(stored: bool, of_a_file: bool, of_a_folder: bool) -> None:

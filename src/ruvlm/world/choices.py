@@ -193,9 +193,7 @@ _FUNCTIONS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 
 
 # the same in words that people say
-PLAINER: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
-    {"furniture": ("Что из нарисованного – мебель?",), "dishes": ("Что из нарисованного – посуда?",)}
-)
+PLAINER = MappingProxyType({"furniture": ("Что из нарисованного – мебель?",), "dishes": ("Что здесь – посуда?",)})
 
 
 def function(asker: Asker, letter: int) -> Choice | None:
@@ -336,15 +334,8 @@ def quality(asker: Asker, letter: int) -> Choice | None:
     if asker.scene.finish not in _QUALITIES:
         return None
     wrong = [word for key, word in _QUALITIES.items() if key != asker.scene.finish]
-    return choice_of(
-        asker,
-        "image_quality",
-        letter,
-        asker.worded(("Что с качеством этой картинки?",), ("Какая это картинка по качеству?",)),
-        (),
-        _QUALITIES[asker.scene.finish],
-        wrong,
-    )
+    wordings = asker.worded(("Что с качеством этой картинки?",), ("Какая это картинка по качеству?",))
+    return choice_of(asker, "image_quality", letter, wordings, (), _QUALITIES[asker.scene.finish], wrong)
 
 
 def count(asker: Asker, letter: int) -> Choice | None:
