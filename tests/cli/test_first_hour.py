@@ -158,7 +158,7 @@ def test_files_are_paired_by_what_their_rows_are_about(tmp_path: Path, ruvlm: Ru
     plain, mixed = list(range(12)), [5, 3, 9, 0, 1, 2, 4, 6, 7, 8, 11, 10]
     for command in ("compare", "explain"):
         ran = ruvlm(command, table("a.csv", plain, False), table("b.csv", mixed, False))
-        assert (ran.code, "не одни и те же" in ran.err) == (2, True), ran.err
+        assert (ran.code, "под теми же id другие вопросы" in ran.err) == (2, True), ran.err
         ran = ruvlm(command, table("c.csv", plain, True), table("d.csv", mixed, True))
         assert ran.code == 0, ran.err
     assert "0,00" in ruvlm("compare", tmp_path / "c.csv", tmp_path / "d.csv").out
@@ -201,3 +201,24 @@ def test_unread_letters_are_told_of_beside_the_score(
     changed = ruvlm("eval", "py:mine.py:red", "--data", world, "--limit", 20, "--out", tmp_path / "e")
     assert changed.code == 0, changed.err
     assert changed.out.splitlines()[0] != ran.out.splitlines()[0]
+
+
+def test_rules_are_one_question_only_where_they_decide_every_row_alike(tmp_path: Path, ruvlm: Run) -> None:
+    """Equal totals on other rows are another question; equal rows are not. Reference: Holm's own three lines."""
+    golds = ["зелёный", "стол"] * 30
+    one = [{"id": n, "gold": gold, "prediction": gold if n < 30 else "нет"} for n, gold in enumerate(golds)]
+    other = [{**row, "prediction": row["gold"] if n < 45 else "нет"} for n, row in enumerate(one)]
+    for name, lines in (("a", one), ("b", other)):
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (tmp_path / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    rows = json.loads(ruvlm("compare", tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--json").out)
+    assert len(rows) == 4
+    assert {row["p_holm"] for row in rows} == {rows[0]["p"]}, "four rules that agree on every row are one test"
+    other = [{**row, "prediction": row["prediction"].replace("ё", "е")} for row in other]
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in other)
+    (tmp_path / "b.jsonl").write_text(text, encoding="utf-8")
+    rows = json.loads(ruvlm("compare", tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--json").out)
+    several = sorted({row["p"] for row in rows})
+    assert len(several) == 2
+    expected = [min(1.0, several[0] * 2), max(several[0] * 2, several[1])]
+    assert sorted({row["p_holm"] for row in rows}) == pytest.approx(expected)

@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
+from ruvlm.data.predictions import Pair, refuse_foreign
 from ruvlm.data.split_files import sha256_of
 from ruvlm.data.tool_logs import holds_tables
 from ruvlm.errors import DataError
-from ruvlm.evaluation.evaluated import AskedHow, Evaluated, Identity, Logged, Measured
+from ruvlm.evaluation.evaluated import AskedHow, Evaluated, Identity, Logged, Measured, RowSubject
 from ruvlm.evaluation.folder import EvaluationFolder, evaluations_in, holds_evaluations
 from ruvlm.evaluation.table import AnswerSheet, answered, judged, scored
 from ruvlm.schema import Response, Verdict
@@ -71,8 +72,10 @@ class AnswersFile(Evaluated):
         return {row.name: Response(row.prediction) for row in self._sheet.rows}
 
     @cached_property
-    def about(self) -> dict[str, tuple[str, str]]:
-        return {row.name: (" ".join(row.question.split()), row.gold.strip()) for row in self._sheet.rows}
+    def about(self) -> dict[str, RowSubject]:
+        sheet = self._sheet
+        golds = [row.gold for row in sheet.rows] if sheet.lettering is None else sheet.lettering.letters
+        return {row.name: RowSubject(row.question, gold) for row, gold in zip(sheet.rows, golds, strict=True)}
 
     @cached_property
     def logged(self) -> dict[str, Logged]:
@@ -143,16 +146,15 @@ def answers_under(path: Path) -> list[Evaluated]:
 
 def refuse_other_rows(a: Evaluated, b: Evaluated) -> None:
     """Raise DataError where two files have other questions or right answers under the same ids: they are not of the same rows."""
-    shared = a.about.keys() & b.about.keys()
-    conflicts = sorted(name for name in shared if not _same(a.about[name], b.about[name]))
-    if conflicts:
-        raise DataError(
-            f"Строки {a.path} и {b.path} – не одни и те же: под одним номером разные вопросы или верные ответы ({len(conflicts)} из "
-            f"{len(shared)}, например «{conflicts[0]}»). Строки сопоставлены по id, а без него по номеру: добавьте в оба столбец id."
+    shared = [name for name in a.about if name in b.about]
+    pairs = [
+        Pair(
+            identity=name,
+            question=b.about[name].question,
+            own_question=a.about[name].question,
+            gold=b.about[name].gold,
+            own_gold=a.about[name].gold,
         )
-
-
-def _same(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    """A question that one of the two does not give tells nothing."""
-    questions = {one[0], other[0]} - {""}
-    return one[1] == other[1] and len(questions) < 2
+        for name in shared
+    ]
+    refuse_foreign(a.path, str(b.path), pairs)

@@ -205,11 +205,12 @@ def _sides(
     a: Path, b: Path, rule_a: str | None, rule_b: str | None, by_question: bool = True
 ) -> tuple[Side, Side, list[str]]:
     """Both, and the rows that both have; with `by_question`, questions where both count by them."""
-    one, other = side_of(a, rule_a), side_of(b, rule_b)
+    first, second = open_answers(a), open_answers(b)
+    refuse_other_rows(first, second)
+    one, other = side_of(first, rule_a), side_of(second, rule_b)
     if by_question and one.circular and other.circular:
         one, other = _by_question(one), _by_question(other)
     common = [name for name in one.rows if name in other.rows]
-    refuse_other_rows(open_answers(a), open_answers(b))
     if not common:
         lost = " (строки с неудачными запросами не в счёт: повторите ruvlm eval)" if one.lost or other.lost else ""
         raise DataError(
@@ -337,9 +338,9 @@ def _notes(a: Side, b: Side, shared: str, same: bool) -> tuple[str, ...]:
 # --- a side, whoever wrote it
 
 
-def side_of(path: Path, rule: str | None = None) -> Side:
+def side_of(opened: Evaluated, rule: str | None = None) -> Side:
     """An evaluation, a file of answers or a tool's log, row by row. Raises DataError."""
-    opened = open_answers(path)
+    path = opened.path
     verdicts, responses = opened.verdicts, opened.responses
     named = {name: _plain_rule(opened, name) for name in next(iter(verdicts.values())).scores}
     chosen = rule or named[next(iter(named))]

@@ -80,13 +80,18 @@ def compare(paths: list[Path]) -> list[Difference]:
     for other in stored[1:]:
         _comparable(stored[0], other)
     shared = [rule for rule in stored[0].scores if all(rule in one.scores for one in stored)]
-    differences = [_difference(a, b, rule) for a, b in combinations(stored, 2) for rule in shared]
-    # rules that decide every row alike ask one question, and it is corrected for once
-    questions = {(row.a, row.b, row.value_a, row.value_b, row.points, row.p): row.p for row in differences}
-    corrected = dict(zip(questions, holm(list(questions.values())), strict=True))
-    return [
-        replace(row, p_holm=corrected[row.a, row.b, row.value_a, row.value_b, row.points, row.p]) for row in differences
-    ]
+    asked = [(a, b, rule) for a, b in combinations(stored, 2) for rule in shared]
+    differences = [_difference(a, b, rule) for a, b, rule in asked]
+    # rules that decide every row of a pair alike ask one question, and it is corrected for once
+    questions = [(a.folder, b.folder, *map(_decided, (a, b), (rule, rule))) for a, b, rule in asked]
+    p_values = {question: row.p for question, row in zip(questions, differences, strict=True)}
+    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    return [replace(row, p_holm=corrected[question]) for row, question in zip(differences, questions, strict=True)]
+
+
+def _decided(stored: Stored, rule: str) -> frozenset[tuple[str, float]]:
+    """What each unit scores under a rule."""
+    return frozenset(stored.scores[rule].items())
 
 
 def paired_evaluations(sides: Sequence[Path | Sequence[Path]]) -> list[list[Path]]:

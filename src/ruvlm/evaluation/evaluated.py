@@ -152,6 +152,14 @@ class Measured:
         return is_control(self.model)
 
 
+@dataclass(frozen=True)
+class RowSubject:
+    """What a row of a file is about: its question, empty where the file has none, and its right answer."""
+
+    question: str
+    gold: str
+
+
 class Evaluated(ABC):
     """An evaluation that was made before: a folder of ours, or a file of answers that somebody else's tool has written.
 
@@ -205,7 +213,7 @@ class Evaluated(ABC):
         return {}
 
     @property
-    def about(self) -> dict[str, tuple[str, str]]:
+    def about(self) -> dict[str, RowSubject]:
         """What each row of a file is about, by id: its question and right answer, to tell whether two files speak of the same rows."""
         return {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import final, overload
+from typing import TypeVar, final, overload
 
 from ruvlm.errors import DataError
 from ruvlm.evaluation.asking import Evaluation
@@ -15,23 +15,30 @@ from ruvlm.numerals import around, bounds, chance, decimal
 from ruvlm.schema import Result, Score
 from ruvlm.tabular import Shown, Tabular
 
+MemberT = TypeVar("MemberT")
 
-@final
+
 @dataclass(frozen=True, repr=False)
-class Evaluations(Shown, Sequence[Evaluation]):
-    """What `evaluate` gave: the model's evaluations first, then its controls', one a protocol."""
+class Members(Shown, Sequence[MemberT]):
+    """A sequence that shows itself as a table."""
 
-    members: tuple[Evaluation, ...]
+    members: tuple[MemberT, ...]
 
     @overload
-    def __getitem__(self, index: int) -> Evaluation: ...
+    def __getitem__(self, index: int) -> MemberT: ...
     @overload
-    def __getitem__(self, index: slice) -> tuple[Evaluation, ...]: ...
-    def __getitem__(self, index: int | slice) -> Evaluation | tuple[Evaluation, ...]:
+    def __getitem__(self, index: slice) -> tuple[MemberT, ...]: ...
+    def __getitem__(self, index: int | slice) -> MemberT | tuple[MemberT, ...]:
         return self.members[index]
 
     def __len__(self) -> int:
         return len(self.members)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Evaluations(Members[Evaluation]):
+    """What `evaluate` gave: the model's evaluations first, then its controls', one a protocol."""
 
     @property
     def result(self) -> Result:
@@ -65,20 +72,8 @@ class Evaluations(Shown, Sequence[Evaluation]):
 
 @final
 @dataclass(frozen=True, repr=False)
-class Differences(Shown, Sequence[Difference]):
+class Differences(Members[Difference]):
     """What `compare` gave: every pair under every rule."""
-
-    members: tuple[Difference, ...]
-
-    @overload
-    def __getitem__(self, index: int) -> Difference: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Difference, ...]: ...
-    def __getitem__(self, index: int | slice) -> Difference | tuple[Difference, ...]:
-        return self.members[index]
-
-    def __len__(self) -> int:
-        return len(self.members)
 
     def tabular(self) -> Tabular:
         columns = ("правило", "первый", "второй", "n", "разность", "95 %", "p", "вывод")

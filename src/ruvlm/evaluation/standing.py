@@ -123,9 +123,8 @@ def standing(own: Evaluated, group: Sequence[Evaluated]) -> Standing:
     beside = {_kind(one.model): one for one in around}
     scores = {kind: one.measured.headline[1] for kind, one in beside.items()}
     if own.blind is not None:
-        known = (
-            {*scores, OWN_WORDS} if "question-only" in scores else {*scores}
-        )  # of two classifiers of words, the trained one
+        # of two classifiers of words, the trained one
+        known = {*scores, OWN_WORDS} if "question-only" in scores else {*scores}
         scores |= {kind: score for kind, score in own.blind.controls.items() if kind not in known}
     best = max(scores, key=lambda kind: scores[kind].value) if scores else ""
     rule, score = measured.headline
@@ -138,7 +137,7 @@ def standing(own: Evaluated, group: Sequence[Evaluated]) -> Standing:
         controls=scores,
         best=best,
         lead=_lead(own, beside.get(best), rule, score, scores[best]) if best else Lead.TIED,
-        split=measured.rows,
+        split=measured.split,
         source=measured.source,
     )
 
