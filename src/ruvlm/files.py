@@ -22,6 +22,19 @@ from ruvlm.errors import OutputError, because
 LOCK = ".lock"
 
 
+FileState = tuple[int, int, int, int]
+
+
+def state_of(path: Path) -> FileState:
+    """What tells a file from another that came to stand under its name: device, inode, bytes, nanoseconds of its last change.
+
+    Whatever is remembered of a file is remembered by this too: a path alone means another file after a rewrite, or from
+    another working folder. Raises OSError.
+    """
+    about = path.stat()
+    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
+
+
 # --- one process at a time
 
 

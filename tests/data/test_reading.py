@@ -115,6 +115,20 @@ def test_pictures_are_read_in_any_order_whatever_the_row_groups(world: Path, tmp
         assert [read_bytes(ImageRef(tmp_path / f"{name}.parquet", row)) for row in order] == expected
 
 
+def test_a_picture_is_the_one_that_stands_there_now(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file written anew, or another of its name in another working folder: no picture of the first one is shown."""
+    source = pq.read_table(world / "gqa-ru/train_balanced_images/train-00000-of-00001.parquet")
+    pictures = [cell["bytes"] for cell in source.column("image").to_pylist()]
+    for name, start in (("a", 0), ("b", 5)):
+        (tmp_path / name).mkdir()
+        pq.write_table(source.slice(start, 40 - start), tmp_path / name / "x.parquet", row_group_size=10)
+    for name, start in (("a", 0), ("b", 5)):
+        monkeypatch.chdir(tmp_path / name)
+        assert [read_bytes(ImageRef(Path("x.parquet"), row)) for row in (0, 25)] == [pictures[start], pictures[start + 25]]
+    pq.write_table(source.slice(9, 12), "x.parquet")
+    assert read_bytes(ImageRef(Path("x.parquet"), 0)) == pictures[9]
+
+
 def test_dirt_of_the_real_rows_is_handled_and_counted(world: Path, tmp_path: Path) -> None:
     shutil.copytree(world / "gqa-ru", tmp_path / "g")
 

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ruvlm.errors import DataError, because
+from ruvlm.files import FileState, state_of
 from ruvlm.schema import ImageRef
 
 PART = 64
@@ -28,7 +29,7 @@ MAX_BYTES = 100_000_000
 
 
 @lru_cache(maxsize=32)
-def _file(path: Path) -> tuple[pq.ParquetFile, tuple[int, ...]]:
+def _file(path: Path, state: FileState) -> tuple[pq.ParquetFile, tuple[int, ...]]:
     parquet = open_parquet(path)
     ends, total = [], 0
     for number in range(parquet.num_row_groups):
@@ -42,18 +43,17 @@ class _Window:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._key: tuple[Path, int, str] | None = None
+        self._key: tuple[pq.ParquetFile, int, str] | None = None
         self._part = -1
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._column: pa.Array | None = None
 
-    def value(self, path: Path, group: int, row: int, column: str) -> Any:
+    def value(self, parquet: pq.ParquetFile, path: Path, group: int, row: int, column: str) -> Any:
         """Row `row` of a row group's column, which may be a field of another."""
         part, place = divmod(row, PART)
         with self._lock:
-            if self._key != (path, group, column) or part < self._part:
-                self._key, self._part = (path, group, column), -1
-                parquet = _file(path)[0]
+            if self._key != (parquet, group, column) or part < self._part:
+                self._key, self._part = (parquet, group, column), -1
                 self._batches = batches_of(parquet, path, batch_size=PART, row_groups=[group], columns=[column])
             while self._part < part:
                 self._column = _inner(next(self._batches), column)
@@ -122,11 +122,15 @@ def read_bytes(ref: ImageRef) -> bytes:
             raise DataError(f"Картинка {ref.path} не найдена: проверьте путь.") from error
         except OSError as error:
             raise DataError(f"Картинку {ref.path} не удалось прочитать ({because(error)}): проверьте путь.") from error
-    _, ends = _file(ref.path)
+    try:
+        state = state_of(ref.path)
+    except OSError as error:
+        raise DataError(f"Файл {ref.path} не найден: проверьте папку с данными.") from error
+    parquet, ends = _file(ref.path, state)
     group = bisect_right(ends, ref.row)
     start = ends[group - 1] if group else 0
     try:
-        value = _window.value(ref.path, group, ref.row - start, ref.column)
+        value = _window.value(parquet, ref.path, group, ref.row - start, ref.column)
     except (OSError, pa.ArrowException, StopIteration, ValueError) as error:
         raise DataError(
             f"Файл {ref.path} повреждён (строка {ref.row}: {str(error)[:80]}): скачайте его заново."

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ruvlm.errors import DataError, MissingSplitError
+from ruvlm.files import FileState, state_of
 
 SHARD = re.compile(r"-\d+-of-\d+")
 
@@ -59,11 +60,10 @@ def fingerprint(files: list[Path]) -> str:
 
 def sha256_of(path: Path) -> str:
     """A file's SHA-256, computed once until it changes."""
-    about = path.stat()
-    return _sha256(path, about.st_size, about.st_mtime_ns)
+    return _sha256(path, state_of(path))
 
 
 @lru_cache(maxsize=1024)
-def _sha256(path: Path, size: int, changed: int) -> str:
+def _sha256(path: Path, state: FileState) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
