@@ -171,3 +171,58 @@ def test_orthogonalised_updates_have_singular_values_near_one() -> None:
         values = torch.linalg.svdvals(orthogonalised(torch.randn(shape)))
         assert float(values.min()) > 0.5
         assert float(values.max()) < 1.3
+
+
+@pytest.mark.parametrize("shape", [(2, 88, 88), (6, 264, 88), (3, 88, 176), (1, 88, 792), (1, 5, 7), (1, 1, 9)])
+def test_orthogonalised_is_the_published_iteration(shape: tuple[int, int, int]) -> None:
+    """The loop as Jordan et al. print it, in double precision, whichever way it is computed here; small directions among them."""
+    from ruvlm.training.optim import orthogonalised
+
+    generator = torch.Generator().manual_seed(1)
+    matrices = torch.randn(shape, generator=generator)
+    matrices[:, :, : shape[2] // 4] *= 1e-3
+    x = matrices.double()
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    tall = shape[1] > shape[2]
+    x = x.mT if tall else x
+    for _ in range(5):
+        gram = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    x = x.mT if tall else x
+    assert float((orthogonalised(matrices).double() - x).norm() / x.norm()) < 1e-5
+
+
+def test_rows_hold_every_text_once_and_waste_less_than_one_length_would() -> None:
+    from ruvlm.models.nano.packing import best_rows
+
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        lengths = [sorted(rng.integers(3, 24, rng.integers(0, 24)).tolist(), reverse=True) for _ in range(6)]
+        if not any(lengths):
+            continue
+        places = best_rows(lengths, 64)
+        areas = {}
+        for most in (40, 48, 60):  # the same by a plain search for each length
+            rows = [[0] for _ in lengths]
+            for own, filled in zip(lengths, rows, strict=True):
+                for length in own:
+                    fits = [n for n, tokens in enumerate(filled) if tokens + length <= most]
+                    if fits:
+                        filled[fits[0]] += length
+                    else:
+                        filled.append(length)
+            areas[most] = sum(map(len, rows)) * max(map(max, rows))
+        sums = [
+            [sum(t for t, n in zip(own, at, strict=True) if n == row) for row in set(at)]
+            for own, at in zip(lengths, places, strict=True)
+        ]
+        assert [sum(own) for own in lengths] == [sum(row) for row in sums]
+        assert all(set(at) == set(range(len(set(at)))) for at in places)
+        count, longest = sum(map(len, sums)), max(max(row, default=0) for row in sums)
+        assert count * longest <= 1.05 * min(areas.values())
+
+
+def test_a_text_longer_than_any_row_has_one() -> None:
+    from ruvlm.models.nano.packing import best_rows
+
+    assert best_rows([[90, 8, 7], []], 64) == [[0, 1, 1], []]

@@ -22,6 +22,7 @@ from ruvlm.data.manifest import read_manifest, recorded_sums
 from ruvlm.data.split_files import sha256_of
 from ruvlm.errors import ConfigError, DataError
 from ruvlm.files import sound
+from ruvlm.runtime import collector_paused
 from ruvlm.schema import Dataset, Example
 
 WORLDS: MappingProxyType[str, str] = MappingProxyType({"world": "data/world-mini", "world-full": "data/world-full"})
@@ -73,7 +74,8 @@ class Source:
         With `limit`, a seeded stratified sample of so many rows, whole rotation groups (see `sample`).
         """
         known, place = benchmark_named(benchmark), self._place(benchmark)
-        dataset = self._as_recorded(known.rows.load(place, known.own_split(split), grounding, bare))
+        with collector_paused():
+            dataset = self._as_recorded(known.rows.load(place, known.own_split(split), grounding, bare))
         return dataset if limit is None else sampled(dataset, limit)
 
     def _as_recorded(self, dataset: Dataset) -> Dataset:

@@ -16,7 +16,7 @@ from ruvlm.files import whole_folder
 from ruvlm.processes import Group, current_ranks, launched_by_accelerate_alone, local_device
 from ruvlm.registry import imported
 from ruvlm.run_folder import BEST, FINAL, Record, RunFacts, RunFolder, TrainedOn
-from ruvlm.runtime import code_fingerprint, keep_freed_memory, machine, pick_device, quiet_transformers, seed_everything
+from ruvlm.runtime import code_fingerprint, collector_paused, keep_freed_memory, machine, pick_device, seed_everything
 from ruvlm.training.checks import (
     ESTIMATE_AT,
     Stop,
@@ -310,7 +310,6 @@ class Run:
 def train(config: RunConfig, resume: bool, display: Display, report: Report) -> Finished:
     """Train what a config describes. Raises RuvlmError."""
     keep_freed_memory()
-    quiet_transformers()
     ranks = current_ranks()
     device = pick_device(local_device(config.device))
     group = Group(ranks, device)
@@ -332,7 +331,8 @@ def _run(config: RunConfig, resume: bool, display: Display, report: Report, grou
     seed_everything(config.train.seed)
     learner_class: Any = imported(family_named(config.model.name).learner)
     try:
-        learner: Learner[Any] = learner_class.build(config, device, report)
+        with collector_paused():
+            learner: Learner[Any] = learner_class.build(config, device, report)
     except RuntimeError as error:
         raise out_of_memory(error) or error from error
     if ranks.size > 1 and not learner.splits:

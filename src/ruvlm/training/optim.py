@@ -9,18 +9,40 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+# Newton–Schulz: x ← a·x + (b·xxᵀ + c·(xxᵀ)²)·x (Jordan et al., 2024)
+A, B, C = 3.4445, -4.7750, 2.0315
+# matrices wider than this many times their height are iterated on by their Gram matrix alone
+WIDE = 1.5
+
 
 def orthogonalised(matrices_NRC: Tensor, steps: int = 5) -> Tensor:
     """Newton–Schulz iteration (Jordan et al., 2024): each matrix's nearest semi-orthogonal one. [N, R, C] → [N, R, C]."""
-    a, b, c = 3.4445, -4.7750, 2.0315
     x: Tensor = matrices_NRC / (matrices_NRC.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     flip = x.shape[-2] > x.shape[-1]
     if flip:
-        x = x.mT
-    for _ in range(steps):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = x.mT.contiguous()
+    x = _by_gram(x, steps) if x.shape[-1] >= WIDE * x.shape[-2] else _directly(x, steps)
     return x.mT if flip else x
+
+
+def _directly(x_NRC: Tensor, steps: int) -> Tensor:
+    for _ in range(steps):
+        gram = x_NRC @ x_NRC.mT
+        x_NRC = torch.baddbmm(x_NRC, torch.baddbmm(gram, gram, gram, beta=B, alpha=C), x_NRC, beta=A)
+    return x_NRC
+
+
+def _by_gram(x_NRC: Tensor, steps: int) -> Tensor:
+    """The same in products of the small side only: what a step multiplies by is a polynomial of the Gram matrix, and they commute."""
+    gram = x_NRC @ x_NRC.mT
+    product = gram
+    for number in range(steps):
+        factor = torch.baddbmm(gram, gram, gram, beta=B, alpha=C)
+        factor.diagonal(dim1=-2, dim2=-1).add_(A)
+        product = factor if number == 0 else factor @ product
+        if number < steps - 1:
+            gram = factor @ factor @ gram
+    return product @ x_NRC
 
 
 class Muon(torch.optim.Optimizer):

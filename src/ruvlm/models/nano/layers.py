@@ -65,10 +65,9 @@ class Layer(nn.Module):
         """Queries, keys and values, each [B, H, T, D / H]."""
         batch, length, width = x_BTD.shape
         normed = F.layer_norm(x_BTD, (width,), self.norms[0])
-        q, k, v = self.qkv(normed).view(batch, length, 3, self.heads, width // self.heads).unbind(2)
-        size = (width // self.heads,)
-        q, k = F.layer_norm(q, size), F.layer_norm(k, size)
-        return q.transpose(1, 2) * self.sharpness, k.transpose(1, 2), v.transpose(1, 2)
+        qk, v = self.qkv(normed).view(batch, length, 3, self.heads, width // self.heads).split((2, 1), 2)
+        q, k = F.layer_norm(qk, (width // self.heads,)).unbind(2)
+        return q.transpose(1, 2) * self.sharpness, k.transpose(1, 2), v[:, :, 0].transpose(1, 2)
 
     def keys_values(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values only, each [B, H, T, D / H]."""
@@ -158,7 +157,6 @@ def log_attention(q_BHTd: Tensor, k_BHSd: Tensor, bias: Tensor, look_N: Tensor, 
 
     `bias` [B, 1, T, S] is 0 where a token may look and HIDDEN where not.
     """
-    q_Nd = q_BHTd[:, head].flatten(0, 1)[look_N]
-    k_NSd = k_BHSd[:, head][look_N // q_BHTd.shape[2]]
-    scores: Tensor = torch.bmm(k_NSd, q_Nd[..., None])[..., 0] * q_Nd.shape[-1] ** -0.5
-    return (scores + bias[:, 0].flatten(0, 1)[look_N]).float().log_softmax(-1)
+    # the scores of all tokens are one product a row: cheaper than a copy of the keys for each that looks
+    scores_BTS = torch.baddbmm(bias[:, 0], q_BHTd[:, head], k_BHSd[:, head].mT, alpha=q_BHTd.shape[-1] ** -0.5)
+    return scores_BTS.flatten(0, 1)[look_N].float().log_softmax(-1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,12 +20,10 @@ from ruvlm.benchmarks.catalog import CHOICE, SHORT
 from ruvlm.data.pixels import PixelStore
 from ruvlm.errors import ConfigError
 from ruvlm.models.nano.backend import NanoBackend
-from ruvlm.models.nano.config import NanoConfig
 from ruvlm.models.nano.grounding import CELL_WORDS, IGNORED, word_targets
 from ruvlm.models.nano.lessons import word_loss
-from ruvlm.models.nano.model import parameter_count
+from ruvlm.models.nano.model import Nano, NanoShape, parameter_count
 from ruvlm.models.nano.packing import PackedBatch, Packer
-from ruvlm.models.nano.pretrained import NanoForConditionalGeneration
 from ruvlm.models.nano.settings import NanoRun
 from ruvlm.models.nano.tokenizer import (
     BOS,
@@ -71,8 +69,8 @@ class NanoLearner(Learner[NanoRun]):
         settings = config.model
         self.config, self.pictures, self.tokenizer, self.device = config, pictures, tokenizer, device
         torch.manual_seed(config.train.seed)
-        self.model: NanoForConditionalGeneration = NanoForConditionalGeneration(
-            NanoConfig(
+        self.model: Nano = Nano(
+            NanoShape(
                 vocab_size=tokenizer.get_vocab_size(),
                 image_size=settings.image_size,
                 hidden_size=settings.hidden_size,
@@ -255,7 +253,10 @@ class NanoLearner(Learner[NanoRun]):
 
     def writer(self) -> Callable[[Path], None]:
         def write(folder: Path) -> None:
-            cast(Any, self.model).save_pretrained(folder)
+            # transformers take longer to come than the first steps
+            from ruvlm.models.nano.pretrained import as_pretrained
+
+            as_pretrained(self.model).save_pretrained(folder)
             self.tokenizer.save(str(folder / "tokenizer.json"))
 
         return write

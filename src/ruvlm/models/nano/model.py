@@ -234,11 +234,12 @@ class NanoNetwork(nn.Module):
 
 @final
 class Nano(NanoNetwork):
-    """The network alone: what answers questions, with no need of transformers."""
+    """The network alone: what learns and answers, with no need of transformers."""
 
     def __init__(self, shape: NanoShape) -> None:
         super().__init__()
         self.build(shape)
+        self.apply(initialise)
 
 
 def initialise(module: nn.Module) -> None:

@@ -24,6 +24,8 @@ from ruvlm.schema import Box
 from ruvlm.training.texts import TrainingText
 
 NoteT = TypeVar("NoteT", bound=Note)
+# tokens of a row that are tried
+ROW_LENGTHS = (40, 44, 48, 52, 56, 60)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,7 @@ class PackedBatch:
 
 
 class Packer:
-    """Turns pictures with their chosen questions into PackedBatch: questions share rows of about `row_length` tokens."""
+    """Turns pictures with their chosen questions into PackedBatch: questions share rows, of the length that wastes least."""
 
     def __init__(
         self,
@@ -64,7 +66,6 @@ class Packer:
         max_positions: int,
         weights: Mapping[str, float],
         lessons: Sequence[Lesson] = LESSONS,
-        row_length: int = 48,
     ) -> None:
         self.tokenizer = tokenizer
         self.lexicon = Lexicon(tokenizer)
@@ -74,7 +75,6 @@ class Packer:
         self.images = grid * grid
         self.max_positions = max_positions
         self.weights = weights
-        self.row_length = row_length
         self.eos = special_id(tokenizer, EOS)
         self.letters = [tokenizer.encode(f" {letter}", add_special_tokens=False).ids[0] for letter in CHOICE_LETTERS]
 
@@ -159,25 +159,31 @@ class Packer:
     def _rows(
         self, asked: Sequence[Sequence[TrainingText]], prompts: list[Encoding], answers: list[list[int]]
     ) -> list[Row]:
-        """First-fit decreasing: each question goes into the first row of its picture that still has room."""
-        rows: list[Row] = []
+        """Each picture's questions in as few rows as first-fit decreasing finds, all rows of the length that wastes least."""
+        texts: list[list[tuple[TrainingText, list[int], Encoding, int]]] = []
         number = 0
-        for owner, questions in enumerate(asked):
-            mine: list[Row] = []
-            texts = [(item, prompts[number + n], answers[number + n]) for n, item in enumerate(questions)]
+        for questions in asked:
+            mine = [
+                (
+                    item,
+                    answers[number + n],
+                    prompts[number + n],
+                    len(prompts[number + n].ids) + len(answers[number + n]),
+                )
+                for n, item in enumerate(questions)
+            ]
             number += len(questions)
-            for item, prompt, answer in sorted(texts, key=lambda text: -len(text[1].ids)):
-                length = len(prompt.ids) + len(answer)
-                if length > self.max_positions:  # longer than the model can read: left out
-                    continue
-                row = next((r for r in mine if len(r.ids) + length <= self.row_length), None)
-                if row is None:
-                    row = Row(owner)
-                    mine.append(row)
-                placed = row.add(item, prompt, answer, self.eos, self.weights.get(item.kind, 1.0))
+            # longer than the model can read: left out
+            texts.append(sorted((t for t in mine if t[3] <= self.max_positions), key=lambda text: -text[3]))
+        rows: list[Row] = []
+        places = best_rows([[length for *_, length in mine] for mine in texts], self.images)
+        for owner, (mine, chosen) in enumerate(zip(texts, places, strict=True)):
+            own = [Row(owner) for _ in range(max(chosen, default=-1) + 1)]
+            for (item, answer, prompt, _), place in zip(mine, chosen, strict=True):
+                placed = own[place].add(item, prompt, answer, self.eos, self.weights.get(item.kind, 1.0))
                 for lesson in self.lessons:
-                    row.note(lesson.collect(placed, self.lexicon))
-            rows += mine
+                    own[place].note(lesson.collect(placed, self.lexicon))
+            rows += own
         return rows
 
     def _mask(self, segments_RT: np.ndarray) -> Tensor:
@@ -188,6 +194,43 @@ class Packer:
         same = segments[:, :, None] == segments[:, None, :]
         mask[:, :, self.images :] = same & torch.ones(length, length, dtype=torch.bool).tril()
         return mask[:, None]
+
+
+def best_rows(lengths: Sequence[Sequence[int]], images: int) -> list[list[int]]:
+    """The row of its picture that each text goes into, by the row length that costs least. `lengths` fall, a list a picture."""
+    longest = max((own[0] for own in lengths if own), default=0)
+    packed = [_first_fit(lengths, max(length, longest)) for length in ROW_LENGTHS]
+    return min(packed, key=lambda one: one.cost(images)).places
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Texts in rows: their places, how many rows that makes and how long the longest is."""
+
+    places: list[list[int]]
+    rows: int
+    length: int
+
+    def cost(self, images: int) -> float:
+        """Of the rows' tokens, and of their attention to pictures and to one another: at nano's width an eighth of the rest."""
+        return self.rows * self.length * (1 + (images + self.length) / (8 * images))
+
+
+def _first_fit(lengths: Sequence[Sequence[int]], most: int) -> _Fit:
+    places, rows, longest = [], 0, 0
+    for own in lengths:
+        filled: list[int] = []
+        chosen = []
+        for length in own:
+            place = next((n for n, tokens in enumerate(filled) if tokens + length <= most), len(filled))
+            if place == len(filled):
+                filled.append(0)
+            filled[place] += length
+            chosen.append(place)
+        places.append(chosen)
+        rows += len(filled)
+        longest = max(longest, *filled, 0)
+    return _Fit(places, rows, longest)
 
 
 def _joined(parts: Iterable[np.ndarray]) -> Tensor:

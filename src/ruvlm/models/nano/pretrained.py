@@ -5,6 +5,7 @@ Shapes: B rows, T tokens, S tokens with the cached ones.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, cast
 
 import torch
@@ -15,6 +16,16 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from ruvlm.models.nano.config import NanoConfig
 from ruvlm.models.nano.model import NanoNetwork, initialise
+from ruvlm.runtime import quiet_transformers
+
+
+def as_pretrained(network: NanoNetwork) -> Any:
+    """The same weights as a model of transformers, on the processor: what is saved."""
+    quiet_transformers()
+    shape = {one.name: getattr(network.shape, one.name) for one in fields(network.shape)}
+    model = NanoForConditionalGeneration(NanoConfig(**shape))
+    model.load_state_dict(network.state_dict())
+    return cast(Any, model)
 
 
 class NanoForConditionalGeneration(NanoNetwork, PreTrainedModel, GenerationMixin):
