@@ -50,7 +50,7 @@ format: setup
 bench: setup
 	$(BIN)/python bench/world_speed.py
 	$(BIN)/python bench/start_speed.py
-	$(BIN)/ruvlm quickstart --out results/bench --nano-minutes 5 --cnn-minutes 5
+	$(BIN)/ruvlm quickstart --out results/bench --cnn-steps 1850
 
 demo: setup
 	$(BIN)/ruvlm demo nano

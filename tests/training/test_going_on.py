@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -59,6 +60,37 @@ def test_a_run_that_has_ended_goes_on_longer(world: Path, tmp_path: Path, ruvlm)
     assert tomllib.loads((tmp_path / "n" / "run.toml").read_text(encoding="utf-8"))["train"]["max_steps"] == 9
     # and once more, from what the folder says now
     assert ruvlm("train", tmp_path / "n", "--resume", "--set", "train.max_steps=10").code == 0
+
+
+def test_a_run_of_steps_ends_at_the_same_weights_beside_busy_processes(world: Path, tmp_path: Path) -> None:
+    """The load makes it later, not other: bit for bit, from the shell, with a thread a core."""
+    sets = [part for one in tiny("n", world, tmp_path / "quiet") for part in ("--set", one)]
+    busy = [part.replace("/quiet", "/busy") for part in sets]
+    command = [sys.executable, "-m", "ruvlm", "train", "nano_world"]
+    subprocess.run([*command, *sets], check=True, capture_output=True)
+    neighbours = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))
+    ]
+    try:
+        subprocess.run([*command, *busy], check=True, capture_output=True)
+    finally:
+        for neighbour in neighbours:
+            neighbour.kill()
+            neighbour.wait()
+    for name in ("final_model", "best_model"):
+        quiet, other = (
+            (tmp_path / where / "n" / name / "model.safetensors").read_bytes() for where in ("quiet", "busy")
+        )
+        assert quiet == other
+
+
+def test_recipes_of_the_quickstart_count_steps_and_say_how_long_they_take(world: Path, tmp_path: Path) -> None:
+    for name in ("nano_world", "cnn_lstm"):
+        train = load_config(Path(name)).train
+        assert train.max_steps is not None
+        assert train.max_minutes is None
+    _, said = trained(nano(world, tmp_path, "n", "train.max_steps=30"))
+    assert any(line.startswith("шагов 30, осталось ") for line in said)
 
 
 def test_a_run_of_minutes_goes_on_longer(world: Path, tmp_path: Path) -> None:

@@ -9,18 +9,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ruvlm.cli.console import quoted, say, show_json, tell
-from ruvlm.numerals import around, decimal, short
+from ruvlm.numerals import around, decimal
 
 if TYPE_CHECKING:
     from ruvlm.evaluation.asking import Evaluation
     from ruvlm.evaluation.single import Answer
 
 NANO, CNN = "nano_world", "cnn_lstm"
+QUICK_STEPS = MappingProxyType({CNN: 40, NANO: 60})
 STRUCTURAL = ("query", "verify", "choose", "logical", "compare")
 ROWS = (
     ("GQA: точное совпадение", "gqa-ru/lmms"),
@@ -44,8 +46,10 @@ class SampleQuestion:
 def quickstart(
     out: Annotated[Path, typer.Option(help="куда писать")] = Path("results/quickstart"),
     world: Annotated[Path | None, typer.Option(help="готовый мир; по умолчанию data/world-mini")] = None,
-    nano_minutes: Annotated[float, typer.Option(help="сколько учить nano", min=0.01)] = 5.0,
-    cnn_minutes: Annotated[float, typer.Option(help="сколько учить cnn_lstm", min=0.01)] = 0.75,
+    nano_steps: Annotated[
+        int | None, typer.Option(help="шагов обучения nano; по умолчанию – как в рецепте", min=1)
+    ] = None,
+    cnn_steps: Annotated[int, typer.Option(help="шагов обучения cnn_lstm", min=1)] = 280,
     quick: Annotated[
         bool, typer.Option("--quick", help="пробный прогон за минуту: его цифры ничего не значат")
     ] = False,
@@ -60,7 +64,7 @@ def quickstart(
     started = time.perf_counter()
     place = world or (out / "world" if quick else Path("data/world-mini"))
     minutes = {"мир": _timed(partial(_draw, place, quick))}
-    budget = {CNN: 0.1, NANO: 0.2} if quick else {CNN: cnn_minutes, NANO: nano_minutes}
+    budget = QUICK_STEPS if quick else {CNN: cnn_steps, NANO: nano_steps or _steps_of(NANO)}
     for number, (name, most) in enumerate(budget.items(), 2):
         minutes[name] = _timed(partial(_train, number, name, out, place, most))
     before = time.perf_counter()
@@ -72,6 +76,15 @@ def quickstart(
     if not json_:
         _show(test, figures, out, asked, minutes)
     show_json(figures)
+
+
+def _steps_of(recipe: str) -> int:
+    """How long a recipe trains."""
+    from ruvlm.config import load_config
+
+    steps = load_config(Path(recipe)).train.max_steps
+    assert steps is not None
+    return steps
 
 
 def _timed(work: Callable[[], None]) -> float:
@@ -88,23 +101,23 @@ def _draw(place: Path, quick: bool) -> None:
     build("mini", place, 0, os.cpu_count() or 1, plans("mini", 300, 0.05) if quick else plans("mini"), None)
 
 
-def _train(number: int, name: str, out: Path, world: Path, minutes: float) -> None:
+def _train(number: int, name: str, out: Path, world: Path, steps: int) -> None:
     """Train, or reuse a finished run, or go on with one that was interrupted. Raises RuvlmError if it did not finish."""
     from ruvlm.cli.main import INTERRUPTED, TERMINATED, main
     from ruvlm.errors import OutputError, RuvlmError
     from ruvlm.run_folder import FINAL, RunFolder
 
-    say(f"{number}. Обучение {name}, не дольше {short(minutes)} мин")
+    say(f"{number}. Обучение {name}, шагов {steps}")
     folder = out / name
     run = RunFolder(folder)
     if run.described and Path(run.config.data.path) != world:
         raise OutputError(
             f"В {folder} запуск на других данных ({run.config.data.path}): укажите другую --out или удалите его."
         )
-    if (folder / FINAL).is_dir() and (run.config.train.max_minutes or 0) >= minutes:
+    if (folder / FINAL).is_dir() and (run.config.train.max_steps or 0) >= steps:
         say(f"  {folder} уже обучена, беру её")
         return
-    sets = [f'results="{out.as_posix()}"', f'data.path="{world.as_posix()}"', f"train.max_minutes={minutes}"]
+    sets = [f'results="{out.as_posix()}"', f'data.path="{world.as_posix()}"', f"train.max_steps={steps}"]
     arguments = ["train", name, *(part for one in sets for part in ("--set", one))]
     code = main([*arguments, "--resume"] if run.checkpoints else arguments)
     if code in (INTERRUPTED, TERMINATED):

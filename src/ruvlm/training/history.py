@@ -103,7 +103,10 @@ def plot_history(records: Sequence[Record], baselines: dict[str, float], title: 
     for (name, value), style in zip(baselines.items(), ("--", ":", "-."), strict=False):
         middle.axhline(value, linestyle=style, color="#6b7280", label=f"{name}: {decimal(value)} %")
     middle.set(title="Верных ответов на проверке, %", xlabel="минуты", ylim=(0, 100))
-    middle.legend(fontsize=8)
+    if middle.get_legend_handles_labels()[1]:
+        middle.legend(fontsize=8)
+    else:  # an empty frame would look like a score of nothing
+        middle.text(0.5, 0.5, "проверок не было", ha="center", va="center", transform=middle.transAxes, color="#6b7280")
     right.plot(minutes, [record.lr for record in steps], color="#6d28d9")
     right.set(title="Скорость обучения (множитель)", xlabel="минуты", ylim=(0, None))
     for axis in (left, middle, right):

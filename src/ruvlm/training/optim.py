@@ -9,38 +9,47 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# Newton–Schulz: x ← a·x + (b·xxᵀ + c·(xxᵀ)²)·x (Jordan et al., 2024)
-A, B, C = 3.4445, -4.7750, 2.0315
+# x ← a·x + (b·xxᵀ + c·(xxᵀ)²)·x, a row a step: Polar Express (Amsel et al., 2025), for singular values from 1e-3 on
+_STEPS = (
+    (8.28721201814563, -23.595886519098837, 17.300387312530933),
+    (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+    (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+    (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
+)
+# theirs too: room for rounding at a singular value of one, in all steps but the last
+_ROOM = 1.01
+STEPS = (*((a / _ROOM, b / _ROOM**3, c / _ROOM**5) for a, b, c in _STEPS[:-1]), _STEPS[-1])
 # matrices wider than this many times their height are iterated on by their Gram matrix alone
 WIDE = 1.5
 
 
-def orthogonalised(matrices_NRC: Tensor, steps: int = 5) -> Tensor:
-    """Newton–Schulz iteration (Jordan et al., 2024): each matrix's nearest semi-orthogonal one. [N, R, C] → [N, R, C]."""
+def orthogonalised(matrices_NRC: Tensor) -> Tensor:
+    """Each matrix's nearest semi-orthogonal one, by Newton–Schulz steps (Jordan et al., 2024). [N, R, C] → [N, R, C]."""
     x: Tensor = matrices_NRC / (matrices_NRC.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     flip = x.shape[-2] > x.shape[-1]
     if flip:
         x = x.mT.contiguous()
-    x = _by_gram(x, steps) if x.shape[-1] >= WIDE * x.shape[-2] else _directly(x, steps)
+    x = _by_gram(x) if x.shape[-1] >= WIDE * x.shape[-2] else _directly(x)
     return x.mT if flip else x
 
 
-def _directly(x_NRC: Tensor, steps: int) -> Tensor:
-    for _ in range(steps):
+def _directly(x_NRC: Tensor) -> Tensor:
+    for a, b, c in STEPS:
         gram = x_NRC @ x_NRC.mT
-        x_NRC = torch.baddbmm(x_NRC, torch.baddbmm(gram, gram, gram, beta=B, alpha=C), x_NRC, beta=A)
+        x_NRC = torch.baddbmm(x_NRC, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x_NRC, beta=a)
     return x_NRC
 
 
-def _by_gram(x_NRC: Tensor, steps: int) -> Tensor:
+def _by_gram(x_NRC: Tensor) -> Tensor:
     """The same in products of the small side only: what a step multiplies by is a polynomial of the Gram matrix, and they commute."""
     gram = x_NRC @ x_NRC.mT
     product = gram
-    for number in range(steps):
-        factor = torch.baddbmm(gram, gram, gram, beta=B, alpha=C)
-        factor.diagonal(dim1=-2, dim2=-1).add_(A)
+    for number, (a, b, c) in enumerate(STEPS):
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=-2, dim2=-1).add_(a)
         product = factor if number == 0 else factor @ product
-        if number < steps - 1:
+        if number < len(STEPS) - 1:
             gram = factor @ factor @ gram
     return product @ x_NRC
 

@@ -22,7 +22,7 @@ from ruvlm.errors import ConfigError
 from ruvlm.models.nano.backend import NanoBackend
 from ruvlm.models.nano.grounding import CELL_WORDS, IGNORED, word_targets
 from ruvlm.models.nano.lessons import word_loss
-from ruvlm.models.nano.model import Nano, NanoShape, parameter_count
+from ruvlm.models.nano.model import Nano, NanoShape, first_weights, parameter_count
 from ruvlm.models.nano.packing import PackedBatch, Packer
 from ruvlm.models.nano.settings import NanoRun
 from ruvlm.models.nano.tokenizer import (
@@ -86,7 +86,9 @@ class NanoLearner(Learner[NanoRun]):
                 bos_token_id=special_id(tokenizer, BOS),
                 eos_token_id=special_id(tokenizer, EOS),
             )
-        ).to(device)
+        )
+        first_weights(self.model)
+        self.model.to(device)
         grid = self.model.shape.grid
         self.packer = Packer(tokenizer, grid, settings.max_text_positions, type_weights(pictures.examples))
         self.words = self._words(grid)

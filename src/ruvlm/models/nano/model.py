@@ -11,6 +11,7 @@ taught to point at the thing it names.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast, final
@@ -22,6 +23,8 @@ from torch import Tensor, nn
 from ruvlm.models.nano.layers import HIDDEN, Layer, Stem
 
 EMBEDDING_STD = 0.4
+# what a layer adds to the stream at first, against matrices of unit gain
+BRANCH_START = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +242,6 @@ class Nano(NanoNetwork):
     def __init__(self, shape: NanoShape) -> None:
         super().__init__()
         self.build(shape)
-        self.apply(initialise)
 
 
 def initialise(module: nn.Module) -> None:
@@ -248,6 +250,35 @@ def initialise(module: nn.Module) -> None:
         nn.init.normal_(module.weight, std=EMBEDDING_STD)
     elif isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=module.in_features**-0.5)
+
+
+@torch.no_grad()
+def first_weights(network: NanoNetwork) -> None:
+    """What a run begins from: `initialise`, quiet branches, and positions near one another that are alike (docs/decisions/0018)."""
+    network.apply(initialise)
+    for layer in network.stack:
+        layer.out.weight.mul_(BRANCH_START)
+        layer.down.weight.mul_(BRANCH_START)
+    network.text_position.weight.copy_(_waves(*network.text_position.weight.shape))
+    for axis in (network.row, network.column):
+        axis.weight.copy_(_ramps(*axis.weight.shape))
+
+
+def _waves(count: int, width: int) -> Tensor:
+    """Sines and cosines of a position (Vaswani et al., 2017), from 2 to 1/50 radians a token. [count, width]."""
+    turns = torch.exp(torch.linspace(math.log(2), math.log(1 / 50), width // 2))
+    angles = torch.arange(count)[:, None] * turns
+    waves = torch.cat([angles.sin(), angles.cos(), torch.zeros(count, width % 2)], dim=1)
+    return waves * EMBEDDING_STD * 2**0.5
+
+
+def _ramps(count: int, width: int) -> Tensor:
+    """Slow waves along an axis of the picture, the slowest strongest, in random directions: left and right are apart at once."""
+    along = (torch.arange(count) + 0.5) / count
+    waves = torch.stack([wave(math.pi * h * along) for h in (0.5, 1, 2, 3) for wave in (torch.sin, torch.cos)], dim=1)
+    waves = (waves - waves.mean(0)) / waves.std(0).clamp(min=1e-3)
+    ramps = waves * torch.tensor([2, 2, 1.5, 1.5, 1, 1, 0.7, 0.7]) @ torch.randn(8, width)
+    return ramps / ramps.std() * EMBEDDING_STD
 
 
 def parameter_count(model: nn.Module) -> int:
