@@ -40,12 +40,14 @@ STANDS_FOR = {
     "results/nano_world/eval/…": "EVALUATION",
     "openai:МОДЕЛЬ@http://хост:8000/v1": "SERVER",
     "hf:llava-hf/llava-1.5-7b-hf": "hf:models/llava",
+    "HuggingFaceTB/SmolVLM-500M-Instruct": "models/llava",
     "google/siglip-base-patch16-224": "models/encoder",
     "Qwen/Qwen2.5-0.5B-Instruct": "models/language",
     "ОРГАНИЗАЦИЯ/ИМЯ": "org/name",
     "vlm.path=ИМЯ": "vlm.path=models/llava",
     "МОДЕЛЬ": "results/nano_world",
     "--data ПАПКА": "--data data/world-mini",
+    "train.max_steps=4000": "train.max_steps=14",
     "ПАПКА": "made/folder",
 }
 # a run of minutes, made one of seconds
@@ -192,11 +194,16 @@ def _left_by_commands(here: Path) -> None:
         main(["data", "from-coco", "--instances", "instances.json", "--images", "photos", "--out", "data/my-photos"])
         == 0
     )
+    assert (
+        main(["data", "from-coco", "--instances", "instances.json", "--images", "photos", "--out", "data/photos-test"])
+        == 0
+    )
     stage1 = "results/llava_stage1/final_model"
     for config, name, base in (
         ("llava_stage1", "llava_stage1", "models/llava"),
         ("llava_stage2", "llava_stage2", stage1),
         ("vlm_lora", "lora", "models/llava"),
+        ("vlm_photos", "vlm_photos", "models/llava"),
     ):
         chosen = (f"vlm.path={base}", "data.path=data/world-mini", f"name={name}", *SHORT)
         sets = [part for one in chosen for part in ("--set", one)]

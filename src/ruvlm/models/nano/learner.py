@@ -51,10 +51,12 @@ INSTRUCTIONS = (
     f" {LETTERED.options_line}",
     CHOICE.open_protocol.instruction,
 )
-ALIGN_SHARE = 0.05
-ALIGN_IMAGES = 32
+# of the time, and of the answers' steps, that cells have to learn their words
+ALIGN_SHARE = 0.12
+ALIGN_STEPS = 0.75
+ALIGN_IMAGES = 16
 FAMILY_NOISE = 0.15
-GUIDANCE_FALL = 1.6
+GUIDANCE_FALL = 1.0
 GUIDANCE_FLOOR = 0.2
 MAX_UNCOVERED_TOKENIZER_TEXTS = 60_000
 
@@ -157,7 +159,9 @@ class NanoLearner(Learner[NanoRun]):
                 Muon(stem, lr=2.5 * train.matrix_lr),
                 torch.optim.AdamW(others, lr=2 * train.lr, betas=(0.9, 0.95), weight_decay=0.0),
             )
-            steps = max(1, round(steps * 0.3)) if train.max_steps else 4 * len(self.pictures) // ALIGN_IMAGES + 1
+            steps = (
+                max(1, round(steps * ALIGN_STEPS)) if train.max_steps else 4 * len(self.pictures) // ALIGN_IMAGES + 1
+            )
             stages.insert(0, Stage("words", share, steps, optimizers, self.picture_batch, self.word_loss))
         return tuple(stages)
 

@@ -23,8 +23,6 @@ from torch import Tensor, nn
 from ruvlm.models.nano.layers import HIDDEN, Layer, Stem
 
 EMBEDDING_STD = 0.4
-# what a layer adds to the stream at first, against matrices of unit gain
-BRANCH_START = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,11 +252,11 @@ def initialise(module: nn.Module) -> None:
 
 @torch.no_grad()
 def first_weights(network: NanoNetwork) -> None:
-    """What a run begins from: `initialise`, quiet branches, and positions near one another that are alike (docs/decisions/0018)."""
+    """What a run begins from: `initialise`, silent branches, and positions near one another that are alike (docs/decisions/0018)."""
     network.apply(initialise)
     for layer in network.stack:
-        layer.out.weight.mul_(BRANCH_START)
-        layer.down.weight.mul_(BRANCH_START)
+        layer.out.weight.zero_()
+        layer.down.weight.zero_()
     network.text_position.weight.copy_(_waves(*network.text_position.weight.shape))
     for axis in (network.row, network.column):
         axis.weight.copy_(_ramps(*axis.weight.shape))
