@@ -3,7 +3,8 @@
 python bench/learning.py [--seconds 500] [--seeds 0 1 2] [--recipe nano_world] [--world data/world-mini] [--set K=V …] [--quick]
 
 Recipes count steps. A short run tells what preparation and a step cost here; the run that is measured has the steps that fill
-the budget, and its own CPU seconds stand beside its scores. Split `val` and `holdout`, so that what is chosen by these figures
+the budget, and its own CPU seconds stand beside its scores. One thread: where two cores are two threads of one, the same work on
+both counts half as much again. Split `val` and `holdout`, so that what is chosen by these figures
 is not chosen by the test split. Ends in one line of JSON; every figure is on the embedded world.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -36,7 +38,13 @@ def parsed() -> argparse.Namespace:
 def spent(command: list[str]) -> tuple[float, str]:
     """CPU seconds of a command and its stdout."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    ran = subprocess.run([sys.executable, "-m", "ruvlm", *command], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-m", "ruvlm", *command],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if ran.returncode:
         raise SystemExit(f"ruvlm {' '.join(command)}:\n{ran.stderr[-2000:]}")

@@ -84,6 +84,22 @@ def test_a_run_of_steps_ends_at_the_same_weights_beside_busy_processes(world: Pa
         assert quiet == other
 
 
+def test_words_are_learnt_in_one_part_and_answers_in_as_many_as_are_asked_for(world: Path, tmp_path: Path) -> None:
+    """Convolutions use all cores by themselves: what a step of words loses does not hang on `train.parts`, its answers' last bits do."""
+    losses = []
+    for parts in (1, 2):
+        trained(nano(world, tmp_path, f"p{parts}", "train.max_steps=8", f"train.parts={parts}"))
+        losses.append(
+            {(r["stage"], r["step"]): r["loss"] for r in records(tmp_path / f"p{parts}") if r["kind"] == "train"}
+        )
+    words = {key for key in losses[0] if key[0] == "words"}
+    assert len(words) == 5
+    assert all(losses[0][key] == losses[1][key] for key in words)
+    answers = losses[0].keys() - words
+    assert answers
+    assert all(losses[0][key] == pytest.approx(losses[1][key], rel=0.05) for key in answers)
+
+
 def test_recipes_of_the_quickstart_count_steps_and_say_how_long_they_take(world: Path, tmp_path: Path) -> None:
     for name in ("nano_world", "cnn_lstm"):
         train = load_config(Path(name)).train

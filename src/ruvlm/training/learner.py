@@ -35,7 +35,7 @@ class Stage:
     """A part of a run with its own optimisers: `share` of the time budget, at most `max_steps` steps.
 
     `batch` is given the step, the part and the number of parts of a step; `loss` the batch and how much of the stage
-    is done, 0 to 1.
+    is done, 0 to 1. With `threads`, parts of a step are worked on side by side where the learner's may be.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Stage:
     batch: Callable[[int, int, int], Any]
     loss: Callable[[Any, float], Losses]
     begin: Callable[[], None] | None = None
+    threads: bool = True
 
 
 class Learner(ABC, Generic[RunT]):

@@ -70,7 +70,7 @@ class Stepper:
 
     def _own(self, stage: Stage, stage_step: int, share: float) -> tuple[Losses, float]:
         """Gradients of this process's parts, summed into `.grad`, and what to divide them by for their mean."""
-        count = self.workers.count
+        count = self.workers.count if stage.threads else 1
         parts = count * self.accumulate * self.group.ranks.size
         first = count * self.accumulate * self.group.ranks.rank
         weighted = self.accumulate > 1 or self.train.sharding == "fsdp2"
