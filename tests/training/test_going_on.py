@@ -93,7 +93,7 @@ def test_words_are_learnt_in_one_part_and_answers_in_as_many_as_are_asked_for(wo
             {(r["stage"], r["step"]): r["loss"] for r in records(tmp_path / f"p{parts}") if r["kind"] == "train"}
         )
     words = {key for key in losses[0] if key[0] == "words"}
-    assert len(words) == 5
+    assert len(words) == 6
     assert all(losses[0][key] == losses[1][key] for key in words)
     answers = losses[0].keys() - words
     assert answers

@@ -53,8 +53,8 @@ INSTRUCTIONS = (
 )
 # of the time, and of the answers' steps, that cells have to learn their words
 ALIGN_SHARE = 0.12
-ALIGN_STEPS = 0.6
-ALIGN_IMAGES = 32
+ALIGN_STEPS = 0.75
+ALIGN_IMAGES = 16
 FAMILY_NOISE = 0.15
 GUIDANCE_FALL = 1.0
 GUIDANCE_FLOOR = 0.2
