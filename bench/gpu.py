@@ -114,7 +114,7 @@ def speed(config: RunConfig, name: str, device: torch.device, steps: int) -> Spe
         answers += stepper.take(stage, step, step, 0.1, 0.1).answers
         batch = stepper.batch
         tokens += (
-            int((batch.ids_RT != task.model.config.pad_token_id).sum()) + len(batch.pixels_BCSS) * task.packer.images
+            int((batch.ids_RT != task.model.shape.pad_token_id).sum()) + len(batch.pixels_BCSS) * task.packer.images
         )
     wait(device)
     seconds = time.perf_counter() - started

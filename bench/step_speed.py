@@ -20,11 +20,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = (
-    "model.image_size=64", "model.hidden_size=88", "model.layers=6", "model.heads=2", "model.mlp_ratio=2", "model.vocab_size=960",
-    "train.epochs=100", "train.max_steps=1000", "train.images_per_step=16", "train.questions_per_image=16",
-    "train.choices_per_image=4", "train.lr=3.5e-3", "train.matrix_lr=0.025", "train.word_weight=1.0", "train.mention_weight=0.5",
-    "train.point_weight=0.5", "train.describe_weight=0.5", "data.limit_images=600",
-)  # fmt: off
+    "model.image_size=64",
+    "model.hidden_size=88",
+    "model.layers=6",
+    "model.heads=2",
+    "model.mlp_ratio=2",
+    "model.vocab_size=960",
+    "train.epochs=100",
+    "train.max_steps=1000",
+    "train.images_per_step=16",
+    "train.questions_per_image=16",
+    "train.choices_per_image=4",
+    "train.lr=3.5e-3",
+    "train.matrix_lr=0.025",
+    "train.word_weight=1.0",
+    "train.mention_weight=0.5",
+    "train.point_weight=0.5",
+    "train.describe_weight=0.5",
+    "data.limit_images=600",
+)
 CHILD = """
 import json, statistics, sys, time
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from ruvlm.config import load_config
 from ruvlm.data import conversations
 from ruvlm.data.images import load_image, read_bytes
 from ruvlm.data.pixels import PixelStore, opened
+from ruvlm.data.split_files import sha256_of
 from ruvlm.errors import ConfigError, DataError
 from ruvlm.schema import ImageRef
 from ruvlm.training.mixture import Epochs, parts_of
@@ -127,6 +129,18 @@ def test_a_picture_is_the_one_that_stands_there_now(world: Path, tmp_path: Path,
         assert [read_bytes(ImageRef(Path("x.parquet"), row)) for row in (0, 25)] == [pictures[start], pictures[start + 25]]
     pq.write_table(source.slice(9, 12), "x.parquet")
     assert read_bytes(ImageRef(Path("x.parquet"), 0)) == pictures[9]
+
+
+def test_a_fingerprint_is_of_the_file_that_stands_there_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two files of one name, size and time in two working folders each has its own."""
+    marks = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.parquet").write_text(name, encoding="utf-8")
+        os.utime(tmp_path / name / "x.parquet", ns=(1, 1))
+        monkeypatch.chdir(tmp_path / name)
+        marks.append(sha256_of(Path("x.parquet")))
+    assert marks == [hashlib.sha256(name.encode()).hexdigest() for name in ("a", "b")]
 
 
 def test_dirt_of_the_real_rows_is_handled_and_counted(world: Path, tmp_path: Path) -> None:

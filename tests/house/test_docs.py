@@ -198,6 +198,9 @@ def _left_by_commands(here: Path) -> None:
         main(["data", "from-coco", "--instances", "instances.json", "--images", "photos", "--out", "data/photos-test"])
         == 0
     )
+    for part in ("train", "val"):
+        Path(f"instances_{part}2017.json").symlink_to("instances.json")
+        Path(f"{part}2017").symlink_to("photos")
     stage1 = "results/llava_stage1/final_model"
     for config, name, base in (
         ("llava_stage1", "llava_stage1", "models/llava"),

@@ -176,8 +176,15 @@ def test_orthogonalised_updates_have_singular_values_near_one() -> None:
 @pytest.mark.parametrize("shape", [(2, 88, 88), (6, 264, 88), (3, 88, 176), (1, 88, 792), (1, 5, 7), (1, 1, 9)])
 def test_orthogonalised_is_the_published_iteration(shape: tuple[int, int, int]) -> None:
     """The loop as it is printed, in double precision, whichever way it is computed here; small directions among them."""
-    from ruvlm.training.optim import STEPS, orthogonalised
+    from ruvlm.training.optim import orthogonalised
 
+    steps = (
+        (8.28721201814563, -23.595886519098837, 17.300387312530933),
+        (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+        (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+        (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+        (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
+    )
     generator = torch.Generator().manual_seed(1)
     matrices = torch.randn(shape, generator=generator)
     matrices[:, :, : shape[2] // 4] *= 1e-3
@@ -185,7 +192,9 @@ def test_orthogonalised_is_the_published_iteration(shape: tuple[int, int, int]) 
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     tall = shape[1] > shape[2]
     x = x.mT if tall else x
-    for a, b, c in STEPS:
+    for number, (a, b, c) in enumerate(steps):
+        room = 1.01 if number < 4 else 1.0
+        a, b, c = a / room, b / room**3, c / room**5
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
     x = x.mT if tall else x

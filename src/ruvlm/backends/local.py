@@ -13,11 +13,12 @@ from ruvlm.config import Family, families
 from ruvlm.errors import ModelError
 from ruvlm.registry import imported
 from ruvlm.run_folder import BEST, FINAL
-from ruvlm.schema import ImageRef
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from ruvlm.data.images import PictureKey
 
 
 class LocalBackend(Backend):
@@ -30,7 +31,7 @@ class LocalBackend(Backend):
         self.model = model.to(device)
         self.device = device
         self.name, self.fingerprint = name, fingerprint
-        self._pixels: dict[ImageRef, np.ndarray] = {}
+        self._pixels: dict[PictureKey, np.ndarray] = {}
 
     @property
     def parameters(self) -> int:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ruvlm.backends.base import Access, Asked, Backend, TextModel
 from ruvlm.backends.openai_reply import read_reply, server_words
-from ruvlm.data.images import decode, read_bytes, sized
+from ruvlm.data.images import PictureKey, decode, read_bytes, remembered_by, sized
 from ruvlm.errors import ConfigError, ModelError
 from ruvlm.schema import Generation, ImageRef, Prompt, Response
 
@@ -281,14 +281,15 @@ class _Pictures:
     """Pictures as data URIs; the last few are kept, since questions about one picture come together."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[ImageRef, int], str] = {}
+        self._known: dict[tuple[PictureKey, int], str] = {}
 
     def uri(self, ref: ImageRef, size: int) -> str:
-        if (ref, size) not in self._known:
+        key = (remembered_by(ref), size)
+        if key not in self._known:
             if len(self._known) > 8:
                 self._known.pop(next(iter(self._known)))
-            self._known[ref, size] = data_uri(read_bytes(ref), str(ref), size)
-        return self._known[ref, size]
+            self._known[key] = data_uri(read_bytes(ref), str(ref), size)
+        return self._known[key]
 
 
 def _messages(prompt: Prompt, pictures: _Pictures) -> list[dict[str, Any]]:

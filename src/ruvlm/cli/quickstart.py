@@ -114,6 +114,8 @@ def _train(number: int, name: str, out: Path, world: Path, steps: int) -> None:
         raise OutputError(
             f"В {folder} запуск на других данных ({run.config.data.path}): укажите другую --out или удалите его."
         )
+    if run.described and run.config.train.max_steps is None:
+        raise OutputError(f"В {folder} запуск прежней версии, он считал минуты: укажите другую --out или удалите его.")
     if (folder / FINAL).is_dir() and (run.config.train.max_steps or 0) >= steps:
         say(f"  {folder} уже обучена, беру её")
         return
@@ -123,7 +125,9 @@ def _train(number: int, name: str, out: Path, world: Path, steps: int) -> None:
     if code in (INTERRUPTED, TERMINATED):
         raise KeyboardInterrupt
     if code:
-        raise RuvlmError(f"Обучение {name} не закончено (код {code}): повторите команду, она продолжит.")
+        raise RuvlmError(
+            f"Обучение {name} не закончено (код {code}), почему – сказано выше: исправьте и повторите команду, она продолжит."
+        )
 
 
 def _evaluated(out: Path, world: Path) -> tuple[list[Evaluation], list[Evaluation]]:

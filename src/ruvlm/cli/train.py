@@ -33,7 +33,7 @@ def train(
     device: Annotated[str | None, typer.Option(autocompletion=completion.devices, help="auto, cpu, cuda, mps")] = None,
     json_: Annotated[bool, typer.Option("--json", help="итог в JSON")] = False,
 ) -> None:
-    """Обучить модель. Ctrl-C сохраняет сделанное; ruvlm train ПАПКА-ЗАПУСКА --resume продолжает, и с --set train.max_minutes=… дольше.
+    """Обучить модель. Ctrl-C сохраняет сделанное; ruvlm train ПАПКА-ЗАПУСКА --resume продолжает, и с --set train.max_steps=… дольше.
 
     Пример: ruvlm train nano_world --set train.max_minutes=2
     """

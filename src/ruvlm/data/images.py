@@ -24,6 +24,8 @@ from ruvlm.files import FileState, state_of
 from ruvlm.schema import ImageRef
 
 PART = 64
+# where a picture is, and the file that stands there
+PictureKey = tuple[ImageRef, FileState | None]
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 100_000_000
 
@@ -123,10 +125,9 @@ def read_bytes(ref: ImageRef) -> bytes:
         except OSError as error:
             raise DataError(f"Картинку {ref.path} не удалось прочитать ({because(error)}): проверьте путь.") from error
     try:
-        state = state_of(ref.path)
+        parquet, ends = _file(ref.path, state_of(ref.path))
     except OSError as error:
-        raise DataError(f"Файл {ref.path} не найден: проверьте папку с данными.") from error
-    parquet, ends = _file(ref.path, state)
+        raise DataError(f"Файл {ref.path} не читается ({because(error)}): проверьте папку с данными.") from error
     group = bisect_right(ends, ref.row)
     start = ends[group - 1] if group else 0
     try:
@@ -139,6 +140,14 @@ def read_bytes(ref: ImageRef) -> bytes:
     if not data:
         raise DataError(f"В {ref} нет байтов картинки: файл неполон, скачайте его заново.")
     return bytes(data)
+
+
+def remembered_by(ref: ImageRef) -> PictureKey:
+    """What a picture may be remembered by: where it is, and the file that stands there now; reading says what is wrong with it."""
+    try:
+        return ref, state_of(ref.path)
+    except OSError:
+        return ref, None
 
 
 def decode(data: bytes, where: str) -> Image.Image:

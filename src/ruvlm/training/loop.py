@@ -33,7 +33,7 @@ from ruvlm.training.ema import Ema
 from ruvlm.training.history import CHECKING, Display, Finished, History, Tick, plot_history
 from ruvlm.training.learner import Learner, Losses, Report, Stage
 from ruvlm.training.samples import sheet, write_samples
-from ruvlm.training.state import Learning, Progress, outgrown, read_checkpoint, restore, save_checkpoint
+from ruvlm.training.state import Learning, Progress, bound_of, outgrown, read_checkpoint, restore, save_checkpoint
 from ruvlm.training.step import Stepper
 from ruvlm.training.trackers import Tracker, trackers_named
 from ruvlm.training.validation import Check, Validator
@@ -83,7 +83,7 @@ class Run:
             if grown:
                 self._prolong()
             elif self.progress.done:
-                report("запуск уже закончен; учить дольше – --set train.max_minutes=… (или epochs, max_steps)")
+                report(f"запуск уже закончен; учить дольше – --set {bound_of(config)}=…")
             self._last_saved = self.progress.seconds
         self.history = History(self.folder, self.progress if resume else None, group.first)
         step = self.progress.step

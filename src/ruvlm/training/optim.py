@@ -17,7 +17,7 @@ _STEPS = (
     (3.3184196573706015, -2.488488024314874, 0.51004894012372),
     (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
 )
-# theirs too: room for rounding at a singular value of one, in all steps but the last
+# room for rounding at a singular value of one; theirs, who leave it out of the last of eight steps
 _ROOM = 1.01
 STEPS = (*((a / _ROOM, b / _ROOM**3, c / _ROOM**5) for a, b, c in _STEPS[:-1]), _STEPS[-1])
 # matrices wider than this many times their height are iterated on by their Gram matrix alone

@@ -121,6 +121,12 @@ GROWING = frozenset({"train.max_minutes", "train.epochs", "train.max_steps"})
 FREE = frozenset({"name", "results", "train.trackers", "train.keep_last", "train.checkpoint_minutes", "train.workers"})
 
 
+def bound_of(config: RunConfig) -> str:
+    """The setting that a run's length goes by."""
+    train = config.train
+    return "train.max_steps" if train.max_steps else "train.max_minutes" if train.max_minutes else "train.epochs"
+
+
 def _agree(before: RunConfig, now: RunConfig, folder: Path) -> bool:
     """Has a bound of the run's length grown? Raises ModelError where any other setting that matters has changed."""
     old, new = _flat(before.model_dump()), _flat(now.model_dump())
@@ -132,7 +138,7 @@ def _agree(before: RunConfig, now: RunConfig, folder: Path) -> bool:
         back = f"--set {key}={was}" if was is not None else f"без {key}"
         raise ModelError(
             f"Точка {folder} записана с другими настройками: {key} было {_said(was)}, стало {_said(wants)}. Верните прежнее ({back}) или "
-            "начните другой запуск (--set name=…); расти могут только train.max_minutes, train.epochs и train.max_steps."
+            "начните другой запуск (--set name=…); расти могут только заданные train.max_minutes, train.epochs и train.max_steps."
         )
     return bool(changed)
 

@@ -12,7 +12,7 @@ import torch
 from ruvlm.backends.base import Alternative, Asked
 from ruvlm.backends.local import LocalBackend
 from ruvlm.checkpoint import read_network, weights_fingerprint
-from ruvlm.data.images import load_image
+from ruvlm.data.images import load_image, remembered_by
 from ruvlm.data.pixels import square
 from ruvlm.models.cnn_lstm.model import IMAGE_SIZE, CnnLstm, CnnLstmShape, encode
 from ruvlm.schema import LETTERS, ImageRef, Response
@@ -81,8 +81,9 @@ class CnnLstmBackend(LocalBackend):
         return [Alternative(self.model.shape.answers[i], p) for i, p in zip(index.tolist(), best.tolist(), strict=True)]
 
     def _picture(self, ref: ImageRef) -> np.ndarray:
-        if ref not in self._pixels:
+        key = remembered_by(ref)
+        if key not in self._pixels:
             if len(self._pixels) > 2 * BATCH:
                 self._pixels.clear()
-            self._pixels[ref] = square(load_image(ref), IMAGE_SIZE)
-        return self._pixels[ref]
+            self._pixels[key] = square(load_image(ref), IMAGE_SIZE)
+        return self._pixels[key]

@@ -18,13 +18,13 @@ from torch import Tensor
 from ruvlm.backends.base import Alternative, Asked, Look
 from ruvlm.backends.local import LocalBackend
 from ruvlm.checkpoint import read_network, weights_fingerprint
-from ruvlm.data.images import load_image
+from ruvlm.data.images import load_image, remembered_by
 from ruvlm.data.pixels import square
 from ruvlm.errors import DataError
 from ruvlm.models.nano.layers import HIDDEN, log_attention
 from ruvlm.models.nano.model import Nano, NanoNetwork, NanoShape
 from ruvlm.models.nano.tokenizer import CHOICE_LETTERS, EOS, load_tokenizer
-from ruvlm.schema import ImageRef, Prompt, Response
+from ruvlm.schema import Prompt, Response
 
 BATCH = 256
 LONGEST_ANSWER = 24
@@ -84,11 +84,13 @@ class NanoBackend(LocalBackend):
         Equal pictures are run once, whichever rows they came from: MMBench stores one with every rotation.
         """
         size = self.model.shape.image_size
-        cached: dict[ImageRef, np.ndarray] = {}
-        for ref in dict.fromkeys(prompt.image for prompt in prompts):
-            cached[ref] = self._pixels[ref] if ref in self._pixels else square(load_image(ref), size)
-        self._pixels = cached if len(cached) <= 4 * BATCH else {}
-        keys = {ref: pixels.tobytes() for ref, pixels in cached.items()}
+        refs = {ref: remembered_by(ref) for ref in dict.fromkeys(prompt.image for prompt in prompts)}
+        kept = {
+            key: self._pixels[key] if key in self._pixels else square(load_image(ref), size)
+            for ref, key in refs.items()
+        }
+        self._pixels = kept if len(kept) <= 4 * BATCH else {}
+        keys = {ref: kept[key].tobytes() for ref, key in refs.items()}
         places: dict[bytes, int] = {}
         owners = [places.setdefault(keys[prompt.image], len(places)) for prompt in prompts]
         different = [np.frombuffer(key, dtype=np.uint8).reshape(3, size, size) for key in places]

@@ -178,7 +178,7 @@ class NanoLearner(Learner[NanoRun]):
 
     def picture_batch(self, step: int, part: int = 0, parts: int = 1) -> tuple[Tensor, Tensor]:
         """Pictures and their words for the alignment stage. [B, 3, S, S], [B, P, W]."""
-        chosen = self.epochs.pictures(self.config.train.seed + 1, step, ALIGN_IMAGES, part, parts)
+        chosen = self.epochs.pictures(self.config.train.seed + 1, step, max(ALIGN_IMAGES, parts), part, parts)
         pixels = torch.from_numpy(self.pictures.take(chosen)).to(self.device)
         words = torch.from_numpy(self.words[chosen].astype(np.int64)).to(self.device)
         return pixels.float().div_(255).sub_(0.5).mul_(4), words

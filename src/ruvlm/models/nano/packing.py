@@ -212,8 +212,8 @@ class _Fit:
     length: int
 
     def cost(self, images: int) -> float:
-        """Of the rows' tokens, and of their attention to pictures and to one another: at nano's width an eighth of the rest."""
-        return self.rows * self.length * (1 + (images + self.length) / (8 * images))
+        """Of the rows' tokens, and of their attention to pictures and to one another; the weights are those of 88 channels."""
+        return self.rows * self.length * (1 + (images + self.length) / 512)
 
 
 def _first_fit(lengths: Sequence[Sequence[int]], most: int) -> _Fit:
