@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ruvlm.backends.base import Asked
-from ruvlm.backends.local import load_local
+from ruvlm.backends.local import LocalBackend, load_local
 from ruvlm.benchmarks.catalog import protocol_named
 from ruvlm.benchmarks.source import open_source
 from ruvlm.config import load_config
@@ -20,6 +22,7 @@ from ruvlm.models.cnn_lstm.model import CnnLstm, CnnLstmShape
 from ruvlm.models.nano.config import NanoConfig
 from ruvlm.models.nano.model import parameter_count
 from ruvlm.models.nano.pretrained import NanoForConditionalGeneration
+from ruvlm.schema import ImageRef
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,6 +106,25 @@ def test_a_batch_answers_as_one_by_one(runs: Path, world: Path, protocol: str) -
     assert [r.text for r in together] == [r.text for r in alone]
     for a, b in zip(together, alone, strict=True):
         assert a.mean_logprobs == pytest.approx(b.mean_logprobs, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["nano", "cnn_lstm"])
+def test_a_picture_that_was_rewritten_is_looked_at_again(runs: Path, world: Path, tmp_path: Path, name: str) -> None:
+    """An open model, a file of one name: the second answer is about what stands there now."""
+    (asked,) = asked_of(world, "gqa-ru/lmms", 1)
+    path = tmp_path / "x.png"
+    there = Asked(replace(asked.prompt, images=(ImageRef(path),)), asked.example)
+
+    def chances(backend: LocalBackend) -> dict[str, float]:
+        return {one.text: one.probability for one in backend.alternatives(there)}
+
+    backend = load_local(str(runs / name), torch.device("cpu"))
+    seen = []
+    for colour in ("red", "blue"):
+        Image.new("RGB", (64, 64), colour).save(path)
+        seen.append(chances(backend))
+        assert seen[-1] == chances(load_local(str(runs / name), torch.device("cpu")))
+    assert seen[0] != seen[1]
 
 
 def test_packed_rows_predict_as_separate_ones(runs: Path, world: Path) -> None:
