@@ -8,6 +8,8 @@ function element(tag, text, name) {
   const made = document.createElement(tag);
   if (text !== undefined) made.textContent = text;
   if (name) made.className = name;
+  // a long answer scrolls within its box: the keyboard must get there too
+  if (tag === "dd" && text.length + 40 * (text.split("\n").length - 1) > 160) made.tabIndex = 0;
   return made;
 }
 

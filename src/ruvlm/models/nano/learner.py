@@ -21,7 +21,7 @@ from ruvlm.data.pixels import PixelStore
 from ruvlm.errors import ConfigError
 from ruvlm.models.nano.backend import NanoBackend
 from ruvlm.models.nano.grounding import CELL_WORDS, IGNORED, word_targets
-from ruvlm.models.nano.lessons import word_loss
+from ruvlm.models.nano.lessons import EMPTY_CELL_WEIGHT, word_loss
 from ruvlm.models.nano.model import Nano, NanoShape, first_weights, parameter_count
 from ruvlm.models.nano.packing import PackedBatch, Packer
 from ruvlm.models.nano.settings import NanoRun
@@ -185,8 +185,8 @@ class NanoLearner(Learner[NanoRun]):
 
     def word_loss(self, batch: Any, share: float = 0.0) -> Losses:
         pixels, words = batch
-        loss = word_loss(self.model, self.model.see(pixels), words)
-        return Losses(loss, {"words": loss.detach()}, 0)
+        loss, weight = word_loss(self.model, self.model.see(pixels), words)
+        return Losses(loss, {"words": loss.detach()}, 0, max(weight, EMPTY_CELL_WEIGHT))
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> PackedBatch:
         """The packed questions of a part of a step; a pure function of (seed, step)."""

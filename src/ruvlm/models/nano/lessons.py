@@ -71,7 +71,7 @@ class Words(Lesson):
     name = "words"
 
     def loss(self, model: NanoNetwork, prefix: Prefix, traces: Traces, batch: PackedBatch) -> Tensor:
-        return word_loss(model, prefix.seen_BPD, batch.words_BPW)
+        return word_loss(model, prefix.seen_BPD, batch.words_BPW)[0]
 
     def weight(self, train: NanoTraining) -> float:
         return train.word_weight
@@ -334,17 +334,18 @@ LESSONS: tuple[Lesson, ...] = (
 )
 
 
-def word_loss(model: NanoNetwork, seen_BPD: Tensor, words_BPW: Tensor) -> Tensor:
-    """Cross-entropy of each cell's words under the tied word embeddings; empty cells count little."""
+def word_loss(model: NanoNetwork, seen_BPD: Tensor, words_BPW: Tensor) -> tuple[Tensor, float]:
+    """Cross-entropy of each cell's words under the tied word embeddings, and how much its cells count: empty ones little."""
     if not bool((words_BPW >= 0).any()):
-        return seen_BPD.new_zeros(())
+        return seen_BPD.new_zeros(()), 0.0
     count_BP = (words_BPW >= 0).sum(-1)
     # of the many empty cells every seventh is enough, another column in each row
     sampled_P = torch.arange(count_BP.shape[1], device=count_BP.device) % EMPTY_STRIDE == 0
     kept_BP = (count_BP > 1) | ((count_BP > 0) & sampled_P)
     loss, count = word_cross_entropy(F.linear(seen_BPD[kept_BP], model.embed.weight), words_BPW[kept_BP])
     weight = torch.where(count > 1, 1.0, EMPTY_STRIDE * EMPTY_CELL_WEIGHT)
-    return (loss * weight).sum() / weight.sum().clamp(min=EMPTY_CELL_WEIGHT)  # a picture may have no cell kept
+    total = weight.sum().clamp(min=EMPTY_CELL_WEIGHT)  # a picture may have no cell kept
+    return (loss * weight).sum() / total, float(total)
 
 
 def word_cross_entropy(logits_NV: Tensor, words_NW: Tensor) -> tuple[Tensor, Tensor]:
