@@ -1,9 +1,11 @@
 """What nano has learnt when its whole process has used so many CPU seconds: GQA and unseen pairs of the embedded world.
 
-python bench/learning.py [--seconds 500] [--seeds 0 1 2] [--recipe nano_world] [--world data/world-mini] [--set K=V …] [--quick]
+python bench/learning.py [--seconds 500 | --steps N] [--seeds 0 1 2] [--recipe nano_world] [--world data/world-mini] [--set K=V …]
+                         [--quick]
 
 Recipes count steps. Two short runs, after one that fills the cache of pictures, tell what preparation and a step cost here; the run
-that is measured has the steps that fill the budget, and its own CPU seconds stand beside its scores. One thread: where two cores are two threads of one, the same work on
+that is measured has the steps that fill the budget, and its own CPU seconds stand beside its scores. `--steps` takes so many instead:
+beside other work a CPU second does less, a step teaches the same. One thread: where two cores are two threads of one, the same work on
 both counts half as much again. Split `val` and `holdout`, so that what is chosen by these figures
 is not chosen by the test split; the run's best model was chosen on a part of `val`. Ends in one line of JSON; every figure is on the embedded world.
 """
@@ -26,6 +28,7 @@ SHORT, LONGER = 20, 160
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Чему nano учится за столько секунд процессора, всего процесса.")
     parser.add_argument("--seconds", type=float, default=500, help="секунд процессора на запуск")
+    parser.add_argument("--steps", type=int, help="шагов на запуск вместо секунд")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="зёрна обучения")
     parser.add_argument("--recipe", default="nano_world")
     parser.add_argument("--world", type=Path, default=Path("data/world-mini"))
@@ -76,23 +79,28 @@ def scores(given: argparse.Namespace, model: Path) -> dict[str, float]:
     return figures
 
 
+def steps_within(given: argparse.Namespace, results: Path, seconds: float) -> int:
+    """Steps that fill so many CPU seconds here, preparation included."""
+    trained(given, results, "cache", 0, 1)
+    short, longer = (trained(given, results, f"short{steps}", 0, steps) for steps in (SHORT, LONGER))
+    a_step = (longer - short) / (LONGER - SHORT)
+    if a_step <= 0:
+        raise SystemExit(
+            f"{LONGER} шагов заняли не больше {SHORT} ({longer:.1f} и {short:.1f} с): машина занята, повторите."
+        )
+    steps = max(SHORT, round((seconds - short) / a_step) + SHORT)
+    print(
+        f"подготовка {short - SHORT * a_step:.0f} с, шаг {1000 * a_step:.0f} мс процессора: шагов {steps}", flush=True
+    )
+    return steps
+
+
 def main() -> None:
     given = parsed()
     seconds, seeds = (60.0, given.seeds[:1]) if given.quick else (given.seconds, given.seeds)
     with tempfile.TemporaryDirectory() as place:
         results = given.out or Path(place)
-        trained(given, results, "cache", 0, 1)
-        short, longer = (trained(given, results, f"short{steps}", 0, steps) for steps in (SHORT, LONGER))
-        a_step = (longer - short) / (LONGER - SHORT)
-        if a_step <= 0:
-            raise SystemExit(
-                f"{LONGER} шагов заняли не больше {SHORT} ({longer:.1f} и {short:.1f} с): машина занята, повторите."
-            )
-        steps = max(SHORT, round((seconds - short) / a_step) + SHORT)
-        print(
-            f"подготовка {short - SHORT * a_step:.0f} с, шаг {1000 * a_step:.0f} мс процессора: шагов {steps}",
-            flush=True,
-        )
+        steps = given.steps or steps_within(given, results, seconds)
         rows = []
         for seed in seeds:
             used = trained(given, results, f"seed{seed}", seed, steps)

@@ -11,7 +11,7 @@ import random
 import time
 
 from ruvlm.questions.balance import Balancer
-from ruvlm.world.export import entries_of
+from ruvlm.world.export import WORLD_VERSION, entries_of
 from ruvlm.world.forms.asker import Asker
 from ruvlm.world.render import png, render
 from ruvlm.world.scene import SceneSampler
@@ -34,9 +34,9 @@ def main() -> None:
             size += len(png(render(scene)))
         figures[f"{level}_scenes_per_second"] = round(count / (time.process_time() - started))
         balancer = Balancer(entries_of(level), rng)
-        balancer.ask(Asker(scenes[0], rng, False), 24, {})
+        balancer.ask(Asker(scenes[0], rng, False, WORLD_VERSION), 24, {})
         started = time.process_time()
-        asked = sum(len(balancer.ask(Asker(scene, rng, False), 24, {})) for scene in scenes)
+        asked = sum(len(balancer.ask(Asker(scene, rng, False, WORLD_VERSION), 24, {})) for scene in scenes)
         figures[f"{level}_questions_per_second"] = round(asked / (time.process_time() - started))
         print(
             f"{level}: {figures[f'{level}_scenes_per_second']} сцен/с с рисованием и PNG ({size / count / 1000:.1f} КБ), "

@@ -288,7 +288,7 @@ def draw_world(
     train_images: int | None = None,
     scale: float = 1.0,
     workers: int = 1,
-    version: str = "2",
+    version: str | None = None,
 ) -> Path:
     """Draw an embedded world into a folder: pictures, questions, scene graphs. The same call draws the same bytes.
 

@@ -163,8 +163,9 @@ def world(
     out: Annotated[Path | None, typer.Option(help="куда писать; по умолчанию data/world-<level>")] = None,
     seed: Annotated[int, typer.Option(help="зерно: тот же мир при том же зерне")] = 0,
     version: Annotated[
-        str, typer.Option(help="версия мира: 2 (на ней обучена nano из пакета) или 3 (вопросы сказаны естественнее)")
-    ] = "2",
+        str | None,
+        typer.Option(help="версия мира: 3 (по умолчанию) или прежняя 2, чьи вопросы звучат менее естественно"),
+    ] = None,
     train_images: Annotated[int | None, typer.Option(help="обучающих картинок", min=1)] = None,
     scale: Annotated[float, typer.Option(help="доля размера остальных частей", min=0.001, max=1)] = 1.0,
     workers: Annotated[int, typer.Option(help="процессов; 0 – по числу ядер", min=0)] = 0,

@@ -44,7 +44,7 @@ from ruvlm.world.scene import (
 )
 
 # the version that is drawn where none is named, and all that can be drawn
-WORLD_VERSION = "2"
+WORLD_VERSION = "3"
 VERSIONS = ("2", "3")
 CHUNK = 100
 SplitName = str
@@ -255,7 +255,7 @@ def _prepared(scene: SceneGraph, how: str, rng: random.Random) -> SceneGraph:
     return scene
 
 
-def chunks_of(level: str, seed: int, plan: SplitPlan, version: str = WORLD_VERSION) -> list[Chunk]:
+def chunks_of(level: str, seed: int, plan: SplitPlan, version: str) -> list[Chunk]:
     """Every chunk of a split, GQA first."""
     chunks = [
         Chunk(level, seed, plan, "gqa", first, min(CHUNK, plan.images - first), version)
@@ -276,13 +276,15 @@ def build(
     workers: int = 1,
     splits: tuple[SplitPlan, ...] | None = None,
     progress: Callable[[int, int], None] | None = None,
-    version: str = WORLD_VERSION,
+    version: str | None = None,
 ) -> dict[str, Any]:
     """Write a world into `out` and return its manifest.
 
     Everything is written beside `out` and renamed into place at the end, so a world is whole or absent.
-    Raises OutputError if `out` holds something else, DataError for an unknown level.
+    `version`: None is the newest, WORLD_VERSION.
+    Raises OutputError if `out` holds something else, DataError for an unknown level or version.
     """
+    version = version or WORLD_VERSION
     if level not in SIDE:
         raise DataError(f"Уровень мира «{level}» не известен: есть mini и full.")
     if version not in VERSIONS:

@@ -19,7 +19,7 @@ class Asker:
     `plain`: the words are those of version 3, which no longer asks what nobody would say; version 2 stays as it was, to the byte.
     """
 
-    def __init__(self, scene: SceneGraph, rng: random.Random, held_out: bool, version: str = "2") -> None:
+    def __init__(self, scene: SceneGraph, rng: random.Random, held_out: bool, version: str) -> None:
         self.scene = scene
         self.rng = rng
         self.namer = Namer(scene, rng)
