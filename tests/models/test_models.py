@@ -37,6 +37,27 @@ def test_cnn_lstm_has_exactly_the_promised_parameters() -> None:
     assert parameter_count(CnnLstm(CnnLstmShape())) == 649_610
 
 
+def test_the_baselines_gradients_are_the_same_whichever_thread_comes_first() -> None:
+    """As many questions as a step of the recipe has; every picture is in both threads' shares."""
+    torch.manual_seed(0)
+    model = CnnLstm(CnnLstmShape())
+    owner = torch.arange(32).repeat(12)
+    pixels, words = torch.randn(32, 3, 128, 128), torch.randint(2, 500, (len(owner), 8))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        gradients = [_gradients(model, pixels, words, owner) for _ in range(12)]
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for other in gradients[1:] for a, b in zip(gradients[0], other, strict=True))
+
+
+def _gradients(model: CnnLstm, pixels: torch.Tensor, words: torch.Tensor, owner: torch.Tensor) -> list[torch.Tensor]:
+    model.zero_grad()
+    model(pixels, words, owner).square().sum().backward()
+    return [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
+
+
 def test_nano_config_stays_within_the_promise() -> None:
     model = load_config(ROOT / "configs" / "nano_world.toml").model
     config = NanoConfig(

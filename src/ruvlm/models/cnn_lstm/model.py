@@ -62,7 +62,8 @@ class CnnLstm(nn.Module):
         once, however many questions it has.
         """
         seen = torch.relu(self.picture(self.cnn(pixels_BCSS).flatten(1)))
-        seen = seen if owner_N is None else seen[owner_N]
+        # not seen[owner_N]: its gradient is added by several threads in the order in which they come
+        seen = seen if owner_N is None else seen.index_select(0, owner_N)
         _, (last, _) = self.lstm(self.embed(words_NW))
         asked = torch.relu(self.question(torch.cat([last[0], last[1]], dim=1)))
         scores: Tensor = self.head(torch.cat([seen, asked], dim=1))
