@@ -266,7 +266,7 @@ class RunFolder:
                 baselines=baselines,
                 notes=tuple(map(str, row["notes"])),
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise self._no_run(error) from error
 
     @property

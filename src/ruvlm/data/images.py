@@ -137,9 +137,9 @@ def read_bytes(ref: ImageRef) -> bytes:
             f"Файл {ref.path} повреждён (строка {ref.row}: {str(error)[:80]}): скачайте его заново."
         ) from error
     data = value.get("bytes") if isinstance(value, dict) else value
-    if not data:
+    if not isinstance(data, bytes) or not data:
         raise DataError(f"В {ref} нет байтов картинки: файл неполон, скачайте его заново.")
-    return bytes(data)
+    return data
 
 
 def remembered_by(ref: ImageRef) -> PictureKey:

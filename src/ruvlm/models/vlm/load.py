@@ -14,7 +14,7 @@ import torch
 from ruvlm.backends.base import Access
 from ruvlm.checkpoint import refuse_lost_folder, refuse_not_finite, weights_fingerprint
 from ruvlm.errors import DeviceError, ModelError
-from ruvlm.models.vlm.adapters import FAILURES, answering, refuse_another_base
+from ruvlm.models.vlm.adapters import answering, refuse_another_base
 from ruvlm.runtime import pick_device, quiet_transformers
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -76,12 +76,10 @@ def plain_weights(name: str, access: Access, device: torch.device) -> Any:
         raise ModelError(f"В папке {name} нет config.json: это не модель Hugging Face.")
     try:
         model, info = AutoModelForImageTextToText.from_pretrained(name, output_loading_info=True, **settings)
-    except FAILURES as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a stranger's files can make the library raise anything, plain Exception too
         raise ModelError(_said(name, error)) from error
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise ModelError(f"Файл весов модели {name} повреждён ({error}): скачайте его заново.") from error
     lost = sorted(info["missing_keys"]) + [str(key) for key in info["mismatched_keys"]]
     if lost:
         raise ModelError(
@@ -125,6 +123,8 @@ def _same_on_every_processor(model: Any) -> None:
 def _said(name: str, error: Exception) -> str:
     """One sentence about why a model did not load."""
     first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    if type(error).__name__ == "SafetensorError":
+        return f"Файл весов модели {name} повреждён ({error}): скачайте его заново."
     if "trust_remote_code" in str(error):
         return (
             f"Модель {name} требует исполнить код из её репозитория: если доверяете ему, добавьте --trust-remote-code."
@@ -176,7 +176,9 @@ def load_processor(name: str, config: Any, trust_remote_code: bool = False) -> A
             if "torchvision" not in str(error).lower() and "video processor" not in str(error).lower():
                 raise
             processor = _without_video(name, config.model_type)
-    except FAILURES as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # tokenizers raise plain Exception
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         packages = _packages(error)
         if packages:
