@@ -1,13 +1,13 @@
 """What nano has learnt when its whole process has used so many CPU seconds: GQA and unseen pairs of the embedded world.
 
 python bench/learning.py [--seconds 500 | --steps N] [--seeds 0 1 2] [--recipe nano_world] [--world data/world-mini] [--set K=V …]
-                         [--quick]
+                         [--test] [--quick]
 
 Recipes count steps. Two short runs, after one that fills the cache of pictures, tell what preparation and a step cost here; the run
 that is measured has the steps that fill the budget, and its own CPU seconds stand beside its scores. `--steps` takes so many instead:
 beside other work a CPU second does less, a step teaches the same. One thread: where two cores are two threads of one, the same work on
 both counts half as much again. Split `val` and `holdout`, so that what is chosen by these figures
-is not chosen by the test split; the run's best model was chosen on a part of `val`. Ends in one line of JSON; every figure is on the embedded world.
+is not chosen by the test split, which `--test` adds for when nothing is chosen any more; the run's best model was chosen on a part of `val`. Ends in one line of JSON; every figure is on the embedded world.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--recipe", default="nano_world")
     parser.add_argument("--world", type=Path, default=Path("data/world-mini"))
     parser.add_argument("--set", action="append", default=[], help="настройки рецепта, ключ=значение")
+    parser.add_argument("--test", action="store_true", help="и на части test")
     parser.add_argument("--out", type=Path, help="где оставить запуски; по умолчанию нигде")
     parser.add_argument("--quick", action="store_true", help="одно зерно и 60 секунд: его цифры ничего не значат")
     return parser.parse_args()
@@ -64,7 +65,7 @@ def trained(given: argparse.Namespace, results: Path, name: str, seed: int, step
 def scores(given: argparse.Namespace, model: Path) -> dict[str, float]:
     """Headline scores on val and on unseen pairs, per cent."""
     figures = {}
-    for split, name in (("val", "val"), ("holdout", "unseen")):
+    for split, name in (("val", "val"), ("holdout", "unseen"), *([("test", "test")] if given.test else [])):
         out = model / f"bench_{split}"
         spent(["eval", str(model), "--data", str(given.world), "--split", split, "--no-controls", "--out", str(out)])
         for summary in sorted(out.glob("*/summary.json")):
