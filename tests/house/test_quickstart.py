@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.house import ROOT
+from ruvlm.world.export import build, plans
+from tests.support.house import ROOT, Ran
 
 
 def run(out: Path) -> subprocess.CompletedProcess[str]:
@@ -41,3 +43,16 @@ def test_quickstart(tmp_path: Path) -> None:
     assert "уже обучена" in again.stderr
     kept = {k: v for k, v in json.loads(again.stdout.splitlines()[-1]).items() if k != "minutes"}
     assert kept == {k: v for k, v in figures.items() if k != "minutes"}
+
+
+def test_a_world_of_an_earlier_version_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ruvlm: Callable[..., Ran]
+) -> None:
+    """Who updates has one lying there: it is neither mixed up with today's nor taken away."""
+    monkeypatch.chdir(tmp_path)
+    build("mini", Path("data/world-mini"), 0, 1, plans("mini", 2, 0.01), version="2")
+    ran = ruvlm("quickstart")
+    assert ran.code == 2
+    assert "прежней версии (2, теперь рисуется 3)" in ran.err
+    assert "--world data/world-mini" in ran.err
+    assert not Path("results").exists()

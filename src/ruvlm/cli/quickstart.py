@@ -63,7 +63,7 @@ def quickstart(
     """
     started = time.perf_counter()
     place = world or (out / "world" if quick else Path("data/world-mini"))
-    minutes = {"мир": _timed(partial(_draw, place, quick))}
+    minutes = {"мир": _timed(partial(_draw, place, quick, world is not None))}
     budget = QUICK_STEPS if quick else {CNN: cnn_steps, NANO: nano_steps or _steps_of(NANO)}
     for number, (name, most) in enumerate(budget.items(), 2):
         minutes[name] = _timed(partial(_train, number, name, out, place, most))
@@ -94,10 +94,20 @@ def _timed(work: Callable[[], None]) -> float:
     return (time.perf_counter() - before) / 60
 
 
-def _draw(place: Path, quick: bool) -> None:
-    from ruvlm.world.export import build, plans
+def _draw(place: Path, quick: bool, ready: bool) -> None:
+    """The world of the recipes, unless it is there; a `ready` one that was named is taken as it is."""
+    from ruvlm.errors import OutputError
+    from ruvlm.world.export import WORLD_VERSION, build, plans, read_manifest
 
     say("1. Мир (mini)")
+    known = read_manifest(place)
+    if ready and known is not None:
+        return
+    if known is not None and known.get("version") != WORLD_VERSION:
+        raise OutputError(
+            f"В {place} мир прежней версии ({known.get('version')}, теперь рисуется {WORLD_VERSION}): чтобы взять его как есть, добавьте "
+            f"--world {place}, иначе переименуйте папку."
+        )
     build("mini", place, 0, os.cpu_count() or 1, plans("mini", 300, 0.05) if quick else plans("mini"), None)
 
 
