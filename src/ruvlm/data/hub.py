@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ PART = ".part"
 # a file is tried so often, with these pauses before each retry
 PAUSES_S = (1.0, 4.0)
 ANSWER_TIMEOUT_S = 30.0
+HEXADECIMAL = re.compile("[0-9a-f]{40,64}")
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,7 @@ def plan_fetch(source: HubSet, splits: tuple[str, ...], folder: Path, revision: 
     """
     known = read_manifest(folder)
     wanted = revision or (known.revision if known is not None else "main")
-    with _explained(source, wanted):
-        from huggingface_hub import HfApi
-
-        info = HfApi().dataset_info(source.repo, revision=wanted, files_metadata=True, timeout=ANSWER_TIMEOUT_S)
-        remotes = {entry.rfilename: _remote(entry) for entry in info.siblings or ()}
+    pinned, remotes = _listed(source, wanted)
     names = [name for split in splits for name in source.wanted(list(remotes), split)]
     for split in splits:
         if not source.wanted(list(remotes), split):
@@ -81,7 +79,6 @@ def plan_fetch(source: HubSet, splits: tuple[str, ...], folder: Path, revision: 
             "хаб, проверьте HF_ENDPOINT."
         )
     files = tuple(remotes[name] for name in dict.fromkeys(names))
-    pinned = str(info.sha)
     same = known is not None and known.revision == pinned
     recorded = known.files if known is not None and same else {}
     missing = tuple(file for file in files if not _is_here(folder, file, recorded))
@@ -227,10 +224,28 @@ def _is_here(folder: Path, file: Remote, recorded: dict[str, FileRecord]) -> boo
     return _sums_agree(path, record_of(path), file)
 
 
+def _listed(source: HubSet, revision: str) -> tuple[str, dict[str, Remote]]:
+    """The commit that a revision stands for, and its files by name. Raises DataError, also for an answer that is no list of files."""
+    from huggingface_hub import HfApi
+
+    with _explained(source, revision):
+        try:
+            info = HfApi().dataset_info(source.repo, revision=revision, files_metadata=True, timeout=ANSWER_TIMEOUT_S)
+            return str(info.sha), {entry.rfilename: _remote(entry) for entry in info.siblings or ()}
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:  # the library trusts what it is sent
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
 def _remote(entry: Any) -> Remote:
+    """Raises ValueError for sums that are none: they become part of a file's name here."""
     lfs = entry.lfs
     sha256 = None if lfs is None else (lfs.get("sha256") if isinstance(lfs, dict) else lfs.sha256)
-    return Remote(entry.rfilename, int(entry.size or 0), sha256, None if sha256 else entry.blob_id)
+    blob = None if sha256 else entry.blob_id
+    if not isinstance(entry.rfilename, str) or not all(
+        mark is None or HEXADECIMAL.fullmatch(mark) for mark in (sha256, blob)
+    ):
+        raise ValueError(f"{entry.rfilename!a:.80}")
+    return Remote(entry.rfilename, int(entry.size or 0), sha256, blob)
 
 
 def _part(folder: Path, file: Remote) -> Path:
