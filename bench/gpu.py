@@ -87,7 +87,7 @@ def settings(world: Path, results: Path, name: str, quick: bool, *more: str) -> 
             "train.images_per_step=4",
             "train.parts=1",
         ]
-    return load_config(ROOT / "configs" / "nano_small.toml", base)
+    return load_config(Path("nano_small"), base)
 
 
 def speed(config: RunConfig, name: str, device: torch.device, steps: int) -> Speed:

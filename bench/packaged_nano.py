@@ -1,6 +1,6 @@
 """Make the nano that comes with the package, or measure the one that is there.
 
-python bench/packaged_nano.py [--check]: draw its world, train by configs/nano_packaged.toml, halve the weights' precision,
+python bench/packaged_nano.py [--check]: draw its world, train by the recipe nano_packaged, halve the weights' precision,
 put the model into src/ruvlm/models/packaged/nano, measure it on a world of another seed, and write its card. `--check` only measures.
 """
 
@@ -64,7 +64,7 @@ python bench/packaged_nano.py           # обучить, измерить, за
 python bench/packaged_nano.py --check   # измерить ту, что в пакете
 ```
 
-Обучена {day}: {machine}; {steps} шагов. Настройки – `configs/nano_packaged.toml`.
+Обучена {day}: {machine}; {steps} шагов. Настройки – рецепт `nano_packaged`.
 """
 
 
@@ -74,7 +74,7 @@ def train() -> Path:
     run = Path("results/nano_packaged")
     if not (run / "final_model").is_dir():
         resume = ["--resume"] if (run / "checkpoints").is_dir() else []
-        code = ruvlm(["train", str(ROOT / "configs" / "nano_packaged.toml"), *resume])
+        code = ruvlm(["train", "nano_packaged", *resume])
         if code:
             raise SystemExit(code)
     return run / "final_model"

@@ -75,10 +75,10 @@ def settings(kind: str, name: str, root: Path, steps: int) -> RunConfig:
             "train.questions_per_image=5",
             "train.workers=2",
         ]
-        return load_config(ROOT / "configs" / "llava_stage1.toml", base + more)
+        return load_config(Path("llava_stage1"), base + more)
     # no budget of time: what a slow moment costs would end the run at another step
     more = ["train.images_per_step=7", "train.max_minutes=10000"]
-    return load_config(ROOT / "configs" / "nano_world.toml", base + more)
+    return load_config(Path("nano_world"), base + more)
 
 
 def forked(config: RunConfig, resume: bool) -> int:

@@ -100,7 +100,7 @@ def trained(source: Path, work: Path, name: str, steps: int, settings: tuple[str
         "train.warmup_steps=2",
     )
     sets = [word for setting in (*common, *settings) for word in ("--set", setting)]
-    ruvlm("train", ROOT / "configs" / "vlm_lora.toml", *sets)
+    ruvlm("train", "vlm_lora", *sets)
     return work / "results" / name / "final_model"
 
 

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from ruvlm.cli.main import main
 from ruvlm.world.export import build, plans
-from tests.support.house import ROOT, SHARED, Ran, tiny
+from tests.support.house import RECIPES, SHARED, Ran, tiny
 from tests.support.random_models import idefics3, llava, qwen
 
 # a suite started in the background of a shell ignores Ctrl-C, and so would every process it starts
@@ -92,6 +92,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         draw(drawn)
         for name, config in (("nano", "nano_world"), ("cnn_lstm", "cnn_lstm")):
             sets = [part for override in tiny(name, drawn, folder) for part in ("--set", override)]
-            assert main(["train", str(ROOT / "configs" / f"{config}.toml"), *sets]) == 0
+            assert main(["train", str(RECIPES / f"{config}.toml"), *sets]) == 0
 
     return once(tmp_path_factory, "runs", make)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tests.support.house import ROOT, Ran, tiny
+from tests.support.house import RECIPES, Ran, tiny
 
 Run = Callable[..., Ran]
 
@@ -109,19 +109,19 @@ def test_config_with_a_typo(ruvlm: Run, tmp_path: Path) -> None:
 
 def test_unknown_model_name(ruvlm: Run, world: Path, tmp_path: Path) -> None:
     sets = [part for o in [*tiny("n", world, tmp_path), 'model.name="nanno"'] for part in ("--set", o)]
-    refused(ruvlm("train", ROOT / "configs/nano_world.toml", *sets), "nanno", "«nano»")
+    refused(ruvlm("train", RECIPES / "nano_world.toml", *sets), "nanno", "«nano»")
 
 
 def test_output_folder_of_another_run(ruvlm: Run, runs: Path, world: Path) -> None:
     before = sorted((p, p.stat().st_mtime_ns) for p in (runs / "nano").rglob("*"))
     sets = [part for o in tiny("nano", world, runs) for part in ("--set", o)]
-    refused(ruvlm("train", ROOT / "configs/nano_world.toml", *sets), "занята другим запуском")
+    refused(ruvlm("train", RECIPES / "nano_world.toml", *sets), "занята другим запуском")
     assert before == sorted((p, p.stat().st_mtime_ns) for p in (runs / "nano").rglob("*"))
 
 
 def test_resume_without_a_checkpoint(ruvlm: Run, world: Path, tmp_path: Path) -> None:
     sets = [part for o in tiny("none", world, tmp_path) for part in ("--set", o)]
-    refused(ruvlm("train", ROOT / "configs/nano_world.toml", *sets, "--resume"), "нет точки")
+    refused(ruvlm("train", RECIPES / "nano_world.toml", *sets, "--resume"), "нет точки")
 
 
 def test_parquet_without_a_column(ruvlm: Run, world: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from ruvlm.data.split_files import sha256_of
 from ruvlm.errors import ConfigError, DataError
 from ruvlm.schema import ImageRef
 from ruvlm.training.mixture import Epochs, parts_of
-from tests.support.house import ROOT, Ran, tiny
+from tests.support.house import RECIPES, ROOT, Ran, tiny
 from tests.support.rows import loaded
 from tests.support.rows import refs_of
 
@@ -423,7 +423,7 @@ def test_bad_conversations_are_one_sentence(tmp_path: Path, text: str, said: str
 @pytest.mark.parametrize("name", ["nano_world", "cnn_lstm"])
 def test_a_mixture_trains(world: Path, little: Path, tmp_path: Path, ruvlm: Run, name: str) -> None:
     talk = write_conversations(tmp_path, 8)
-    text = (ROOT / "configs" / f"{name}.toml").read_text(encoding="utf-8")
+    text = (RECIPES / f"{name}.toml").read_text(encoding="utf-8")
     text += f"""
 [[data.mix]]
 path = "{world}"

@@ -12,17 +12,16 @@ from ruvlm.config import load_config
 from ruvlm.errors import ConfigError, ModelError
 from ruvlm.models.nano.settings import NanoRun
 from ruvlm.training.state import _settings_of
+from tests.support.house import RECIPES
 
-ROOT = Path(__file__).parents[2]
 
-
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda p: p.stem)
 def test_every_config_loads(path: Path) -> None:
     assert load_config(path).name == path.stem
 
 
 def test_override_beats_the_file() -> None:
-    config = load_config(ROOT / "configs" / "nano_world.toml", ["train.lr=1e-4", "name=other"])
+    config = load_config(RECIPES / "nano_world.toml", ["train.lr=1e-4", "name=other"])
     assert (config.train.lr, config.name) == (1e-4, "other")
 
 
@@ -41,7 +40,7 @@ def test_override_beats_the_file() -> None:
 )
 def test_a_wrong_override_is_one_sentence(override: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        load_config(ROOT / "configs" / "nano_world.toml", [override])
+        load_config(RECIPES / "nano_world.toml", [override])
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ def test_a_wrong_override_is_one_sentence(override: str, said: str) -> None:
 )
 def test_a_setting_that_a_model_does_not_have_is_no_silence(recipe: str, override: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(ROOT / "configs" / f"{recipe}.toml", [override])
+        load_config(RECIPES / f"{recipe}.toml", [override])
     assert said in str(caught.value)
 
 

@@ -45,6 +45,7 @@ COMMON = {
     "checkpoint",
     "files",
     "processes",
+    "workers",
     "run_folder",
     "thoughts",
     "schema",

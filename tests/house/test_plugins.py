@@ -16,7 +16,7 @@ from PIL import Image
 import ruvlm.benchmarks
 from ruvlm.benchmarks.source import open_source
 from ruvlm.run_folder import RunFolder
-from tests.support.house import ROOT, Ran, tiny
+from tests.support.house import RECIPES, ROOT, Ran, tiny
 
 Run = Callable[..., Ran]
 COLOURS = {"красный": (200, 30, 30), "зелёный": (30, 160, 30), "синий": (30, 30, 200)}
@@ -159,7 +159,7 @@ def test_a_third_benchmark_is_a_folder(spots: Path, tmp_path: Path, ruvlm: Run) 
 @pytest.mark.usefixtures("third")
 def test_a_third_benchmark_can_be_trained_on_and_steered_by(spots: Path, tmp_path: Path, ruvlm: Run) -> None:
     sets = [part for override in tiny("run", spots, tmp_path) for part in ("--set", override)]
-    trained = ruvlm("train", ROOT / "configs" / "nano_world.toml", *sets)
+    trained = ruvlm("train", RECIPES / "nano_world.toml", *sets)
     assert trained.code == 0, trained.err
     checks = [record for record in RunFolder(tmp_path / "run").records if record.scores]
     assert checks
@@ -462,7 +462,7 @@ import torch
 from pathlib import Path
 from ruvlm.config import load_config
 from ruvlm.models.nano.learner import NanoLearner
-config = load_config(Path({str(ROOT / "configs" / "nano_world.toml")!r}), {sets!r})
+config = load_config(Path({str(RECIPES / "nano_world.toml")!r}), {sets!r})
 learner = NanoLearner.build(config, torch.device("cpu"), lambda said: None)
 losses = learner.loss(learner.batch(0))
 losses.total.backward()

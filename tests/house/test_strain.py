@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -36,7 +37,9 @@ from ruvlm.photos.skipped import Skipped
 from ruvlm.reporting.leaderboard import as_csv, as_markdown, boards
 from ruvlm.reporting.push import left_out, planned
 from ruvlm.schema import ImageRef, Response
-from tests.support.house import ROOT, Ran, tiny
+from ruvlm.workers import WorkerPool
+from ruvlm.world.export import build, plans
+from tests.support.house import RECIPES, Ran, tiny
 from tests.support.rows import prompt
 
 Run = Callable[..., Ran]
@@ -274,7 +277,7 @@ def test_a_pushed_folder_holds_known_files_alone(runs: Path, tmp_path: Path, ruv
 
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(world: Path, tmp_path: Path, ruvlm: Run) -> None:
     sets = [part for override in tiny("r", world, tmp_path) for part in ("--set", override)]
-    command = ("train", ROOT / "configs" / "cnn_lstm.toml", *sets)
+    command = ("train", RECIPES / "cnn_lstm.toml", *sets)
     folder = tmp_path / "r"
     folder.mkdir()
     for name in ("run.toml", "run.json", "metrics.jsonl", ".lock"):
@@ -291,7 +294,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(world: Path, tmp_p
 def test_a_run_is_not_gone_on_with_on_other_data(world: Path, tmp_path: Path, ruvlm: Run) -> None:
     data = shutil.copytree(world, tmp_path / "w")
     sets = [part for override in tiny("r", data, tmp_path) for part in ("--set", override)]
-    command = ("train", ROOT / "configs" / "cnn_lstm.toml", *sets)
+    command = ("train", RECIPES / "cnn_lstm.toml", *sets)
     assert ruvlm(*command).code == 0
     path = data / "gqa-ru/train_balanced_instructions/train-00000-of-00001.parquet"
     table = pq.read_table(path)
@@ -471,34 +474,63 @@ def test_a_folder_is_whole_or_absent_and_litter_is_swept(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_stopped_world_leaves_no_workers(tmp_path: Path, number: signal.Signals) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "ruvlm",
-        "data",
-        "world",
-        "--level",
-        "full",
-        "--out",
-        str(tmp_path / "w"),
-        "--workers",
-        "2",
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+def started(command: list[str]) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """A command in a session of its own, as soon as it has two processes beside it: they are still being started then."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ruvlm", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     parent = psutil.Process(process.pid)
     deadline = time.monotonic() + 120
     while len(workers := parent.children(recursive=True)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.01)
     assert len(workers) >= 2
-    process.send_signal(number)
-    code = process.wait(timeout=60)
+    return process, workers
+
+
+@pytest.fixture(scope="module")
+def many_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As many as `data check` looks at with processes beside it."""
+    folder = tmp_path_factory.mktemp("many") / "w"
+    build("mini", folder, 3, 1, plans("mini", 60, 0.02))
+    path = folder / "gqa-ru/train_balanced_images/train-00000-of-00001.parquet"
+    table = pq.read_table(path)
+    rows = [{**row, "id": f"{n}_{row['id']}"} for n in range(40) for row in table.to_pylist()]
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path, row_group_size=200)
+    return folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("command", ["world", "check"])
+def test_what_is_stopped_leaves_no_workers_and_says_one_line(
+    tmp_path: Path, command: str, number: signal.Signals, many_pictures: Path
+) -> None:
+    """Ctrl-C goes to every process of a terminal, also to those that are still importing what they work with."""
+    words = {
+        "world": ["data", "world", "--level", "full", "--out", str(tmp_path / "w"), "--workers", "2"],
+        "check": ["data", "check", str(many_pictures), "--workers", "2"],
+    }
+    process, workers = started(words[command])
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+    said = process.communicate(timeout=60)[1]
     _gone, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive
-    if number == signal.SIGTERM:
-        assert code == cli.TERMINATED
-        assert list(tmp_path.iterdir()) == []
+    if number == signal.SIGKILL:
+        return
+    assert process.returncode == {signal.SIGINT: cli.INTERRUPTED, signal.SIGTERM: cli.TERMINATED}[number]
+    assert "Traceback" not in said
+    assert (
+        said.splitlines()[-1] == {signal.SIGINT: "Прервано.", signal.SIGTERM: "Остановлено сигналом SIGTERM."}[number]
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_that_dies_is_a_sentence() -> None:
+    with pytest.raises(OutputError, match="рабочих процессов погиб"), WorkerPool(2) as pool:
+        list(pool.map(os._exit, [1, 1]))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, cli.TERMINATED), (signal.SIGINT, cli.INTERRUPTED)])

@@ -28,7 +28,7 @@ from ruvlm.cli.main import main
 from ruvlm.data.images import load_image, read_bytes
 from ruvlm.models.vlm.backend import HfBackend, open_hf
 from ruvlm.world.export import build, plans
-from tests.support.house import ROOT
+from tests.support.house import RECIPES
 from tests.support.random_models import (
     CHAT,
     QWEN_CHAT,
@@ -228,7 +228,7 @@ def trained(out: Path, world: Path, *settings: str) -> Path:
         "train.warmup_steps=1",
         *settings,
     ]
-    command("train", ROOT / "configs" / "vlm_lora.toml", *(part for one in sets for part in ("--set", one)))
+    command("train", RECIPES / "vlm_lora.toml", *(part for one in sets for part in ("--set", one)))
     return out.parent / f"run-{out.name}" / "final_model"
 
 

@@ -23,8 +23,7 @@ from ruvlm.models.nano.config import NanoConfig
 from ruvlm.models.nano.model import parameter_count
 from ruvlm.models.nano.pretrained import NanoForConditionalGeneration
 from ruvlm.schema import ImageRef
-
-ROOT = Path(__file__).parents[2]
+from tests.support.house import RECIPES
 
 
 def asked_of(world: Path, protocol: str, count: int) -> list[Asked]:
@@ -59,7 +58,7 @@ def _gradients(model: CnnLstm, pixels: torch.Tensor, words: torch.Tensor, owner:
 
 
 def test_nano_config_stays_within_the_promise() -> None:
-    model = load_config(ROOT / "configs" / "nano_world.toml").model
+    model = load_config(RECIPES / "nano_world.toml").model
     config = NanoConfig(
         vocab_size=model.vocab_size + 8,
         hidden_size=model.hidden_size,
@@ -73,7 +72,7 @@ def test_nano_config_stays_within_the_promise() -> None:
 
 @pytest.mark.parametrize(("name", "low", "high"), [("nano_small", 4e6, 8e6), ("nano_base", 30e6, 50e6)])
 def test_larger_configs_are_the_size_they_say(name: str, low: float, high: float) -> None:
-    model = load_config(ROOT / "configs" / f"{name}.toml").model
+    model = load_config(RECIPES / f"{name}.toml").model
     with torch.device("meta"):
         config = NanoConfig(
             vocab_size=model.vocab_size,

@@ -21,7 +21,7 @@ from ruvlm.models.vlm.shortcuts import AnswersOnly, decoder_layers, logits_at, s
 from ruvlm.run_folder import checkpoints
 from ruvlm.schema import Wording
 from ruvlm.training.loop import train
-from tests.support.house import ROOT, tiny
+from tests.support.house import RECIPES, tiny
 from tests.support.runs import overrides, ranked, settings, task
 
 
@@ -160,7 +160,7 @@ def test_weights_unknown_to_the_class_are_an_error(models: dict[str, Path], tmp_
 @pytest.mark.slow
 def test_sharded_weights_take_the_steps_of_one_process(models: dict[str, Path], world: Path, tmp_path: Path) -> None:
     """FSDP2 on two gloo processes: losses within rounding, the same model saved, a resumed run goes on."""
-    config = ROOT / "configs" / "llava_stage1.toml"
+    config = RECIPES / "llava_stage1.toml"
     base = overrides(
         models,
         world,
@@ -234,7 +234,7 @@ def test_qlora_learns_an_adapter_of_four_bit_weights(models: dict[str, Path], wo
     with pytest.raises(ModelError, match="4-битные веса не учатся"):
         task(settings(models, world, tmp_path, 'vlm.dtype="4bit"'))
     ready = load_config(
-        ROOT / "configs" / "vlm_qlora.toml",
+        RECIPES / "vlm_qlora.toml",
         overrides(models, world, tmp_path, 'name="ready"', "train.images_per_step=4"),
     )
     assert train(ready, False, lambda _: None, lambda _: None).steps == 6, (
@@ -247,12 +247,12 @@ def test_compiled_layers_learn_the_same(models: dict[str, Path], world: Path, tm
     for name, on in (("a", "false"), ("b", "true")):
         more = (f"train.compile={on}", "train.max_steps=4", f'name="{name}"', 'vlm.parts=["projector", "language"]')
         sets = [part for o in overrides(models, world, tmp_path, *more) for part in ("--set", o)]
-        command = [sys.executable, "-m", "ruvlm", "train", str(ROOT / "configs" / "llava_stage1.toml"), *sets]
+        command = [sys.executable, "-m", "ruvlm", "train", str(RECIPES / "llava_stage1.toml"), *sets]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     a, b = (load_file(tmp_path / name / "final_model" / "model.safetensors") for name in "ab")
     assert all(torch.allclose(a[key], b[key], atol=1e-4) for key in a)
-    config = load_config(ROOT / "configs" / "cnn_lstm.toml", [*tiny("c", world, tmp_path), "train.compile=true"])
+    config = load_config(RECIPES / "cnn_lstm.toml", [*tiny("c", world, tmp_path), "train.compile=true"])
     with pytest.raises(ConfigError, match=r"train\.compile"):
         train(config, False, lambda _: None, lambda _: None)
 

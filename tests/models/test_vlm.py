@@ -27,7 +27,7 @@ from ruvlm.run_folder import checkpoints
 from ruvlm.schema import Wording
 from ruvlm.training.loop import train
 from tests.support.family_models import built
-from tests.support.house import ROOT, Ran, tiny
+from tests.support.house import RECIPES, ROOT, Ran, tiny
 from tests.support.random_models import llava
 from tests.support.runs import overrides, ranked, settings, task
 
@@ -321,7 +321,7 @@ def test_a_checkpoint_holds_what_learns(models: dict[str, Path], world: Path, tm
 
 
 def test_wrong_settings_are_one_sentence(models: dict[str, Path], world: Path, tmp_path: Path, ruvlm: Run) -> None:
-    config = ROOT / "configs" / "llava_stage1.toml"
+    config = RECIPES / "llava_stage1.toml"
     for override, said in (
         ('vlm.path=""', "vlm.path пуст"),
         ('vlm.path="нет/такой/папки"', "нет"),
@@ -340,10 +340,10 @@ def test_two_processes_take_the_steps_of_one(models: dict[str, Path], world: Pat
     One process learns words in one part, two in two: there Muon makes what rounding is left in directions of no gradient larger.
     """
     if kind == "vlm":
-        config = ROOT / "configs" / "llava_stage1.toml"
+        config = RECIPES / "llava_stage1.toml"
         base = overrides(models, world, tmp_path, "train.images_per_step=4", "vlm.lora_rank=4", "train.max_steps=8")
     else:
-        config = ROOT / "configs" / "nano_world.toml"
+        config = RECIPES / "nano_world.toml"
         base = [*tiny("v", world, tmp_path), "train.max_steps=8", "train.validations=0", "train.parts=2"]
         base += ["train.word_weight=0"] if kind == "nano" else []
 
@@ -372,7 +372,7 @@ def test_two_processes_take_the_steps_of_one(models: dict[str, Path], world: Pat
 def test_pictures_of_the_check_among_the_training_ones_are_refused(
     models: dict[str, Path], world: Path, tmp_path: Path, ruvlm: Run
 ) -> None:
-    config = ROOT / "configs" / "nano_world.toml"
+    config = RECIPES / "nano_world.toml"
     base = [*tiny("leak", world, tmp_path), 'data.val_split="train"', "train.max_steps=2", "train.validations=0"]
     sets = [part for o in base for part in ("--set", o)]
     done = ruvlm("train", config, *sets)
@@ -389,7 +389,7 @@ def test_a_loss_that_is_no_number_keeps_its_batch(
         for o in overrides(models, world, tmp_path, "vlm.projector_lr=1e30", "train.clip=1e30")
         for part in ("--set", o)
     ]
-    done = ruvlm("train", ROOT / "configs" / "llava_stage1.toml", *sets)
+    done = ruvlm("train", RECIPES / "llava_stage1.toml", *sets)
     assert (done.code, "не число" in done.err) == (2, True), done.err
     (kept,) = (tmp_path / "v").glob("bad_batch_step*.safetensors")
     assert {"ids_BT", "targets_N", "vision.pixel_values"} <= set(load_file(kept))
@@ -407,7 +407,7 @@ def test_two_processes_killed_and_resumed_end_the_same(models: dict[str, Path], 
         "train.checkpoint_minutes=0.0001",
         "train.images_per_step=4",
     )
-    config = str(ROOT / "configs" / "llava_stage1.toml")
+    config = str(RECIPES / "llava_stage1.toml")
 
     def arguments(name: str) -> list[str]:
         return [part for o in overrides(models, world, tmp_path, *more, f'name="{name}"') for part in ("--set", o)]

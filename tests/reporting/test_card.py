@@ -14,7 +14,7 @@ import pytest
 
 from ruvlm.reporting.card import write_card
 from ruvlm.training.loop import train
-from tests.support.house import ROOT, Ran, tiny
+from tests.support.house import RECIPES, Ran, tiny
 from tests.support.hub import Server, environment
 from tests.support.runs import settings
 from tests.support.serving import hub
@@ -31,7 +31,7 @@ def run(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for one in (*tiny("carded", world, results), "train.max_steps=30", "train.validations=1")
         for part in ("--set", one)
     ]
-    command = [sys.executable, "-m", "ruvlm", "train", str(ROOT / "configs" / "nano_world.toml"), *sets]
+    command = [sys.executable, "-m", "ruvlm", "train", str(RECIPES / "nano_world.toml"), *sets]
     subprocess.run(command, check=True, capture_output=True)
     return results / "carded"
 

@@ -45,7 +45,7 @@ from ruvlm.run_folder import RunFolder
 from ruvlm.schema import ImageRef
 from ruvlm.training.state import read_checkpoint
 from ruvlm.world.export import build, plans
-from tests.support.house import ROOT, tiny
+from tests.support.house import RECIPES, ROOT, tiny
 from tests.support.mutations import mutated
 from tests.support.random_models import llava
 from tests.support.rows import asked
@@ -199,7 +199,7 @@ def pictures(folder: Path) -> None:
 def recipe_files(folder: Path) -> None:
     folder.mkdir()
     for name in ("nano_world", "cnn_lstm", "vlm_lora", "llava_stage2_mix"):
-        shutil.copy(ROOT / "configs" / f"{name}.toml", folder)
+        shutil.copy(RECIPES / f"{name}.toml", folder)
 
 
 def own_cards(folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"
+RECIPES = ROOT / "src" / "ruvlm" / "recipes"
 
 
 @dataclass(frozen=True)

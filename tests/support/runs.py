@@ -12,11 +12,11 @@ import torch
 from ruvlm.config import RunConfig, load_config
 from ruvlm.models.vlm.learner import VlmLearner
 from ruvlm.training import loop
-from tests.support.house import ROOT, tiny
+from tests.support.house import RECIPES, tiny
 
 
 def settings(models: dict[str, Path], world: Path, results: Path, *more: str) -> RunConfig:
-    return load_config(ROOT / "configs" / "llava_stage1.toml", overrides(models, world, results, *more))
+    return load_config(RECIPES / "llava_stage1.toml", overrides(models, world, results, *more))
 
 
 def overrides(models: dict[str, Path], world: Path, results: Path, *more: str) -> list[str]:
@@ -71,7 +71,7 @@ def ranked(count: int, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def nano(world: Path, results: Path, name: str, *more: str) -> RunConfig:
     base = [*tiny(name, world, results), "train.max_steps=30", "train.validations=0"]
-    return load_config(ROOT / "configs" / "nano_world.toml", [*base, *more])
+    return load_config(RECIPES / "nano_world.toml", [*base, *more])
 
 
 def trained(config: RunConfig, resume: bool = False) -> tuple[loop.Finished, list[str]]:

@@ -15,7 +15,7 @@ import pytest
 
 from ruvlm.config import load_config, recipes
 from ruvlm.training import history, loop
-from tests.support.house import ROOT, tiny
+from tests.support.house import RECIPES, tiny
 from tests.support.runs import nano, trained
 
 
@@ -173,7 +173,7 @@ def test_validation_is_shown_while_it_goes_on(world: Path, tmp_path: Path, monke
 
 def test_recipes_go_by_their_names(ruvlm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     names = set(recipes())
-    assert names == {path.stem for path in (ROOT / "configs").glob("*.toml")}
+    assert names == {path.stem for path in RECIPES.glob("*.toml")}
     monkeypatch.chdir(tmp_path)
     assert all(load_config(Path(name)).name == name for name in names)
     listed = json.loads(ruvlm("recipes", "--json").out)

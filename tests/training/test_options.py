@@ -25,7 +25,7 @@ from ruvlm.training.checks import memory_line, needed_memory, out_of_memory, tim
 from ruvlm.training.ema import Ema
 from ruvlm.training.mixture import Epochs
 from ruvlm.training.optim import Muon
-from tests.support.house import ROOT, tiny
+from tests.support.house import RECIPES, tiny
 from tests.support.runs import nano, settings, trained
 
 
@@ -75,7 +75,7 @@ def test_accumulated_steps_are_the_steps_of_one(models: dict[str, Path], world: 
     a, b = weights(tmp_path, "one"), weights(tmp_path, "four")
     assert all(torch.allclose(a[key], b[key], atol=1e-5) for key in a)
     with pytest.raises(ConfigError, match="accumulate"):
-        trained(load_config(ROOT / "configs" / "cnn_lstm.toml", [*tiny("c", world, tmp_path), "train.accumulate=2"]))
+        trained(load_config(RECIPES / "cnn_lstm.toml", [*tiny("c", world, tmp_path), "train.accumulate=2"]))
     with pytest.raises(ConfigError, match="images_per_step"):
         trained(nano(world, tmp_path, "few", "train.images_per_step=2", "train.accumulate=3"))
 
@@ -178,7 +178,7 @@ def test_sigterm_saves_like_ctrl_c(world: Path, tmp_path: Path) -> None:
         for o in [*tiny("n", world, tmp_path), "train.max_steps=4000", "train.validations=0"]
         for part in ("--set", o)
     ]
-    command = [sys.executable, "-m", "ruvlm", "train", str(ROOT / "configs" / "nano_world.toml"), *sets]
+    command = [sys.executable, "-m", "ruvlm", "train", str(RECIPES / "nano_world.toml"), *sets]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     metrics = tmp_path / "n" / "metrics.jsonl"
     deadline = time.monotonic() + 120
@@ -211,7 +211,7 @@ def test_trackers_hold_the_figures_and_the_pictures(
     more = ('train.trackers=["tensorboard", "trackio"]', "train.validations=1")
     code = (
         "from ruvlm.config import load_config; from ruvlm.training.loop import train\n"
-        f"train(load_config(__import__('pathlib').Path({str(ROOT / 'configs' / 'nano_world.toml')!r}), "
+        f"train(load_config(__import__('pathlib').Path({str(RECIPES / 'nano_world.toml')!r}), "
         f"{[*tiny('n', world, tmp_path), 'train.max_steps=30', *more]!r}), False, lambda _: None, lambda _: None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -14,12 +14,12 @@ import pytest
 from safetensors.torch import load_file
 
 from ruvlm.run_folder import checkpoints
-from tests.support.house import ROOT, tiny
+from tests.support.house import RECIPES, tiny
 
 
 def command(name: str, world: Path, results: Path, *more: str) -> list[str]:
     sets = [part for override in tiny(name, world, results) for part in ("--set", override)]
-    return [sys.executable, "-m", "ruvlm", "train", str(ROOT / "configs" / "nano_world.toml"), *sets, *more]
+    return [sys.executable, "-m", "ruvlm", "train", str(RECIPES / "nano_world.toml"), *sets, *more]
 
 
 def records(folder: Path) -> list[dict]:
@@ -83,7 +83,7 @@ def test_accelerate_launch_on_a_cpu_is_told_of(world: Path, tmp_path: Path) -> N
     sets = [part for o in base for part in ("--set", o)]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m", "ruvlm"]
     done = subprocess.run(
-        [*launch, "train", str(ROOT / "configs" / "nano_world.toml"), *sets],
+        [*launch, "train", str(RECIPES / "nano_world.toml"), *sets],
         capture_output=True,
         text=True,
         check=False,
@@ -99,7 +99,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(world: P
     from ruvlm.training.loop import train
 
     def config(name: str):  # type: ignore[no-untyped-def]
-        return load_config(ROOT / "configs" / "nano_world.toml", [*tiny(name, world, tmp_path), "train.max_steps=40"])
+        return load_config(RECIPES / "nano_world.toml", [*tiny(name, world, tmp_path), "train.max_steps=40"])
 
     train(config("whole"), False, lambda _: None, lambda _: None)
 
@@ -122,13 +122,13 @@ def test_a_damaged_checkpoint_is_refused(world: Path, tmp_path: Path, ruvlm) -> 
     def stop(tick) -> None:  # type: ignore[no-untyped-def]
         raise KeyboardInterrupt
 
-    train(load_config(ROOT / "configs" / "nano_world.toml", tiny("n", world, tmp_path)), False, stop, lambda _: None)
+    train(load_config(RECIPES / "nano_world.toml", tiny("n", world, tmp_path)), False, stop, lambda _: None)
     path = checkpoints(tmp_path / "n" / "checkpoints")[0] / "state.safetensors"
     data = bytearray(path.read_bytes())
     data[-5] ^= 255
     path.write_bytes(bytes(data))
     sets = [part for override in tiny("n", world, tmp_path) for part in ("--set", override)]
-    ran = ruvlm("train", ROOT / "configs" / "nano_world.toml", *sets, "--resume")
+    ran = ruvlm("train", RECIPES / "nano_world.toml", *sets, "--resume")
     assert ran.code == 2
     assert "Контрольная сумма" in ran.err
 
@@ -140,7 +140,7 @@ def test_other_settings_cannot_resume(world: Path, tmp_path: Path, ruvlm) -> Non
     def stop(tick) -> None:  # type: ignore[no-untyped-def]
         raise KeyboardInterrupt
 
-    train(load_config(ROOT / "configs" / "nano_world.toml", tiny("n", world, tmp_path)), False, stop, lambda _: None)
+    train(load_config(RECIPES / "nano_world.toml", tiny("n", world, tmp_path)), False, stop, lambda _: None)
     sets = [part for override in [*tiny("n", world, tmp_path), "train.lr=0.5"] for part in ("--set", override)]
-    ran = ruvlm("train", ROOT / "configs" / "nano_world.toml", *sets, "--resume")
+    ran = ruvlm("train", RECIPES / "nano_world.toml", *sets, "--resume")
     assert (ran.code, "другими настройками" in ran.err) == (2, True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
+from types import TracebackType
 from typing import Self, final
 
 import numpy as np
@@ -18,13 +17,13 @@ from ruvlm.audit.findings import FindingKind, Findings
 from ruvlm.data.images import batches_of, decode, open_parquet
 from ruvlm.errors import DataError
 from ruvlm.files import picture_mark
+from ruvlm.workers import WorkerPool
 
 NO_BYTES = FindingKind("image-missing", "у картинки нет байтов")
 BROKEN = FindingKind("image-unreadable", "картинка не читается")
 SMALL = FindingKind("image-tiny", "картинка меньше 16 пикселей", serious=False)
 FLAT = FindingKind("image-blank", "картинка одного цвета: на ней нечего видеть")
 THUMB, HASH = 16, 32
-# so few pictures are looked at without other processes
 BATCH = 64
 # so few pictures are looked at without other processes
 FEW = 2000
@@ -56,14 +55,16 @@ class Scanner:
     def __init__(self, workers: int, progress: Callable[[int], None] | None = None) -> None:
         self._workers, self._progress = workers, progress
         self._known: dict[bytes, Picture] = {}
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: WorkerPool | None = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.__exit__(kind, error, trace)
 
     def pictures(self, files: list[Path], column: str) -> Iterator[Picture]:
         """In order, named by a column. A file is read a few rows at a time; other processes begin at once."""
@@ -73,7 +74,7 @@ class Scanner:
         if self._workers <= 1 or rows < FEW:
             return self._whole(map(_scan_group, tasks))
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
+            self._pool = WorkerPool(self._workers)
         return self._whole(self._pool.map(_scan_group, tasks))
 
     def _whole(self, groups: Iterator[list[Picture]]) -> Iterator[Picture]:

@@ -8,16 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +19,7 @@ from ruvlm.files import whole_folder
 from ruvlm.questions.balance import Balancer
 from ruvlm.questions.entries import Choice, FormEntry
 from ruvlm.questions.tables import Row, SplitWriter, gqa_rows, grounding_row, mmbench_rows
+from ruvlm.workers import WorkerPool
 from ruvlm.world.choices import choice_entries, held_out_choice
 from ruvlm.world.forms import choose, logical, query, verify
 from ruvlm.world.forms.asker import Asker
@@ -359,30 +353,5 @@ def _made(todo: list[Chunk], workers: int) -> Iterator[Tables]:
     if workers <= 1 or len(todo) == 1:
         yield from map(make, todo)
         return
-    others = set(active_children())
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)
-    ) as pool:
-        try:
-            yield from pool.map(make, todo)
-        except BrokenProcessPool as error:
-            raise OutputError(
-                "Один из процессов, рисующих мир, погиб (обычно ему не хватило памяти): повторите с меньшим --workers."
-            ) from error
-        except BaseException:
-            for worker in set(active_children()) - others:  # what they draw is not wanted any more
-                worker.terminate()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-def end_with(parent: int) -> None:
-    """In a worker: end when the process that started it has, however it did. Ctrl-C is for the parent to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    with WorkerPool(workers) as pool:
+        yield from pool.map(make, todo)
