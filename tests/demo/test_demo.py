@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -163,6 +165,18 @@ def test_upload_ask_read_the_answers_of_two_models(served: Served, picture: Path
 
 
 @pytest.mark.slow
+def test_a_page_for_this_machine_answers_to_its_names_alone(served: Served) -> None:
+    """Whatever name a stranger's site gives this address: its requests carry that name."""
+    port = urlsplit(served.url).port
+    codes = []
+    for name in (f"127.0.0.1:{port}", f"localhost:{port}", f"evil.example:{port}"):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", "/config", headers={"Host": name})
+        codes.append(connection.getresponse().status)
+        connection.close()
+    assert codes == [200, 200, 400]
+
+
 def test_what_cannot_be_asked_is_said_in_russian(served: Served, picture: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.png"
     cut.write_bytes(picture.read_bytes()[:900])

@@ -123,7 +123,10 @@ def _awaited(child: int, started: float, stop: tuple[float, int] | None) -> int:
         if stop is not None and not stopped and passed >= stop[0]:
             stopped = True
             # Ctrl-C goes to all of a terminal's processes, what a scheduler or the kernel sends to one
-            (os.killpg if stop[1] == signal.SIGINT else os.kill)(child, stop[1])
+            try:
+                (os.killpg if stop[1] == signal.SIGINT else os.kill)(child, stop[1])
+            except ProcessLookupError:  # it has no session of its own yet
+                os.kill(child, stop[1])
         if passed > LIMIT_S:
             os.killpg(child, signal.SIGKILL)
         time.sleep(0.002)

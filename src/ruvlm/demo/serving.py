@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FIRST_PORT, PORTS = 7860, 100
 WAITING = 16
+LOCAL = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,17 @@ def serve(
 
 
 def _launch(blocks: Any, place: Address, looks: dict[str, Any], report: Callable[[str], None]) -> None:
-    """Open the page's address. Raises ConfigError where it is taken."""
+    """Open the page's address. Raises ConfigError where it is taken.
+
+    A page for this machine alone answers to this machine's names alone: a stranger's site whose name has been made to lead here
+    (DNS rebinding) would else read it through the visitor's browser.
+    """
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
     closed = dict.fromkeys(("ssr_mode", "pwa", "mcp_server", "run_history"), False)
+    own = place.host in LOCAL and not place.share
+    middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=list(LOCAL))] if own else []
     try:
         _, here, shared = blocks.launch(
             server_name=place.host,
@@ -85,6 +95,7 @@ def _launch(blocks: Any, place: Address, looks: dict[str, Any], report: Callable
             quiet=True,
             prevent_thread_lock=True,
             footer_links=[],
+            app_kwargs={"middleware": middleware},
             **closed,
             **looks,
         )
