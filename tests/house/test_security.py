@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
 import shutil
@@ -20,13 +21,13 @@ PAGE = ROOT / "docs" / "security.md"
 
 
 class Marked:
-    """What a pickle of a stranger's may be: it writes a file when it is loaded."""
+    """What a pickle of a stranger's may be: it makes a folder when it is loaded."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        return open, (str(self.marker), "w")
+        return os.mkdir, (str(self.marker),)
 
 
 def test_the_pickle_of_this_test_would_do_harm(tmp_path: Path) -> None:
