@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,17 +20,12 @@ from ruvlm.data.manifest import read_manifest, record_of
 from ruvlm.errors import ConfigError, OutputError
 from tests.support.cards import REAL, stand_in, worldcuisines
 from tests.support.house import Ran
-from tests.support.serving import hub as hub_served
-from tests.support.hub import Server, served, environment
+from tests.support.hub import Server, environment
 
 # its fixtures are dear: one worker makes them
 pytestmark = pytest.mark.xdist_group("hub")
 
 TESTDEV = "testdev-00000-of-00001.parquet"
-
-
-
-
 
 
 @pytest.fixture
@@ -42,8 +35,6 @@ def server(served: Server) -> Server:
 
 
 Fetch = Callable[..., Ran]
-
-
 
 
 @pytest.fixture
@@ -109,7 +100,9 @@ def test_a_cards_set_comes_with_the_one_that_is_joined_to_it(fetch: Fetch, serve
     assert done.code == 0, done.err
     source = open_source(str(tmp_path / "data" / "worldcuisines-ru"))
     assert len(source.load("worldcuisines-ru", "").examples) == 281
-    (tmp_path / "mine.toml").write_text('schema = 1\n[benchmark]\nname = "m"\nlicence = "x"\n[source]\npath = "mine.toml"\n')
+    (tmp_path / "mine.toml").write_text(
+        'schema = 1\n[benchmark]\nname = "m"\nlicence = "x"\n[source]\npath = "mine.toml"\n'
+    )
     beside = fetch(str(tmp_path / "mine.toml"))
     assert beside.code == 2
     assert "качать нечего" in beside.err

@@ -31,8 +31,7 @@ from ruvlm.errors import ConfigError, DataError
 from ruvlm.schema import ImageRef
 from ruvlm.training.mixture import Epochs, parts_of
 from tests.support.house import RECIPES, ROOT, Ran, tiny
-from tests.support.rows import loaded
-from tests.support.rows import refs_of
+from tests.support.rows import loaded, refs_of
 
 Run = Callable[..., Ran]
 QUESTIONS = "testdev_balanced_instructions/testdev-00000-of-00001.parquet"
@@ -117,7 +116,9 @@ def test_pictures_are_read_in_any_order_whatever_the_row_groups(world: Path, tmp
         assert [read_bytes(ImageRef(tmp_path / f"{name}.parquet", row)) for row in order] == expected
 
 
-def test_a_picture_is_the_one_that_stands_there_now(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_is_the_one_that_stands_there_now(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file written anew, or another of its name in another working folder: no picture of the first one is shown."""
     source = pq.read_table(world / "gqa-ru/train_balanced_images/train-00000-of-00001.parquet")
     pictures = [cell["bytes"] for cell in source.column("image").to_pylist()]
@@ -126,7 +127,10 @@ def test_a_picture_is_the_one_that_stands_there_now(world: Path, tmp_path: Path,
         pq.write_table(source.slice(start, 40 - start), tmp_path / name / "x.parquet", row_group_size=10)
     for name, start in (("a", 0), ("b", 5)):
         monkeypatch.chdir(tmp_path / name)
-        assert [read_bytes(ImageRef(Path("x.parquet"), row)) for row in (0, 25)] == [pictures[start], pictures[start + 25]]
+        assert [read_bytes(ImageRef(Path("x.parquet"), row)) for row in (0, 25)] == [
+            pictures[start],
+            pictures[start + 25],
+        ]
     pq.write_table(source.slice(9, 12), "x.parquet")
     assert read_bytes(ImageRef(Path("x.parquet"), 0)) == pictures[9]
 
@@ -221,8 +225,6 @@ def test_grey_and_sixteen_bit_keep_their_shades(tmp_path: Path) -> None:
 
 
 # --- the pixel cache
-
-
 
 
 def test_a_damaged_row_is_seen_and_rebuilt(world: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,12 @@ import pytest
 
 from ruvlm.backends.base import Asked, Backend
 from ruvlm.backends.controls import RandomBackend
+from ruvlm.backends.function import FunctionBackend
 from ruvlm.backends.question_only import gold_text
 from ruvlm.benchmarks.catalog import benchmark_named
 from ruvlm.benchmarks.circular import groups_of
 from ruvlm.benchmarks.source import open_source
-from ruvlm.errors import ConfigError
+from ruvlm.errors import ConfigError, DataError
 from ruvlm.evaluation.compare import compare
 from ruvlm.evaluation.plan import evaluate_model
 from ruvlm.evaluation.stored import verdict_of
@@ -68,6 +70,28 @@ def test_another_model_in_the_same_folder_is_refused(runs: Path, world: Path, tm
     ran = ruvlm("eval", runs / "nano" / "best_model", *common)
     assert ran.code == 2
     assert "модель" in ran.err
+
+
+def test_data_that_change_while_they_are_asked_about_are_refused(little: Path, tmp_path: Path) -> None:
+    """A second download in the middle: the same rows under the same names, in another file."""
+    data = shutil.copytree(little, tmp_path / "data")
+    files = list(data.glob("gqa-ru/testdev*images/*.parquet"))
+    asked: list[str] = []
+
+    def model(picture: object, question: str) -> str:
+        asked.append(question)
+        if len(asked) == 5:
+            for file in files:
+                shutil.copy(file, tmp_path / "again")
+                (tmp_path / "again").replace(file)
+        return "да"
+
+    with pytest.raises(DataError, match="изменился, пока шла оценка"):
+        evaluate_model(
+            FunctionBackend(model), str(data), "test", protocols=("gqa-ru/lmms",), controls=False, out=tmp_path / "e"
+        )
+    assert len(asked) > 5
+    assert not list((tmp_path / "e").rglob("summary.json"))
 
 
 def test_controls_are_what_they_say(world: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import stat
 import struct
 import warnings
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -21,7 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ruvlm.errors import DataError, because
 from ruvlm.files import FileState, state_of
-from ruvlm.schema import ImageRef
+from ruvlm.schema import Example, ImageRef
 
 PART = 64
 # where a picture is, and the file that stands there
@@ -148,6 +148,22 @@ def remembered_by(ref: ImageRef) -> PictureKey:
         return ref, state_of(ref.path)
     except OSError:
         return ref, None
+
+
+def picture_files(examples: Iterable[Example]) -> dict[Path, FileState | None]:
+    """The files of some questions' pictures as they are now; None for one that is not there, which reading will say."""
+    paths = {image.path for example in examples for image in example.images}
+    return {path: state_of(path) if path.exists() else None for path in paths}
+
+
+def refuse_changed(files: Mapping[Path, FileState | None]) -> None:
+    """Raise DataError if a file is another than it was: its pictures are not the ones that the questions are about."""
+    for path, state in files.items():
+        if (state_of(path) if path.exists() else None) != state:
+            raise DataError(
+                f"Файл {path} изменился, пока шла оценка: часть вопросов могла быть задана о других картинках. Удалите папку этой оценки и "
+                "повторите команду, когда данные будут на месте."
+            )
 
 
 def decode(data: bytes, where: str) -> Image.Image:

@@ -13,7 +13,7 @@ from ruvlm.backends.base import Asked, Backend
 from ruvlm.benchmarks.base import Protocol
 from ruvlm.benchmarks.catalog import benchmark_named, protocol_named, score
 from ruvlm.benchmarks.source import open_source
-from ruvlm.data.images import read_bytes
+from ruvlm.data.images import picture_files, read_bytes, refuse_changed
 from ruvlm.errors import DataError
 from ruvlm.evaluation.blind import BlindSection
 from ruvlm.evaluation.encoder_judge import recovered
@@ -60,6 +60,12 @@ def protocols_for(dataset: Dataset, backend: Backend) -> tuple[str, ...]:
     return tuple(protocol.name for protocol in usual if backend.scores_candidates or not protocol.likelihood)
 
 
+def _noted(result: Result, table: Protocol, notes: Sequence[str]) -> Result:
+    """With its notes, and what a judge adds to its metrics."""
+    metrics = {**result.metrics, **recovered(result.scores, tuple(table.rules))}
+    return replace(result, notes=(*result.notes, *notes), metrics=metrics)
+
+
 def ask_all(backend: Backend, dataset: Dataset, protocol: Protocol, progress: Progress | None = None) -> list[Response]:
     """Responses in the order of the examples, nothing stored: what validation during training uses."""
     backend.refuse_unfit(dataset.examples)
@@ -101,10 +107,11 @@ def evaluate(
         _merge_shards(place, ranks)
         backend.refuse_unfit(dataset.examples)
         backend.begin(dataset)
-        keyed = _keyed(dataset, table, backend.fingerprint)
+        keyed, files = _keyed(dataset, table, backend.fingerprint), picture_files(dataset.examples)
         probe_answers = _probed(backend, keyed, place) if probed and ranks.first else []
         ranks.wait()  # a probe's questions are asked alone
         asked, damaged = _ask_missing(backend, keyed, place, ranks, progress)
+        refuse_changed(files)
         ranks.wait()
         _merge_shards(place, ranks)
         responses = _stored(keyed, place)
@@ -118,8 +125,7 @@ def evaluate(
             verdicts, notes = judged.verdicts, (*notes, judged.note)
         result = score(table, dataset, verdicts)
         result = warned(result, table, responses, (*honest.faults, *dataset.warnings, *backend.warnings))
-        metrics = {**result.metrics, **recovered(result.scores, tuple(table.rules))}
-        result = replace(result, notes=(*result.notes, *honest.notes, *dataset.notes, *notes), metrics=metrics)
+        result = _noted(result, table, (*honest.notes, *dataset.notes, *notes))
         usage = Usage.of(responses, backend.prices)
         advice = backend.advice
         done = Evaluation(protocol, dataset, backend.name, result, tuple(verdicts), asked, folder, advice, None, usage)
