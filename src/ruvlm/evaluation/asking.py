@@ -107,7 +107,7 @@ def evaluate(
         _merge_shards(place, ranks)
         backend.refuse_unfit(dataset.examples)
         backend.begin(dataset)
-        keyed, files = _keyed(dataset, table, backend.fingerprint), picture_files(dataset.examples)
+        files, keyed = picture_files(dataset.examples), _keyed(dataset, table, backend.fingerprint)
         probe_answers = _probed(backend, keyed, place) if probed and ranks.first else []
         ranks.wait()  # a probe's questions are asked alone
         asked, damaged = _ask_missing(backend, keyed, place, ranks, progress)
