@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import sys
 import tempfile
@@ -20,6 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+# a thread a process: two that wait for each other beside other work take minutes over seconds
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tests.support import chaos
 from tests.support.chaos import Inputs, Job, Trial

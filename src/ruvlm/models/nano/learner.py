@@ -31,6 +31,7 @@ from ruvlm.models.nano.tokenizer import (
     IMAGE,
     PAD,
     load_tokenizer,
+    save_tokenizer,
     special_id,
     train_tokenizer,
     word_families,
@@ -113,7 +114,7 @@ class NanoLearner(Learner[NanoRun]):
         return cls(config, pictures, _tokenizer(config, pictures), device)
 
     def keep(self, folder: Path) -> None:
-        self.tokenizer.save(str(folder / TOKENIZER))
+        save_tokenizer(self.tokenizer, folder / TOKENIZER)
 
     def _words(self, grid: int) -> np.ndarray:
         """Which words each cell of each picture shows. int16 [N, P, W]."""
@@ -265,7 +266,7 @@ class NanoLearner(Learner[NanoRun]):
             from ruvlm.models.nano.pretrained import as_pretrained
 
             as_pretrained(self.model).save_pretrained(folder)
-            self.tokenizer.save(str(folder / "tokenizer.json"))
+            save_tokenizer(self.tokenizer, folder / TOKENIZER)
 
         return write
 

@@ -10,6 +10,7 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
 from ruvlm.errors import ModelError
+from ruvlm.files import write_text
 
 PAD, BOS, EOS, IMAGE, UNK = "<pad>", "<s>", "</s>", "<image>", "<unk>"
 SPECIAL = (PAD, BOS, EOS, IMAGE, UNK)
@@ -81,3 +82,8 @@ def load_tokenizer(path: Path) -> Tokenizer:
     except Exception as error:  # the library raises plain Exception
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise ModelError(f"Файл {path} не читается ({first}): сохраните модель заново.") from error
+
+
+def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
+    """Write tokenizer.json, whole or not at all: the library's own `save` leaves half a file on a full disk. Raises OutputError."""
+    write_text(path, tokenizer.to_str(pretty=True))
