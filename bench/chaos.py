@@ -61,7 +61,10 @@ def main() -> int:
     counts: dict[str, dict[str, int]] = {}
     ended_badly: list[tuple[str, Trial]] = []
     with tempfile.TemporaryDirectory() as place, chaos.inputs(Path(place)) as read:
-        chosen = [job for job in chaos.jobs(read) if not given.only or job.name in given.only]
+        known = {job.name: job for job in chaos.jobs(read)}
+        if unknown := set(given.only) - set(known):
+            parser.error(f"нет таких команд: {', '.join(sorted(unknown))}; есть {', '.join(known)}")
+        chosen = [known[name] for name in given.only or known]
         kills = 1 if given.quick else -(-given.kills // len(chosen))
         for job in chosen:
             rng = random.Random(f"{seed} {job.name}")
@@ -73,7 +76,7 @@ def main() -> int:
                     ended_badly.append((kind, trial))
                     print(f"{kind}: {trial.job}, {trial.how}: {trial.fault}", flush=True)
             print(f"{job.name}: всё", flush=True)
-    print("| | попыток | выдержано | не испытать |\n|---|---|---|---|")
+    print("| | попыток | выдержано | не вышло испытать |\n|---|---|---|---|")
     for kind, count in counts.items():
         print(f"| {kind} | {count['tried']} | {count['survived']} | {count['left out']} |")
     print(json.dumps({"seed": seed, "kinds": counts, "quick": given.quick}))

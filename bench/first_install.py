@@ -164,7 +164,7 @@ def ran(python: Path, work: Path, commands: tuple[tuple[str, ...], ...]) -> list
     problems = []
     for words in commands:
         done = call(python, "-W", "error::SyntaxWarning", "-m", "ruvlm", *words, cwd=work)
-        # doctor's 1 names what is missing, a check's what was found
+        # doctor's 1 names what is missing
         if done.returncode not in ((0, 1) if words[0] == "doctor" else (0,)) or "Traceback" in done.stderr:
             problems.append(f"ruvlm {' '.join(words)}: код {done.returncode}: {done.stderr[-400:]}")
     return problems

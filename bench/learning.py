@@ -6,7 +6,7 @@ python bench/learning.py [--seconds 500 | --steps N] [--seeds 0 1 2] [--recipe n
 Recipes count steps. Two short runs, after one that fills the cache of pictures, tell what preparation and a step cost here; the run
 that is measured has the steps that fill the budget, and its own CPU seconds stand beside its scores. `--steps` takes so many instead:
 beside other work a CPU second does less, a step teaches the same. One thread: where two cores are two threads of one, the same work on
-both counts half as much again. Split `val` and `holdout`, so that what is chosen by these figures
+both counts half as much again. Splits `val` and `holdout`, so that what is chosen by these figures
 is not chosen by the test split, which `--test` adds for when nothing is chosen any more; the run's best model was chosen on a part of `val`. Ends in one line of JSON; every figure is on the embedded world.
 """
 

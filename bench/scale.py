@@ -180,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Во сколько обходится больше строк, сцен, гигабайтов, вопросов.")
     parser.add_argument("--most", type=float, default=1e6, help="строк и сцен, не больше")
     parser.add_argument("--gigabytes", type=float, default=4, help="прочесть, не больше (столько же займёт на диске)")
-    parser.add_argument("--only", nargs="+", default=[], help="score report world read eval")
+    parser.add_argument("--only", nargs="+", default=[], choices=("score", "report", "world", "read", "eval"))
     parser.add_argument("--png", type=Path, help="папка для графиков")
     parser.add_argument(
         "--quick", action="store_true", help="до 10 000 строк и 0,1 ГБ: его показатели ничего не значат"
@@ -196,9 +196,10 @@ def main() -> None:
         for point in points(kind):
             row.append(point)
             print(f"| {point.size:g} | {point.cpu:.2f} | {point.mb:.0f} |", flush=True)
-        cpu, mb = (exponent(row[-2], row[-1], cost) for cost in (lambda p: p.cpu, lambda p: p.mb))
-        exponents[kind.name] = {"cpu": round(cpu, 2), "mb": round(mb, 2)}
-        print(f"показатель: время {cpu:.2f}, память {mb:.2f}\n", flush=True)
+        if len(row) > 1:
+            cpu, mb = (exponent(row[-2], row[-1], cost) for cost in (lambda p: p.cpu, lambda p: p.mb))
+            exponents[kind.name] = {"cpu": round(cpu, 2), "mb": round(mb, 2)}
+            print(f"показатель: время {cpu:.2f}, память {mb:.2f}\n", flush=True)
         if given.png is not None:
             draw(kind, row, given.png)
     print(json.dumps({"exponents": exponents, "quick": given.quick}))

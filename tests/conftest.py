@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -15,7 +15,9 @@ from filelock import FileLock
 from ruvlm.cli.main import main
 from ruvlm.world.export import build, plans
 from tests.support.house import RECIPES, SHARED, Ran, tiny
+from tests.support.hub import Server
 from tests.support.random_models import idefics3, llava, qwen
+from tests.support.serving import hub as hub_served
 
 # a suite started in the background of a shell ignores Ctrl-C, and so would every process it starts
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -100,3 +102,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert main(["train", str(RECIPES / f"{config}.toml"), *sets]) == 0
 
     return once(tmp_path_factory, "runs", make)
+
+
+@pytest.fixture(scope="module")
+def served(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    root = tmp_path_factory.mktemp("hub")
+    for name, source in (("GQA-ru", "gqa-ru"), ("MMBench-ru", "mmbench-ru")):
+        shutil.copytree(world / source, root / "deepvk" / name)
+    with hub_served(root) as url:
+        yield Server(root, url)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from ruvlm.files import FileState
 from ruvlm.numerals import around, decimal
 from ruvlm.tabular import Shown, Tabular
 
@@ -130,7 +131,8 @@ class Dataset(Shown):
     """Examples of one split of one benchmark, or of a training set that is none, with where they came from.
 
     `source` is «world-mini», «deepvk/GQA-ru@revision» or «local»; figures on a world are never called a score on the
-    real benchmark. `warnings` are what is missing of its rows. `sample` is the limit under which it was drawn from a larger set.
+    real benchmark. `warnings` are what is missing of its rows. `sample` is the limit under which it was drawn from a larger set. `files` are
+    those of its pictures as they were when it was loaded.
     """
 
     name: str
@@ -142,6 +144,7 @@ class Dataset(Shown):
     warnings: tuple[str, ...] = ()
     vocabulary: Vocabulary | None = None
     sample: int | None = None
+    files: Mapping[Path, FileState | None] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def drawn(self) -> bool:

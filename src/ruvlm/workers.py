@@ -36,7 +36,7 @@ class WorkerPool:
 
     def map(self, work: Callable[[TaskT], ResultT], tasks: Iterable[TaskT]) -> Iterator[ResultT]:
         """Results in the order of their tasks; all tasks are handed in at once."""
-        with _stops_held():
+        with _deaths_told(), _stops_held():
             results = self._pool.map(work, tasks)
         return _whole(results)
 
@@ -53,8 +53,15 @@ class WorkerPool:
 
 
 def _whole(results: Iterator[ResultT]) -> Iterator[ResultT]:
-    try:
+    with _deaths_told():
         yield from results
+
+
+@contextmanager
+def _deaths_told() -> Iterator[None]:
+    """A worker may die while work is still being handed in."""
+    try:
+        yield
     except BrokenProcessPool as error:
         raise OutputError(
             "Один из рабочих процессов погиб (обычно ему не хватило памяти): повторите с меньшим --workers."

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.house import Ran
-from tests.support.hub import Server, served  # noqa: F401
+from tests.support.hub import Server
 
 Run = Callable[..., Ran]
 
@@ -68,7 +68,7 @@ def test_a_hub_that_is_not_there_is_a_remark(tmp_path: Path, endpoint: str) -> N
     )
 
 
-def test_a_hub_that_answers_is_seen(served: Server, tmp_path: Path) -> None:  # noqa: F811
+def test_a_hub_that_answers_is_seen(served: Server, tmp_path: Path) -> None:
     surroundings = {**os.environ, "HF_ENDPOINT": served.url, "HF_HOME": str(tmp_path), "HF_TOKEN": "hf_x"}
     done = examined(surroundings)
     hub = next(row for row in json.loads(done.stdout) if row["name"] == "hub")

@@ -17,8 +17,9 @@ from ruvlm.benchmarks.catalog import hub_set
 from ruvlm.benchmarks.source import open_source
 from ruvlm.data import hub
 from ruvlm.data.manifest import read_manifest, record_of
-from ruvlm.errors import ConfigError, OutputError
+from ruvlm.errors import ConfigError, DataError, OutputError
 from tests.support.cards import REAL, stand_in, worldcuisines
+from tests.support.fuzzing import Case, listed, replies
 from tests.support.house import Ran
 from tests.support.hub import Server, environment
 
@@ -256,3 +257,27 @@ def test_a_full_disk_is_seen_before_the_transfer(tmp_path: Path, monkeypatch: py
         hub.fetch(plan)
     with pytest.raises(ConfigError, match="Может быть"):
         hub_set("gqaru")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda said: said["siblings"][0]["lfs"].update(sha256="../../../escaped"),
+        lambda said: said["siblings"][0].update(size=-1),
+        lambda said: said.update(siblings={"rfilename": "x"}),
+        lambda said: said.update(siblings=[None]),
+        lambda said: said["siblings"][0].update(lfs=5),
+        lambda said: said.clear(),
+    ],
+)
+def test_a_list_that_is_none_is_refused(tmp_path: Path, spoil: Callable[[dict], object]) -> None:
+    """Names, sums and sizes become paths and promises here: whatever a mirror says instead ends in a sentence."""
+    replies(tmp_path / "case")
+    said = json.loads((tmp_path / "case" / "hub.json").read_text())
+    case = Case(tmp_path / "case", tmp_path / "case" / "hub.json")
+    assert listed(case)
+    spoil(said)
+    case.file.write_text(json.dumps(said))
+    with pytest.raises(DataError):
+        listed(case)
+    assert not list((tmp_path / "case").rglob("*escaped*"))

@@ -177,6 +177,7 @@ def test_a_page_for_this_machine_answers_to_its_names_alone(served: Served) -> N
     assert codes == [200, 200, 400]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_asked_is_said_in_russian(served: Served, picture: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.png"
     cut.write_bytes(picture.read_bytes()[:900])

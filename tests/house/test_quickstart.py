@@ -53,6 +53,6 @@ def test_a_world_of_an_earlier_version_is_named(
     build("mini", Path("data/world-mini"), 0, 1, plans("mini", 2, 0.01), version="2")
     ran = ruvlm("quickstart")
     assert ran.code == 2
-    assert "прежней версии (2, теперь рисуется 3)" in ran.err
+    assert "другой версии (2, а рисуется 3)" in ran.err
     assert "--world data/world-mini" in ran.err
     assert not Path("results").exists()

@@ -96,6 +96,7 @@ def test_a_strangers_model_folder_executes_nothing(
         path.unlink()
     spoil(folder, marker)
     Image.new("RGB", (32, 32)).save(tmp_path / "p.png")
+    assert ruvlm("ask", f"hf:{models['llava']}", tmp_path / "p.png", "Кто?").code == 0, "as it was, it answers"
     ran = ruvlm("ask", f"hf:{folder}", tmp_path / "p.png", "Кто?")
     assert not marker.exists()
     assert ran.code == 2
@@ -114,6 +115,7 @@ def test_a_strangers_adapter_executes_nothing(models: dict[str, Path], tmp_path:
     Image.new("RGB", (32, 32)).save(tmp_path / "p.png")
     ran = ruvlm("ask", f"hf:{models['llava']}+{adapter}", tmp_path / "p.png", "Кто?")
     assert ran.code == 2
+    assert "Адаптер" in ran.err
     assert not marker.exists()
 
 

@@ -36,7 +36,8 @@ LIMIT_S = 300
 UNFORESEEN = "не предвидели"
 # what says when, how long or where, and not what
 FLEETING = re.compile(
-    r'"(seconds|minutes|created|finished|when|date|started|path|out|data|folder|place)": ?("[^"]*"|[\d.e-]+)|\d{4}-\d\d-\d\d[T \d:.+]*'
+    r'"(seconds|minutes|created|finished|when|date|started|path|out|folder)": ?("[^"]*"|[\d.e-]+)'
+    r"|\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-][\d:]+)?)?"
 )
 Command = list[str]
 
@@ -82,6 +83,7 @@ def run(
 ) -> Ended:
     """A command in its own process and session, in a folder; `stop` sends a signal after so many seconds."""
     log = folder.with_name(f"{folder.name}.log")
+    log.write_bytes(b"")  # here: a child may be killed before it has one
     started = time.monotonic()
     child = os.fork()
     if child == 0:
@@ -104,10 +106,10 @@ def _become(command: Command, folder: Path, log: Path, limits: Callable[[], None
         limits()
         code = main(command)
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = 130  # between the command's end and the process's
     except BaseException as error:
         os.write(2, f"Traceback: {type(error).__name__} {error}\n".encode())
-        if isinstance(error, KeyboardInterrupt):
-            code = 130  # between the command's end and the process's
     finally:
         os._exit(code)
 
@@ -155,15 +157,15 @@ def _left_running(session: int) -> tuple[str, ...]:
 def result(folder: Path) -> dict[str, str]:
     """What a job has made: a digest of each file, without what says when and how long."""
     digests = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and ".cache" not in p.parts):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and ".cache" not in p.relative_to(folder).parts):
         data = path.read_bytes()
         if path.suffix in (".json", ".jsonl", ".html", ".md", ".csv", ".txt", ".toml"):
             text = FLEETING.sub("", data.decode("utf-8", "replace").replace(str(folder), "")).replace(folder.name, "")
             # answers are stored in the order in which they came
             data = "\n".join(sorted(text.splitlines()) if path.suffix == ".jsonl" else text.splitlines()).encode()
-        # curves over minutes; a checkpoint's seconds, and its sum over them
-        if path.suffix != ".png" and path.name != "state.json":
-            digests[path.relative_to(folder).as_posix()] = hashlib.sha256(data).hexdigest()[:12]
+        # curves over minutes, a checkpoint's seconds and its sum over them: that they are there is all that can be compared
+        fleeting = path.name in ("training_history.png", "state.json")
+        digests[path.relative_to(folder).as_posix()] = "" if fleeting else hashlib.sha256(data).hexdigest()[:12]
     return digests
 
 
@@ -299,21 +301,25 @@ def undisturbed(job: Job, given: Inputs) -> tuple[dict[str, str], float]:
             assert ended.code == 0, (job.name, ended)
             results.append(result(folder))
             seconds = ended.seconds
+    assert results[0], f"{job.name} makes nothing that could be lost"
     differ = [name for name in results[0] | results[1] if results[0].get(name) != results[1].get(name)]
     assert not differ, (job.name, differ)
     return results[0], seconds
 
 
-def killed(job: Job, given: Inputs, clean: dict[str, str], seconds: float, rng: random.Random) -> Trial:
-    """Stopped at a random moment, then the same command again, as a person would."""
+def killed(job: Job, given: Inputs, clean: dict[str, str], seconds: float, rng: random.Random) -> Trial | None:
+    """Stopped at a random moment, then the same command again, as a person would. None if it had ended before."""
     number = rng.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGINT))
     after = rng.uniform(0, 1.05 * seconds)
     how = f"{number.name} {after:.2f} с"
     with place(given.root, f"{job.name}-kill") as folder:
         first = run(job.command(folder), folder, stop=(after, number))
+        if first.seconds < after:
+            return None
         if first.left:
             return Trial(job.name, how, f"осталось работать: {', '.join(first.left)}")
-        if badly(first):
+        # a worker that is being started when its parent is killed outright has no words but its own
+        if badly(first) and number != signal.SIGKILL:
             return Trial(job.name, how, f"сказано: {first.said[-300:]}")
         return Trial(job.name, how, _taken_up(job, folder, clean))
 
@@ -334,7 +340,7 @@ def starved(job: Job, given: Inputs, clean: dict[str, str], kind: str, rng: rand
         first = run(job.command(folder), folder, limits)
         how = f"{kind} {most}"
         # a kernel or allocator that ends the process leaves no time for words; what it left must still serve
-        if first.code > 0 and badly(first):
+        if badly(first) and (first.code > 0 or first.seconds > LIMIT_S):
             return Trial(job.name, how, f"код {first.code}, сказано: {first.said[-300:]}")
         return Trial(job.name, how, _taken_up(job, folder, clean))
 
@@ -377,16 +383,19 @@ def read_only(job: Job, given: Inputs) -> Trial | None:
 def twice(job: Job, given: Inputs, clean: dict[str, str], rng: random.Random) -> Trial:
     """Two processes of one command on one folder: each ends in the result or a refusal, and the folder holds the result."""
     with place(given.root, f"{job.name}-twice") as folder:
+        log = folder.with_name(f"{folder.name}.other.log")
+        log.write_bytes(b"")
+        started = time.monotonic()
         other = os.fork()
         if other == 0:
             time.sleep(rng.uniform(0, 0.4))
-            _become(job.command(folder), folder, folder.with_name(f"{folder.name}.other.log"), lambda: None)
+            _become(job.command(folder), folder, log, lambda: None)
         first = run(job.command(folder), folder)
-        _, status = os.waitpid(other, 0)
-        said = folder.with_name(f"{folder.name}.other.log").read_text(encoding="utf-8", errors="replace")
-        second = Ended(os.waitstatus_to_exitcode(status), said, 0)
+        code = _awaited(other, started, None)
+        said = log.read_text(encoding="utf-8", errors="replace")
+        second = Ended(code, said, time.monotonic() - started, _left_running(other))
         for ended in (first, second):
-            if badly(ended) or ended.code not in (0, 2):
+            if badly(ended) or ended.left or ended.code not in (0, 2):
                 return Trial(job.name, "вдвоём", f"код {ended.code}, сказано: {ended.said[-300:]}")
         if first.code and second.code:
             return Trial(job.name, "вдвоём", f"ни один не закончил: {first.said[-200:]} {second.said[-200:]}")
@@ -408,8 +417,8 @@ def bad_server(job: Job, given: Inputs, clean: dict[str, str], rng: random.Rando
 
 
 def badly(ended: Ended) -> bool:
-    """Did it end in a traceback, or in what nobody foresaw?"""
-    return "Traceback" in ended.said or UNFORESEEN in ended.said or ended.code == 99
+    """Did it end in a traceback, in what nobody foresaw, or not at all?"""
+    return "Traceback" in ended.said or UNFORESEEN in ended.said or ended.code == 99 or ended.seconds > LIMIT_S
 
 
 def _taken_up(job: Job, folder: Path, clean: dict[str, str]) -> str:

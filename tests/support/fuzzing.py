@@ -80,6 +80,8 @@ rules = ["{rules}"]
 """
 MARKUP = "<script>alert(1)</script>"
 CASE = "case"
+# what the readers themselves write beside it
+BESIDE = ("out", "shown.png", "shown.html", "asked.png")
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,8 @@ def command(*arguments: str) -> Reader:
                 [part.replace("{}", str(case.folder)).replace("{file}", str(case.file)) for part in arguments],
                 standalone_mode=False,
             )
-        except typer.Exit:
-            return None
+        except typer.Exit as ended:
+            return ended.exit_code
         except UsageError as error:  # no damage of a file makes a command wrong
             raise AssertionError(str(error)) from error
 
@@ -425,7 +427,7 @@ def _address() -> str:
 
 
 def served(case: Case) -> object:
-    """A question to a server that answers so."""
+    """A question to a server that answers so. An error is a response like another; that of a whole reply is none."""
     _Said.folder = case.folder
     backend = open_openai(f"m@{_address()}/v1", Access(retries=0, timeout_s=3, requests=1))
     return list(backend.answer([asked("Кто?", ImageRef(case.folder / "p.png"), 8)]))
@@ -473,7 +475,8 @@ INPUTS = (
     Input("cards", own_cards, "*.*", (by_card,)),
     Input("shipped-cards", shipped_cards, "*.toml", (card_alone,)),
     Input("annotations", annotation_files, "*.json", (annotated,)),
-    Input("replies", replies, "*.json", (served, listed)),
+    Input("replies", replies, "[rs]*.json", (served,)),
+    Input("hub", replies, "[hs]*.json", (listed,)),
     Input(
         "sets",
         little_world,
@@ -491,11 +494,15 @@ INPUTS = (
         (
             command("compare", "{}/a", "{}/b"),
             command("explain", "{}/a", "{}/b"),
-            command("score", "{}/a", *SET),
             page("report", "{}/a", "{}/b", *SET, "--out", "{}/out/r.html"),
             page("leaderboard", "build", "{}/a", "{}/b", *OUT),
-            command("leaderboard", "pack", "{}/a", "--out", "{}/out.json"),
         ),
+    ),
+    Input(
+        "evaluation",
+        evaluations,
+        "a/*.*",
+        (command("score", "{}/a", *SET), command("leaderboard", "pack", "{}/a", "--out", "{}/out.json")),
     ),
     Input(
         "submissions", evaluations, "submission.json", (command("leaderboard", "verify", "{}/submission.json", *SET),)
@@ -535,12 +542,20 @@ def tried(given: Input, clean: Path, number: int) -> Fault | None:
         file.write_bytes(mutated(file.read_bytes(), file.name, rng))
         reader = given.readers[number % len(given.readers)]
         what = _ending(reader, Case(folder, file))
-        strays = [p for p in Path(root).glob("*") if p.name != "1"] + [
-            p for p in Path(root).glob("1/*") if p.name != "2"
+        own = {"1", "2", "3", CASE, *BESIDE}
+        strays = [
+            p
+            for p in Path(root).rglob("*")
+            if not p.is_relative_to(folder) and own.isdisjoint({p.name, *beside(p, top)})
         ]
-        what = what or (f"wrote {strays[0].name} outside" if strays else "")
+        what = what or (f"wrote {strays[0].relative_to(root)} outside" if strays else "")
         where = str(file.relative_to(folder))
     return Fault(given.name, number, where, getattr(reader, "__name__", "?"), what) if what else None
+
+
+def beside(path: Path, top: Path) -> tuple[str, ...]:
+    """The folder beside the case that a path lies in, if it lies in one."""
+    return path.relative_to(top).parts[:1] if path.is_relative_to(top) else ()
 
 
 def _ending(reader: Reader, case: Case) -> str:

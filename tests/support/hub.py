@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
-
-from tests.support.serving import hub as hub_served
 
 
 @dataclass(frozen=True)
@@ -29,15 +23,6 @@ class Server:
     def forget(self) -> None:
         for name in ("faults.json", "sent.jsonl"):
             (self.root / name).unlink(missing_ok=True)
-
-
-@pytest.fixture(scope="module")
-def served(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    root = tmp_path_factory.mktemp("hub")
-    for name, source in (("GQA-ru", "gqa-ru"), ("MMBench-ru", "mmbench-ru")):
-        shutil.copytree(world / source, root / "deepvk" / name)
-    with hub_served(root) as url:
-        yield Server(root, url)
 
 
 def environment(server: Server, **extra: str) -> dict[str, str]:

@@ -84,7 +84,7 @@ def mutated(data: bytes, name: str, rng: random.Random) -> bytes:
     if by_format is not None and rng.random() < 0.7:
         try:
             return by_format(data, rng)
-        except (ValueError, KeyError, IndexError, zipfile.BadZipFile, pa.ArrowException, struct.error):
+        except (ValueError, KeyError, IndexError, zipfile.BadZipFile, pa.ArrowException, struct.error, OverflowError):
             pass  # the value does not fit the format, which is then left to the bytes
     return bytes_mutated(data, rng)
 

@@ -18,6 +18,7 @@ from ruvlm.benchmarks.cards.raw_rows import SUFFIXES, listed
 from ruvlm.benchmarks.cards.read_card import card_values, read_card, shipped_cards
 from ruvlm.benchmarks.catalog import benchmark_named, benchmarks, describe, house_benchmarks
 from ruvlm.benchmarks.sample import sampled
+from ruvlm.data.images import picture_files
 from ruvlm.data.manifest import read_manifest, recorded_sums
 from ruvlm.data.split_files import sha256_of
 from ruvlm.errors import ConfigError, DataError
@@ -76,6 +77,7 @@ class Source:
         known, place = benchmark_named(benchmark), self._place(benchmark)
         with collector_paused():
             dataset = self._as_recorded(known.rows.load(place, known.own_split(split), grounding, bare))
+            dataset = replace(dataset, files=picture_files(dataset.examples))
         return dataset if limit is None else sampled(dataset, limit)
 
     def _as_recorded(self, dataset: Dataset) -> Dataset:

@@ -135,13 +135,16 @@ def _record_line(track: str, checked: Verified) -> str:
     from ruvlm.errors import ConfigError
     from ruvlm.reporting.records import records, tracks
 
-    best, course = records(track)[0], tracks()[track]
+    rows, course = records(track), tracks()[track]
     if checked.data != course.data or course.rule not in checked.result.scores:
         raise ConfigError(
             f"Дорожка {track} – на {course.source}, часть test целиком, {course.rows} строк, правило {course.rule}, а в заявке строк "
             f"{checked.result.n} ({checked.source}, {', '.join(checked.result.scores)}): сравнивать нечего."
         )
     value = round(checked.result.scores[course.rule].value, 1)  # the table is kept to a digit
+    if not rows:
+        return f"На дорожке {track} рекорда ещё нет: {decimal(value)} – первый."
+    best = rows[0]
     if value == best.value:
         return f"Столько же, сколько у рекорда дорожки {track}: {decimal(value)} ({best.model}, {best.date})."
     if value > best.value:

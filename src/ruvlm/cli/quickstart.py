@@ -105,8 +105,8 @@ def _draw(place: Path, quick: bool, ready: bool) -> None:
         return
     if known is not None and known.get("version") != WORLD_VERSION:
         raise OutputError(
-            f"В {place} мир прежней версии ({known.get('version')}, теперь рисуется {WORLD_VERSION}): чтобы взять его как есть, добавьте "
-            f"--world {place}, иначе переименуйте папку."
+            f"В {place} мир другой версии ({known.get('version')}, а рисуется {WORLD_VERSION}): чтобы взять его как есть, добавьте "
+            f"--world {quoted(place)}, иначе переименуйте папку."
         )
     build("mini", place, 0, os.cpu_count() or 1, plans("mini", 300, 0.05) if quick else plans("mini"), None)
 

@@ -232,7 +232,13 @@ def _listed(source: HubSet, revision: str) -> tuple[str, dict[str, Remote]]:
         try:
             info = HfApi().dataset_info(source.repo, revision=revision, files_metadata=True, timeout=ANSWER_TIMEOUT_S)
             return str(info.sha), {entry.rfilename: _remote(entry) for entry in info.siblings or ()}
-        except (KeyError, TypeError, AttributeError, OverflowError) as error:  # the library trusts what it is sent
+        except (
+            KeyError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ) as error:  # the library trusts what it is sent
             raise ValueError(f"{type(error).__name__}: {error}") from error
 
 

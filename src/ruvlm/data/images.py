@@ -144,26 +144,29 @@ def read_bytes(ref: ImageRef) -> bytes:
 
 def remembered_by(ref: ImageRef) -> PictureKey:
     """What a picture may be remembered by: where it is, and the file that stands there now; reading says what is wrong with it."""
-    try:
-        return ref, state_of(ref.path)
-    except OSError:
-        return ref, None
+    return ref, _state(ref.path)
 
 
 def picture_files(examples: Iterable[Example]) -> dict[Path, FileState | None]:
     """The files of some questions' pictures as they are now; None for one that is not there, which reading will say."""
-    paths = {image.path for example in examples for image in example.images}
-    return {path: state_of(path) if path.exists() else None for path in paths}
+    return {path: _state(path) for path in {image.path for example in examples for image in example.images}}
 
 
 def refuse_changed(files: Mapping[Path, FileState | None]) -> None:
     """Raise DataError if a file is another than it was: its pictures are not the ones that the questions are about."""
     for path, state in files.items():
-        if (state_of(path) if path.exists() else None) != state:
+        if _state(path) != state:
             raise DataError(
                 f"Файл {path} изменился, пока шла оценка: часть вопросов могла быть задана о других картинках. Удалите папку этой оценки и "
                 "повторите команду, когда данные будут на месте."
             )
+
+
+def _state(path: Path) -> FileState | None:
+    try:
+        return state_of(path)
+    except OSError:
+        return None
 
 
 def decode(data: bytes, where: str) -> Image.Image:

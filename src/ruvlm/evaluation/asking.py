@@ -13,7 +13,7 @@ from ruvlm.backends.base import Asked, Backend
 from ruvlm.benchmarks.base import Protocol
 from ruvlm.benchmarks.catalog import benchmark_named, protocol_named, score
 from ruvlm.benchmarks.source import open_source
-from ruvlm.data.images import picture_files, read_bytes, refuse_changed
+from ruvlm.data.images import read_bytes, refuse_changed
 from ruvlm.errors import DataError
 from ruvlm.evaluation.blind import BlindSection
 from ruvlm.evaluation.encoder_judge import recovered
@@ -107,11 +107,12 @@ def evaluate(
         _merge_shards(place, ranks)
         backend.refuse_unfit(dataset.examples)
         backend.begin(dataset)
-        files, keyed = picture_files(dataset.examples), _keyed(dataset, table, backend.fingerprint)
+        refuse_changed(dataset.files)
+        keyed = _keyed(dataset, table, backend.fingerprint)
         probe_answers = _probed(backend, keyed, place) if probed and ranks.first else []
         ranks.wait()  # a probe's questions are asked alone
         asked, damaged = _ask_missing(backend, keyed, place, ranks, progress)
-        refuse_changed(files)
+        refuse_changed(dataset.files)
         ranks.wait()
         _merge_shards(place, ranks)
         responses = _stored(keyed, place)

@@ -33,6 +33,8 @@ def adapted(model: Any, adapter: str) -> Any:
             try:
                 _rename(Path(adapter), model, Path(folder))
                 return _wrapped(_unwrapped(model), folder)
+            except MemoryError:
+                raise
             except Exception:
                 raise ModelError(
                     f"Адаптер {adapter} не подошёл к модели ({first}): проверьте путь и базовую модель."
@@ -106,7 +108,8 @@ def refuse_another_base(model: Any, name: str, weights: str, adapter: str) -> No
     place = Path(adapter)
     config, base = (_said(place / file) for file in ("adapter_config.json", BASE_FILE))
     trained_on = str(config.get("base_model_name_or_path") or "")
-    kind = str((config.get("auto_mapping") or {}).get("base_model_class") or "")
+    mapping = config.get("auto_mapping")
+    kind = str(mapping.get("base_model_class") or "") if isinstance(mapping, dict) else ""
     # of the hub's models a fingerprint is the commit, which changes with the page's text
     known = [mark for mark in (weights, str(base.get("weights") or "")) if mark and "@" not in mark]
     other_weights = len(known) == 2 and known[0] != known[1]
@@ -123,7 +126,7 @@ def _of_hub(name: str) -> bool:
 def _said(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return settings if isinstance(settings, dict) else {}
 
