@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,8 @@ from ruvlm.errors import OutputError, because
 
 # the name of the lock in a folder that one process holds at a time
 LOCK = ".lock"
+# how a file ends that is not whole yet
+PARTIAL = ".tmp"
 
 
 FileState = tuple[int, int, int, int]
@@ -56,21 +59,26 @@ def held(lock: Path, busy: str = "") -> Iterator[None]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """A file, whole or not at all. Raises OutputError on a full or read-only disk."""
-    name = None
+    """A file, whole or not at all, also where a signal comes in between. Raises OutputError on a full or read-only disk."""
+    partial = path.with_name(f"{secrets.token_hex(6)}{PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as handle:
-            name = handle.name
-            handle.write(data)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except OSError as error:
-        if name is not None:
-            Path(name).unlink(missing_ok=True)
+        partial.write_bytes(data)
+        os.replace(partial, path)
+    except BaseException as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise OutputError(
             f"Не удалось записать {path} ({because(error)}): освободите место или смените папку."
         ) from error
+
+
+def sweep(folder: Path) -> None:
+    """Take away the halves of files that a killed process has left; for whoever holds the folder."""
+    for path in folder.glob(f"{'[0-9a-f]' * 12}{PARTIAL}"):
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from ruvlm.config import RunConfig, load_config, to_toml
 from ruvlm.errors import ConfigError, DataError, ModelError, OutputError, because
-from ruvlm.files import LOCK, append_row, held, json_line, recover, write_json, write_text
+from ruvlm.files import LOCK, append_row, held, json_line, recover, sweep, write_json, write_text
 from ruvlm.runtime import Machine
 from ruvlm.schema import is_drawn
 
@@ -193,6 +193,7 @@ class RunFolder:
                 stack.enter_context(busy)
             except OSError as error:
                 raise OutputError(f"Папку {self.path} не создать ({because(error)}).") from error
+            sweep(self.path)
             if not resume:
                 self._clear_begun()
                 if any(path.name != LOCK for path in self.path.iterdir()):

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
 
 from ruvlm.errors import OutputError
-from ruvlm.files import append_row, held, picture_mark, recover, repair, whole_folder, write_bytes, write_json
+from ruvlm.files import (
+    append_row,
+    held,
+    picture_mark,
+    recover,
+    repair,
+    whole_folder,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def _fail(out: Path) -> None:
@@ -92,3 +103,19 @@ def test_a_place_that_cannot_be_written_is_a_sentence(write: object, tmp_path: P
 def test_a_mark_tells_pictures_apart() -> None:
     assert picture_mark(b"one") == picture_mark(b"one") != picture_mark(b"two")
     assert len(picture_mark(b"")) == 16
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "full")])
+def test_whatever_comes_in_between_leaves_no_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    (tmp_path / "a.json").write_text("old")
+
+    def stopped(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "replace", stopped)
+    with pytest.raises((KeyboardInterrupt, OutputError)):
+        write_text(tmp_path / "a.json", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    assert (tmp_path / "a.json").read_text() == "old"

@@ -37,7 +37,7 @@ UNFORESEEN = "не предвидели"
 # what says when, how long or where, and not what
 FLEETING = re.compile(
     r'"(seconds|minutes|created|finished|when|date|started|path|out|folder)": ?("[^"]*"|[\d.e-]+)'
-    r"|\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-][\d:]+)?)?"
+    r"|\d+(,\d+)? (с|мин)\b|\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-][\d:]+)?)?"
 )
 Command = list[str]
 
@@ -329,7 +329,7 @@ def starved(job: Job, given: Inputs, clean: dict[str, str], kind: str, rng: rand
     limit, most = {
         "descriptors": (resource.RLIMIT_NOFILE, rng.randint(12, 64)),
         "memory": (resource.RLIMIT_AS, _own_memory() + rng.randint(1, 400) * 1_000_000),
-        "file size": (resource.RLIMIT_FSIZE, rng.choice((0, 1, 100, 5_000, 50_000, 500_000))),
+        "file size": (resource.RLIMIT_FSIZE, rng.choice((20_000, 60_000, 200_000, 600_000))),
     }[kind]
 
     def limits() -> None:

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from ruvlm.config import load_config, recipes
+from ruvlm.files import PARTIAL
 from ruvlm.training import history, loop
+from ruvlm.training.validation import Validator
 from tests.support.house import RECIPES, tiny
 from tests.support.runs import nano, trained
 
@@ -47,6 +49,41 @@ def test_the_command_that_is_printed_goes_on(world: Path, tmp_path: Path) -> Non
     assert "обучаю токенизатор" in said
     assert "обучаю токенизатор" not in done.stderr
     assert "самый частый ответ" not in done.stderr
+
+
+def test_a_check_that_was_cut_short_is_made_again_at_its_step(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the middle of the second check: what is recorded afterwards is what an undisturbed run records."""
+    checks: list[int] = []
+    check = Validator.check
+
+    def cut(self: Validator, *arguments: object) -> object:
+        checks.append(1)
+        if len(checks) == 2:
+            raise KeyboardInterrupt
+        return check(self, *arguments)  # type: ignore[arg-type]
+
+    sets = ("train.max_steps=12", "train.validations=3")
+    trained(nano(world, tmp_path, "whole", *sets))
+    monkeypatch.setattr(Validator, "check", cut)
+    assert trained(nano(world, tmp_path, "cut", *sets))[0].interrupted
+    monkeypatch.undo()
+    trained(nano(world, tmp_path, "cut", *sets), resume=True)
+    made = [
+        [(r["step"], r["scores"]) for r in records(tmp_path / name) if r["kind"] == "validation"]
+        for name in ("whole", "cut")
+    ]
+    assert made[0] == made[1]
+    assert len(made[0]) == 3
+
+
+def test_half_a_file_of_a_killed_process_is_no_other_run(world: Path, tmp_path: Path) -> None:
+    (tmp_path / "n").mkdir()
+    (tmp_path / "n" / "run.toml").write_text("", encoding="utf-8")
+    (tmp_path / "n" / f"{'0' * 12}{PARTIAL}").write_bytes(b"{")
+    trained(nano(world, tmp_path, "n", "train.max_steps=2"))
+    assert not list((tmp_path / "n").glob(f"*{PARTIAL}"))
 
 
 def test_a_run_that_has_ended_goes_on_longer(world: Path, tmp_path: Path, ruvlm) -> None:  # type: ignore[no-untyped-def]

@@ -30,7 +30,7 @@ from ruvlm.evaluation.stored import (
     text_object,
     verdict_of,
 )
-from ruvlm.files import LOCK, held, json_line, write_json, write_text
+from ruvlm.files import LOCK, held, json_line, sweep, write_json, write_text
 from ruvlm.schema import Response, Result, Score, Verdict
 
 IDENTITY, VERDICTS, SUMMARY = "identity.json", "verdicts.jsonl", "summary.json"
@@ -87,6 +87,7 @@ class EvaluationFolder(Evaluated):
             with held(
                 self.path / LOCK, f"В {self.path} уже пишет другой процесс: дождитесь его или укажите другую --out."
             ):
+                sweep(self.path)
                 self._refuse_other(identity, replays)
                 yield
         except OSError as error:
@@ -95,7 +96,7 @@ class EvaluationFolder(Evaluated):
     def _refuse_other(self, identity: Identity, replays: bool) -> None:
         path = self.path / IDENTITY
         if not path.is_file():
-            if any(entry.name not in (LOCK, *LITTER) and entry.suffix != ".tmp" for entry in self.path.iterdir()):
+            if any(entry.name not in (LOCK, *LITTER) for entry in self.path.iterdir()):
                 raise OutputError(f"Папка {self.path} занята не оценкой: укажите другую --out.")
             write_json(path, identity.fields)
             return

@@ -155,6 +155,8 @@ class Run:
         if stage.begin is not None and not self.progress.stage_step:
             stage.begin()
         self.learner.model.train()
+        if stage is self.stages[-1] and self.progress.stage_step:
+            self._validate_due(self._share(stage, self.progress.stage_step - 1))  # one that a signal cut short
         while (share := self._share(stage)) < 1 and not self._stale():
             started = time.perf_counter()
             with self.stop.later():
@@ -170,9 +172,9 @@ class Run:
             if stop:
                 raise KeyboardInterrupt
 
-    def _share(self, stage: Stage) -> float:
-        """How much of the stage is done, by steps or by time, whichever is further."""
-        done = self.progress.stage_step / stage.max_steps
+    def _share(self, stage: Stage, steps: int | None = None) -> float:
+        """How much of the stage is done, by steps (those taken, or so many) or by time, whichever is further."""
+        done = (self.progress.stage_step if steps is None else steps) / stage.max_steps
         if self.config.train.max_minutes:
             done = max(done, self.progress.stage_seconds / (self.config.train.max_minutes * 60 * stage.share))
         return done
@@ -235,11 +237,14 @@ class Run:
         if self.progress.stage_step == ESTIMATE_AT:
             minutes, seconds = self.config.train.max_minutes, self.progress.stage_seconds
             self.report(time_line(stage.max_steps, ESTIMATE_AT, seconds, minutes and minutes * stage.share))
+        self._validate_due(share)
+        if self.progress.seconds - self._last_saved > 60 * self.config.train.checkpoint_minutes:
+            self._save_checkpoint()
+
+    def _validate_due(self, share: float) -> None:
         planned = self.config.train.validations
         if planned and share < 1 and share >= (max(0, self.progress.slots) + 1) / planned:
             self._validate()
-        if self.progress.seconds - self._last_saved > 60 * self.config.train.checkpoint_minutes:
-            self._save_checkpoint()
 
     def _validate(self, last: bool = False) -> None:
         """Under FSDP every process asks the same: none can compute without the others' shares of the weights."""
