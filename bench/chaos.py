@@ -23,6 +23,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 # a thread a process: two that wait for each other beside other work take minutes over seconds
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# the threads of the tokenizers do not come through a fork
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 from tests.support import chaos
 from tests.support.chaos import Inputs, Job, Trial

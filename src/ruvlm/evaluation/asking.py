@@ -107,7 +107,6 @@ def evaluate(
         _merge_shards(place, ranks)
         backend.refuse_unfit(dataset.examples)
         backend.begin(dataset)
-        refuse_changed(dataset.files)
         keyed = _keyed(dataset, table, backend.fingerprint)
         probe_answers = _probed(backend, keyed, place) if probed and ranks.first else []
         ranks.wait()  # a probe's questions are asked alone
@@ -328,6 +327,7 @@ class Keyed:
 
 def _keyed(dataset: Dataset, protocol: Protocol, model: str) -> list[Keyed]:
     """Everything there is to ask, questions about one picture together, whichever rows it is stored in."""
+    refuse_changed(dataset.files)
     refs = dict.fromkeys(image for example in dataset.examples for image in example.images)
     marks = {ref: picture_mark(read_bytes(ref)) for ref in refs}
     # rows without a picture have nothing to share: each is its own
